@@ -1,0 +1,17 @@
+"""The error that a user can cause, and the nearest-name hint that its message carries."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """An error that the user can cause and mend: one line that names the thing, the value and the way out.
+
+    The tools print it as `error: ...` and exit with status 2.
+    """
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the candidate most like the word, or an empty string."""
+    close = difflib.get_close_matches(word, list(candidates), n=1)
+    return f' (did you mean {close[0]!r}?)' if close else ''

@@ -1,0 +1,315 @@
+"""Everything that touches a private name, a version difference or a bug of torchreid; nothing else does.
+
+Both layouts are reached by attribute: the package from PyPI (0.2.5, modules under `torchreid.reid`) and the upstream
+repository (1.4.0, `torchreid.models`, ...).
+"""
+
+import copy
+import functools
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision.transforms import Compose, ToTensor
+
+with warnings.catch_warnings():
+    # The PyPI package has no Cython evaluation and says so at every import; its Python evaluation gives the same.
+    warnings.filterwarnings('ignore', message='Cython evaluation')
+    from torchreid import data, engine, metrics, models, optim, utils
+
+from .errors import UserError, nearest
+from .patchnet import PatchNet
+from .surrogate import PairTransform, SurrogatePositive
+
+
+class PretrainedWeightsWarning(UserWarning):
+    """ImageNet weights could not be had; `tools/main.py` turns it into an error."""
+
+
+def _module(thing) -> object:
+    """The module that defines a torchreid object, under either layout."""
+    return sys.modules[thing.__module__]
+
+
+# ---- models --------------------------------------------------------------------------------------------------------
+
+# Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
+BACKBONES = {
+    'paul': 'resnet50',
+    'paul_resnet18': 'resnet18',
+    'paul_osnet_x1_0': 'osnet_x1_0',
+    'paul_osnet_x0_25': 'osnet_x0_25',
+}
+
+
+def _model_factory() -> dict[str, Callable]:
+    """torchreid has `register_image_dataset` but no way to register a model: its table is a private name."""
+    return models.__dict__['__model_factory']
+
+
+def available_models() -> list[str]:
+    return list(_model_factory())
+
+
+def build_backbone(name: str, pretrained: bool = True) -> nn.Module:
+    """torchreid's model without its heads, last stride 1: a feature map of 1/16 of the image's size."""
+    factory = _model_factory()[name]
+    arguments = {'num_classes': 1, 'loss': 'softmax', 'use_gpu': False}
+    try:
+        net = factory(pretrained=pretrained, **arguments)
+    except Exception as error:  # torchreid downloads by urllib and by gdown: each fails in its own ways
+        if not pretrained:
+            raise
+        reason = str(error).strip().splitlines()
+        warnings.warn(
+            f'no ImageNet weights for {name} ({reason[0] if reason else type(error).__name__}): '
+            'it starts from random weights',
+            PretrainedWeightsWarning,
+            stacklevel=2,
+        )
+        net = factory(pretrained=False, **arguments)
+    # torchreid's resnet functions fix last_stride=2 and refuse another, but the stride is an attribute of two layers.
+    if hasattr(net, 'layer4'):
+        for layer in net.layer4.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.stride = (1, 1)
+    net.fc = net.classifier = None
+    return net
+
+
+def _feature_channels(backbone: nn.Module) -> int:
+    """C of the feature map: torchreid's models keep no such number once `fc` changed `feature_dim`."""
+    training = backbone.training
+    with torch.no_grad():
+        channels = backbone.eval().featuremaps(torch.zeros(1, 3, 64, 64)).shape[1]
+    backbone.train(training)
+    return channels
+
+
+def build_patchnet(
+    backbone_name: str, num_classes: int = 1, loss: str = 'softmax', pretrained: bool = True, use_gpu: bool = True, **options
+) -> PatchNet:
+    """Builds PatchNet on one of torchreid's backbones.
+
+    Args:
+        backbone_name: a key of torchreid's model table.
+        num_classes, loss, pretrained, use_gpu: as in torchreid's `build_model`.
+        options: further arguments of PatchNet (`num_patches`, `dim`, `patch_source`, ...).
+    """
+    backbone = build_backbone(backbone_name, pretrained)
+    return PatchNet(backbone, _feature_channels(backbone), num_classes, loss, **options)
+
+
+def register_models() -> None:
+    """Adds our models to torchreid's table and lets `build_model` take them without classes and with our options."""
+    for name, backbone in BACKBONES.items():
+        _model_factory()[name] = functools.partial(build_patchnet, backbone)
+    torchreid_build_model = models.build_model
+
+    @functools.wraps(torchreid_build_model)
+    def build_model(name, *args, **kwargs):
+        if name in BACKBONES:
+            # torchreid's own function has no default for num_classes and passes no further argument on.
+            return _model_factory()[name](*args, **kwargs)
+        return torchreid_build_model(name, *args, **kwargs)
+
+    models.build_model = build_model
+
+
+# ---- data ----------------------------------------------------------------------------------------------------------
+
+
+def _datasets() -> dict[str, type]:
+    """torchreid lists its data sets nowhere but in a private table."""
+    return _module(data.register_image_dataset).__dict__['__image_datasets']
+
+
+def available_datasets() -> list[str]:
+    return list(_datasets())
+
+
+def dataset_class(name: str) -> type:
+    """torchreid's class of a registered image data set, e.g. Market1501 for `market1501`."""
+    return _datasets()[name]
+
+
+def check_dataset(name: str, root: str) -> None:
+    """Refuses an unknown or missing data set; torchreid would make an empty folder and try a dead address.
+
+    Raises:
+        UserError: naming the nearest data set, or the folder that is expected.
+    """
+    if name not in _datasets():
+        raise UserError(
+            f'unknown data set {name!r}{nearest(name, available_datasets())}: one of {", ".join(available_datasets())}'
+        )
+    folder = getattr(dataset_class(name), 'dataset_dir', None)
+    if folder and not os.path.isdir(os.path.join(os.path.expanduser(root), folder)):
+        raise UserError(
+            f'data set {name!r} is not there: expected the folder {os.path.join(root, folder)} '
+            '(set data.root, or --root, to the folder that holds it)'
+        )
+
+
+def register_transform(make_surrogate: Callable[[], Callable] = SurrogatePositive) -> None:
+    """Teaches torchreid's data managers the name `surrogate_positive`.
+
+    torchreid has no registry of transforms: `build_transforms` skips unknown names, and the data managers call it as
+    a name of their own module, so that is where it is wrapped.
+    """
+    manager = _module(data.ImageDataManager)
+    torchreid_build_transforms = getattr(manager.build_transforms, '__wrapped__', manager.build_transforms)
+
+    @functools.wraps(torchreid_build_transforms)
+    def build_transforms(height, width, transforms='random_flip', **kwargs):
+        train, test = torchreid_build_transforms(height, width, transforms=transforms, **kwargs)
+        names = [transforms] if isinstance(transforms, str) else transforms or []
+        if 'surrogate_positive' in [name.lower() for name in names]:
+            print('+ surrogate positive')
+            train = _pair(train, make_surrogate())
+        return train, test
+
+    manager.build_transforms = build_transforms
+
+
+def _pair(transform: Compose, surrogate: Callable) -> PairTransform:
+    """Cuts torchreid's list of transforms where the PIL image becomes a tensor."""
+    steps = transform.transforms
+    cut = next(i for i, step in enumerate(steps) if isinstance(step, ToTensor))
+    return PairTransform(Compose(steps[:cut]), Compose(steps[cut:]), surrogate)
+
+
+def gives_surrogates(datamanager) -> bool:
+    return isinstance(datamanager.train_loader.dataset.transform, PairTransform)
+
+
+def training_images(datamanager) -> list[str]:
+    """Paths of the training images, in the data set's order."""
+    return [item[0] for item in datamanager.train_loader.dataset.data]
+
+
+def sort_training_images(datamanager) -> None:
+    """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk."""
+    datamanager.train_loader.dataset.data.sort(key=lambda item: item[0])
+
+
+def fill_loader(datamanager) -> DataLoader:
+    """A loader that gives every training image once, without its surrogate, in batches of nearly equal size.
+
+    torchreid's own train loader has `drop_last=True` and would leave images out; equal batches leave no last one
+    of a single image, for which BatchNorm has no statistics.
+    """
+    loader = datamanager.train_loader
+    dataset = copy.copy(loader.dataset)
+    dataset.transform = dataset.transform.single
+    batches = -(-len(dataset) // loader.batch_size)
+    order = torch.randperm(len(dataset))  # in data set order a batch would hold few people and few cameras
+    return DataLoader(
+        dataset,
+        batch_sampler=[chunk.tolist() for chunk in order.tensor_split(batches)],
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+    )
+
+
+# ---- engine --------------------------------------------------------------------------------------------------------
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    return model.module if isinstance(model, nn.DataParallel) else model
+
+
+def save_atomically(state: dict, path: Path) -> None:
+    """torchreid writes a checkpoint under its final name, where a kill leaves half of one; here a rename ends it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+class HostFixes:
+    """Mixin for torchreid's engines: what their base class gets wrong or cannot be told. Put it first."""
+
+    def frozen(self) -> list[nn.Module]:
+        """Modules whose weights stay as they are during training."""
+        return []
+
+    def extra_state(self) -> dict:
+        """What a checkpoint holds beside torchreid's own entries."""
+        return {}
+
+    def two_stepped_transfer_learning(self, *args, **kwargs):
+        """torchreid opens every layer at the start of every epoch, a frozen one too."""
+        super().two_stepped_transfer_learning(*args, **kwargs)
+        for module in self.frozen():
+            module.requires_grad_(False)
+
+    def save_model(self, epoch, rank1, save_dir, is_best=False):
+        """torchreid stores `rank1` as a NumPy scalar, which torch.load refuses to read with `weights_only`
+        (its issue 592), and fails without a scheduler."""
+        for name in self.get_model_names():
+            state = {
+                'state_dict': unwrap(self._models[name]).state_dict(),
+                'epoch': epoch + 1,
+                'rank1': float(rank1),
+                'optimizer': self._optims[name].state_dict(),
+                **self.extra_state(),
+            }
+            if self._scheds[name] is not None:
+                state['scheduler'] = self._scheds[name].state_dict()
+            path = Path(save_dir, name, f'model.pth.tar-{epoch + 1}')
+            save_atomically(state, path)
+            print(f'Checkpoint saved to "{path}"')
+            if is_best:
+                save_atomically(state, path.with_name('model-best.pth.tar'))
+
+
+def with_fixes(engine_class: type) -> type:
+    """One of torchreid's own engines with HostFixes."""
+    return type(engine_class.__name__, (HostFixes, engine_class), {})
+
+
+def register_engine(engine_class: type) -> None:
+    setattr(engine, engine_class.__name__, engine_class)
+
+
+@contextmanager
+def recorded_results() -> Iterator[list[dict[str, float]]]:
+    """Collects what torchreid's evaluation measures; `Engine.test` returns the last data set's Rank-1 only.
+
+    Yields:
+        A list that grows by `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions, a test data set.
+    """
+    results = []
+    evaluate_rank = metrics.evaluate_rank
+
+    @functools.wraps(evaluate_rank)
+    def record(*args, **kwargs):
+        cmc, mean_ap = evaluate_rank(*args, **kwargs)
+        # A gallery of fewer images has a shorter curve, which stays at its last value.
+        ranks = {f'rank{rank}': float(cmc[min(rank, len(cmc)) - 1]) for rank in (1, 5, 10)}
+        results.append({'mAP': float(mean_ap), **ranks})
+        return cmc, mean_ap
+
+    metrics.evaluate_rank = record
+    try:
+        yield results
+    finally:
+        metrics.evaluate_rank = evaluate_rank
+
+
+set_random_seed = utils.set_random_seed

@@ -1,0 +1,82 @@
+"""Surrogate positives: a randomly transformed copy stands in for an image's unknown positive."""
+
+from collections.abc import Callable
+
+import torch
+from PIL import Image
+from torchvision import transforms as T
+
+
+class SurrogatePositive:
+    """Draws the surrogate of an image (paper, section 3.3): one transformation, chosen at random among
+
+    a crop of part of the area scaled back, a rotation, a change of brightness, of contrast, of saturation
+    (crop, rotation and colour are equally likely). torchvision's transforms do the work.
+
+    Args:
+        crop: smallest and largest share of the area that is kept, in (0, 1].
+        rotation: largest angle, in degrees.
+        jitter: largest relative change of brightness, contrast or saturation, in [0, 1].
+
+    Raises:
+        ValueError: for an argument out of range.
+
+    Example:
+        >>> surrogate = SurrogatePositive()(Image.open('0002_c1s1_000451_03.jpg'))
+    """
+
+    def __init__(
+        self, crop: tuple[float, float] = (0.7, 0.95), rotation: float = 10.0, jitter: float = 0.2
+    ) -> None:
+        if not 0 < crop[0] <= crop[1] <= 1:
+            raise ValueError(f'SurrogatePositive: crop must be 0 < low <= high <= 1, got {crop}')
+        if not 0 <= rotation <= 180:
+            raise ValueError(f'SurrogatePositive: rotation must be 0 to 180 degrees, got {rotation}')
+        if not 0 <= jitter <= 1:
+            raise ValueError(f'SurrogatePositive: jitter must be 0 to 1, got {jitter}')
+        self.crop = tuple(crop)
+        self.transform = T.RandomChoice(
+            [
+                self._crop,
+                T.RandomRotation(rotation, interpolation=T.InterpolationMode.BILINEAR),
+                T.RandomChoice(
+                    [T.ColorJitter(brightness=jitter), T.ColorJitter(contrast=jitter), T.ColorJitter(saturation=jitter)]
+                ),
+            ]
+        )
+
+    def _crop(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        # The person's shape stays: the crop keeps the image's own aspect ratio.
+        resized = T.RandomResizedCrop((height, width), scale=self.crop, ratio=(width / height, width / height))
+        return resized(image)
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """A PIL image -> its surrogate, a PIL image of the same size."""
+        return self.transform(image)
+
+
+class PairTransform:
+    """Turns one image into `[image, surrogate]`, both ready for the network.
+
+    The augmentation of the PIL image is shared, so that the two differ by the surrogate's transformation; what
+    follows `ToTensor` is applied to each.
+
+    Args:
+        image_stage: PIL image -> PIL image.
+        tensor_stage: PIL image -> tensor (3, H, W).
+        surrogate: PIL image -> PIL image.
+    """
+
+    def __init__(self, image_stage: Callable, tensor_stage: Callable, surrogate: Callable) -> None:
+        self.image_stage = image_stage
+        self.tensor_stage = tensor_stage
+        self.surrogate = surrogate
+
+    def single(self, image: Image.Image) -> torch.Tensor:
+        """The real image alone, for filling the memory bank."""
+        return self.tensor_stage(self.image_stage(image))
+
+    def __call__(self, image: Image.Image) -> list[torch.Tensor]:
+        image = self.image_stage(image)
+        return [self.tensor_stage(image), self.tensor_stage(self.surrogate(image))]

@@ -1,0 +1,54 @@
+"""Cyclic ranking against the procedure of the paper, walked in loops."""
+
+import pytest
+import torch
+
+from paul_plugin import CyclicRankingMiner
+
+
+def ranking(features, i):
+    """The other images from the nearest on, by index where equally near."""
+    others = [j for j in range(len(features)) if j != i]
+    return sorted(others, key=lambda j: (torch.dist(features[i], features[j]).item(), j))
+
+
+def brute_force(features, r):
+    negatives = []
+    for anchor in range(len(features)):
+        passing = [j for j in ranking(features, anchor) if anchor not in ranking(features, j)[:r]]
+        negatives.append(passing[0] if passing else -1)
+    return negatives
+
+
+@pytest.mark.parametrize('r', [1, 2, 3, 5, 20])
+@pytest.mark.parametrize('batch', [1, 2, 3, 4, 5, 17, 40])
+def test_procedure(batch, r):
+    for _ in range(3):
+        features = torch.randn(batch, 4, dtype=torch.float64)
+        assert CyclicRankingMiner(r)(features).tolist() == brute_force(features, r)
+
+
+def test_ties_rank_by_index():
+    features = torch.randint(0, 3, (25, 2)).double()
+    assert CyclicRankingMiner(3)(features).tolist() == brute_force(features, 3)
+
+
+def test_clusters_are_not_their_own_negatives():
+    """Two tight groups of r+1: every negative comes from the other group."""
+    groups = torch.arange(8) // 4
+    features = groups[:, None] * 10.0 + torch.randn(8, 3) * 0.1
+    negatives = CyclicRankingMiner(3)(features)
+    assert (groups[negatives] != groups).all()
+
+
+def test_no_gradient_and_any_precision():
+    features = torch.randn(12, 6, requires_grad=True)
+    negatives = CyclicRankingMiner(2)(features)
+    assert not negatives.requires_grad
+    assert negatives.dtype == torch.int64
+    assert CyclicRankingMiner(2)(features.detach().half()).shape == (12,)
+
+
+def test_refuses_r():
+    with pytest.raises(ValueError, match='r must be at least 1, got 0'):
+        CyclicRankingMiner(0)

@@ -8,21 +8,28 @@ from .miner import CyclicRankingMiner
 from .patchnet import PatchNet
 from .pedal import PEDALLoss
 from .pooling import pool_patches
+from .pretraining import ImagePretrainEngine
 from .surrogate import SurrogatePositive
+from .triplet import NearestTripletLoss
+from .weights import load_weights
 
 __version__ = '0.1.0'
 __all__ = [
     'CyclicRankingMiner',
     'IPFLLoss',
     'ImagePAULEngine',
+    'ImagePretrainEngine',
+    'NearestTripletLoss',
     'PEDALLoss',
     'PatchMemory',
     'PatchNet',
     'SurrogatePositive',
+    'load_weights',
     'pool_patches',
 ]
 
 host.register_models()
 host.register_transform()
 host.register_engine(ImagePAULEngine)
+host.register_engine(ImagePretrainEngine)
 datasets.register()

@@ -1,6 +1,7 @@
 """The unsupervised stage: PEDAL + IPFL as a torchreid engine."""
 
 import torch
+import torchreid
 from torch import Tensor
 from tqdm import tqdm
 
@@ -11,7 +12,7 @@ from .miner import CyclicRankingMiner
 from .pedal import PEDALLoss
 
 
-class ImagePAULEngine(host.HostFixes, host.engine.Engine):
+class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
     """PAUL, patch-based unsupervised learning, for image re-ID (Yang et al., CVPR 2019).
 
     The objective is `weight_ipfl * IPFL + weight_pedal * PEDAL`. Person ids are never read: they are used in testing
@@ -72,11 +73,18 @@ class ImagePAULEngine(host.HostFixes, host.engine.Engine):
         paths = host.training_images(datamanager)
         if len(paths) <= k:
             raise ValueError(f'ImagePAULEngine: k={k} needs more than k training images, got {len(paths)}')
+        if len(paths) < datamanager.train_loader.batch_size:  # torchreid's loader drops the incomplete batch
+            raise ValueError(
+                f'ImagePAULEngine: a batch of {datamanager.train_loader.batch_size} images is more than '
+                f'the {len(paths)} training images'
+            )
         self.row_of = {path: row for row, path in enumerate(paths)}
         if len(self.row_of) < len(paths):
             twice = next(path for row, path in enumerate(paths) if self.row_of[path] != row)
             raise ValueError(f'ImagePAULEngine: a training image is listed twice: {twice}')
 
+        if self.use_gpu:  # the tensors stay the optimizer's own
+            model.cuda()
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -95,6 +103,9 @@ class ImagePAULEngine(host.HostFixes, host.engine.Engine):
 
     def extra_state(self) -> dict:
         return {'memory': self.memory.state_dict()}
+
+    def load_extra_state(self, checkpoint: dict) -> None:
+        self.memory.load_state_dict(checkpoint['memory'])
 
     def rows(self, paths: list[str]) -> Tensor:
         """Bank rows of images: (B,) int64."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ from torchvision.transforms import Compose, ToTensor
 with warnings.catch_warnings():
     # The PyPI package has no Cython evaluation and says so at every import; its Python evaluation gives the same.
     warnings.filterwarnings('ignore', message='Cython evaluation')
-    from torchreid import data, engine, metrics, models, optim, utils
+    from torchreid import data, engine, metrics, models, utils
 
 from .errors import UserError, nearest
 from .patchnet import PatchNet
@@ -56,6 +57,14 @@ def _model_factory() -> dict[str, Callable]:
 
 def available_models() -> list[str]:
     return list(_model_factory())
+
+
+def weights_cache(name: str) -> str:
+    """Where torchreid looks for a backbone's ImageNet weights before it fetches them."""
+    backbone = BACKBONES.get(name, name)
+    if backbone.startswith('osnet'):
+        return os.path.expanduser(f'~/.cache/torch/checkpoints/{backbone}_imagenet.pth')
+    return os.path.join(torch.hub.get_dir(), 'checkpoints')
 
 
 def build_backbone(name: str, pretrained: bool = True) -> nn.Module:
@@ -94,7 +103,12 @@ def _feature_channels(backbone: nn.Module) -> int:
 
 
 def build_patchnet(
-    backbone_name: str, num_classes: int = 1, loss: str = 'softmax', pretrained: bool = True, use_gpu: bool = True, **options
+    backbone_name: str,
+    num_classes: int = 1,
+    loss: str = 'softmax',
+    pretrained: bool = True,
+    use_gpu: bool = True,
+    **options,
 ) -> PatchNet:
     """Builds PatchNet on one of torchreid's backbones.
 
@@ -126,35 +140,29 @@ def register_models() -> None:
 # ---- data ----------------------------------------------------------------------------------------------------------
 
 
-def _datasets() -> dict[str, type]:
-    """torchreid lists its data sets nowhere but in a private table."""
-    return _module(data.register_image_dataset).__dict__['__image_datasets']
+def _datasets(kind: str = 'image') -> dict[str, type]:
+    """torchreid lists its data sets nowhere but in two private tables."""
+    return _module(data.register_image_dataset).__dict__[f'__{kind}_datasets']
 
 
-def available_datasets() -> list[str]:
-    return list(_datasets())
-
-
-def dataset_class(name: str) -> type:
-    """torchreid's class of a registered image data set, e.g. Market1501 for `market1501`."""
-    return _datasets()[name]
-
-
-def check_dataset(name: str, root: str) -> None:
+def check_dataset(name: str, root: str, kind: str = 'image') -> None:
     """Refuses an unknown or missing data set; torchreid would make an empty folder and try a dead address.
+
+    Args:
+        name: of an `image` or `video` (`kind`) data set.
+        root: the folder that holds the data sets' folders.
 
     Raises:
         UserError: naming the nearest data set, or the folder that is expected.
     """
-    if name not in _datasets():
+    known = _datasets(kind)
+    if name not in known:
+        raise UserError(f'unknown {kind} data set {name!r}{nearest(name, known)}: one of {", ".join(known)}')
+    folder = Path(root, getattr(known[name], 'dataset_dir', None) or '').expanduser()
+    if not folder.is_dir():
         raise UserError(
-            f'unknown data set {name!r}{nearest(name, available_datasets())}: one of {", ".join(available_datasets())}'
-        )
-    folder = getattr(dataset_class(name), 'dataset_dir', None)
-    if folder and not os.path.isdir(os.path.join(os.path.expanduser(root), folder)):
-        raise UserError(
-            f'data set {name!r} is not there: expected the folder {os.path.join(root, folder)} '
-            '(set data.root, or --root, to the folder that holds it)'
+            f'data set {name!r} is not there: expected the folder {folder} '
+            '(--root names the folder that holds the data sets)'
         )
 
 
@@ -252,6 +260,25 @@ class HostFixes:
         """What a checkpoint holds beside torchreid's own entries."""
         return {}
 
+    def load_extra_state(self, checkpoint: dict) -> None:
+        """Takes `extra_state` back."""
+
+    def resume(self, checkpoint: dict) -> int:
+        """Goes on from a checkpoint that was read as data; torchreid's own function cannot read its own ones.
+
+        Returns:
+            The number of epochs that are done.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: if the checkpoint is of another model, optimizer or data set.
+        """
+        unwrap(self.model).load_state_dict(checkpoint['state_dict'])
+        self.optimizer.load_state_dict(checkpoint['optimizer'])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(checkpoint['scheduler'])
+        self.load_extra_state(checkpoint)
+        return checkpoint['epoch']
+
     def two_stepped_transfer_learning(self, *args, **kwargs):
         """torchreid opens every layer at the start of every epoch, a frozen one too."""
         super().two_stepped_transfer_learning(*args, **kwargs)
@@ -283,6 +310,11 @@ def with_fixes(engine_class: type) -> type:
     return type(engine_class.__name__, (HostFixes, engine_class), {})
 
 
+def supervised_engine(kind: str, loss: str) -> type:
+    """torchreid's engine for `image` or `video` and `softmax` or `triplet`, with HostFixes."""
+    return with_fixes(getattr(engine, f'{kind.title()}{loss.title()}Engine'))
+
+
 def register_engine(engine_class: type) -> None:
     setattr(engine, engine_class.__name__, engine_class)
 
@@ -300,9 +332,9 @@ def recorded_results() -> Iterator[list[dict[str, float]]]:
     @functools.wraps(evaluate_rank)
     def record(*args, **kwargs):
         cmc, mean_ap = evaluate_rank(*args, **kwargs)
-        # A gallery of fewer images has a shorter curve, which stays at its last value.
-        ranks = {f'rank{rank}': float(cmc[min(rank, len(cmc)) - 1]) for rank in (1, 5, 10)}
-        results.append({'mAP': float(mean_ap), **ranks})
+        # With fewer gallery images torchreid's curve is shorter, and its report fails: a curve stays at its end.
+        cmc = np.pad(cmc, (0, max(0, 50 - len(cmc))), mode='edge')
+        results.append({'mAP': float(mean_ap), **{f'rank{rank}': float(cmc[rank - 1]) for rank in (1, 5, 10)}})
         return cmc, mean_ap
 
     metrics.evaluate_rank = record
@@ -310,6 +342,25 @@ def recorded_results() -> Iterator[list[dict[str, float]]]:
         yield results
     finally:
         metrics.evaluate_rank = evaluate_rank
+
+
+class _Log(utils.Logger):
+    """torchreid's Logger closes the console with its file, when it is closed and when it is forgotten."""
+
+    def close(self):
+        self.file.close()
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Writes what is printed to a file as well, by torchreid's Logger."""
+    console = sys.stdout
+    sys.stdout = log = _Log(str(path))
+    try:
+        yield
+    finally:
+        sys.stdout = console
+        log.close()
 
 
 set_random_seed = utils.set_random_seed

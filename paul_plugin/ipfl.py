@@ -27,9 +27,7 @@ class IPFLLoss(nn.Module):
             raise ValueError(f'IPFLLoss: margin must be at least 0, got {margin}')
         self.margin = margin
 
-    def forward(
-        self, anchors: Tensor, positives: Tensor, negatives: Tensor, valid: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, anchors: Tensor, positives: Tensor, negatives: Tensor, valid: Tensor | None = None) -> Tensor:
         """
         Args:
             anchors: (B, E), descriptors of real images.

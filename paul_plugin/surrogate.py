@@ -25,9 +25,7 @@ class SurrogatePositive:
         >>> surrogate = SurrogatePositive()(Image.open('0002_c1s1_000451_03.jpg'))
     """
 
-    def __init__(
-        self, crop: tuple[float, float] = (0.7, 0.95), rotation: float = 10.0, jitter: float = 0.2
-    ) -> None:
+    def __init__(self, crop: tuple[float, float] = (0.7, 0.95), rotation: float = 10.0, jitter: float = 0.2) -> None:
         if not 0 < crop[0] <= crop[1] <= 1:
             raise ValueError(f'SurrogatePositive: crop must be 0 < low <= high <= 1, got {crop}')
         if not 0 <= rotation <= 180:

@@ -113,7 +113,9 @@ def test_warns_in_one_line_where_imagenet_weights_cannot_be_fetched(monkeypatch)
 
     monkeypatch.setattr('torch.hub.load_state_dict_from_url', refuse)
     monkeypatch.setattr(torchreid.models.resnet.model_zoo, 'load_url', refuse)
-    with pytest.warns(paul_plugin.host.PretrainedWeightsWarning, match=r'no ImageNet weights for resnet18 \(no network\)'):
+    with pytest.warns(
+        paul_plugin.host.PretrainedWeightsWarning, match=r'no ImageNet weights for resnet18 \(no network\)'
+    ):
         model = torchreid.models.build_model('paul_resnet18')
     assert isinstance(model, paul_plugin.PatchNet)
 

@@ -1,0 +1,35 @@
+"""Installs the plugin and what torchreid needs but does not declare."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split("'")[1] for line in (HERE / 'paul_plugin/__init__.py').read_text().splitlines() if '__version__' in line
+)
+
+setup(
+    name='paul-plugin',
+    version=VERSION,
+    description='PAUL, patch-based unsupervised person re-identification, as a plugin of torchreid',
+    long_description=(HERE / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    packages=['paul_plugin'],
+    python_requires='>=3.10',
+    install_requires=[
+        'torch>=2.6',  # torch.load reads weights only
+        'torchvision',
+        'torchreid',
+        'yacs',
+        'gdown',
+        'tb-nightly',
+        # torchreid imports these and does not declare them
+        'scipy',
+        'opencv-python-headless',
+        'six',
+        'h5py',
+        'imageio',
+    ],
+    extras_require={'test': ['pytest', 'ruff']},
+)

@@ -1,0 +1,9 @@
+"""Trains and tests models from the command line: torchreid's keys and options, and PAUL's `paul` node.
+
+Example: python tools/main.py --config-file configs/paul_synthetic.yaml
+"""
+
+from paul_plugin.job import main
+
+if __name__ == '__main__':
+    main()

@@ -15,3 +15,15 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the candidate most like the word, or an empty string."""
     close = difflib.get_close_matches(word, list(candidates), n=1)
     return f' (did you mean {close[0]!r}?)' if close else ''
+
+
+def show(value: object) -> str:
+    """A value for a message: one line, not too long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f'{text[:200]}...'
+
+
+def raise_together(errors: list[str]) -> None:
+    """Raises a UserError of several lines, one an error, if there are any."""
+    if errors:
+        raise UserError('\n'.join(errors))

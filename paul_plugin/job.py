@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
-from . import config, datasets, host, synthetic
+from . import checks, config, datasets, host, settings, synthetic
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest
 from .pretraining import ImagePretrainEngine
@@ -67,6 +67,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
                 f'{warning}; set model.pretrained False to accept that, or model.load_weights to a file, '
                 f'or put the weights into {host.weights_cache(cfg.model.name)}'
             ) from None
+    model = model.to(memory_format=torch.channels_last)  # the faster layout of convolutions, on CPUs and GPUs
     return model.cuda() if cfg.use_gpu else model
 
 
@@ -151,16 +152,16 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
             'and paul.pretrain.config names no stage that makes it'
         )
     stage = config.get_default_config()
-    config.merge_file(stage, cfg.paul.pretrain.config)
+    settings.merge_file(stage, cfg.paul.pretrain.config)
     stage.use_gpu = cfg.use_gpu
     stage.model.update({name: cfg.model[name] for name in ('name', 'pretrained')})
     stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers')})
     stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
     stage.train.seed = cfg.train.seed
     stage.paul.update({name: cfg.paul[name] for name in ('num_patches', 'feature_dim', 'patch_source', 'synthetic')})
-    config.merge_opts(stage, cfg.paul.pretrain.opts)
+    settings.merge_opts(stage, cfg.paul.pretrain.opts)
     try:
-        config.check_config(stage)
+        checks.check_config(stage)
         check_names(stage)
     except UserError as error:
         lines = (f'pre-training stage {cfg.paul.pretrain.config}: {line}' for line in str(error).splitlines())
@@ -286,7 +287,7 @@ def run(cfg: CfgNode) -> None:
     Raises:
         UserError: for what the user can mend, before any long work starts.
     """
-    config.check_config(cfg)
+    checks.check_config(cfg)
     check_names(cfg)
     stage = pretraining_stage(cfg) if cfg.loss.name == 'paul' else None
     kind = 'test' if cfg.test.evaluate else 'train'
@@ -306,7 +307,7 @@ def main(argv: list[str] | None = None) -> None:
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(line_buffering=True)  # a line of progress is seen when it is printed, in a pipe too
     try:
-        run(config.load_config(argv, DESCRIPTION))
+        run(settings.load_config(argv, DESCRIPTION))
     except UserError as error:
         for line in str(error).splitlines():
             print(f'error: {line}', file=sys.stderr)

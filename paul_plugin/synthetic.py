@@ -1,4 +1,5 @@
-"""Renders two small synthetic camera networks as person re-identification data sets in the benchmarks' own layouts."""
+"""Renders two small synthetic camera networks, each as a data set in a benchmark's own layout."""
+
 from __future__ import annotations
 
 import json
@@ -20,6 +21,7 @@ MAX_PID = 1501  # the largest id that the host's Market1501 class accepts
 MAX_IMAGES_PER_ID = 600  # keeps the running frame number within Market-1501's six digits
 SIZE = (64, 128)  # width, height of an image in pixels
 CANVAS = (128, 256)  # everything is drawn at twice that size and averaged down
+MIDDLE = CANVAS[0] / 2  # where a person stands
 SCENE = (320, 300)  # what one camera sees behind the people, in canvas pixels
 
 RGB = tuple[int, int, int]
@@ -30,6 +32,7 @@ Span = tuple[float, float]  # lowest and highest value, drawn uniformly between
 @dataclass(frozen=True)
 class Domain:
     """One site with its own people and cameras; every field is a difficulty knob."""
+
     index: int  # tells the domains' random streams apart
     # people
     upper_kinds: tuple[Share, ...]  # shares of 't-shirt', 'top', 'long sleeve', 'jacket', 'coat'
@@ -42,8 +45,8 @@ class Domain:
     lowers: int  # ... lower garments
     shoes: int  # ... pairs of shoes, at most 12
     bags: int  # ... bags, at most 18
-    hairs: int  # ... hair styles with a colour, at most 25
-    bag_share: float  # share of people who carry a bag
+    hairs: int  # ... hair styles with a colour, at most 20
+    bag_share: float  # share of people who carry a bag, above 0
     popularity: float  # Zipf exponent: 0 = all garments equally common, 1 = a few are worn by many
     pieces_apart: int  # in how many of the 5 pieces any two people differ at least, 1..5
     height: Span  # a person's height, as a share of the tallest
@@ -73,13 +76,15 @@ class Domain:
     occlusion: float  # share of images with something in front of the person
 
 
+# fmt: off
 DOMAINS = {
     # summer in a sunny pedestrian precinct: bright, patterned, short garments
     'source': Domain(
         index=1,
         upper_kinds=(('t-shirt', 5), ('top', 1), ('long sleeve', 2), ('jacket', 1)),
         lower_kinds=(('trousers', 3), ('shorts', 3), ('skirt', 2)),
-        upper_patterns=(('plain', 3), ('horizontal', 2), ('vertical', 1), ('checks', 1), ('logo', 2), ('blocks', 1)),
+        upper_patterns=(('plain', 3), ('horizontal', 2), ('vertical', 1), ('checks', 1), ('logo', 2),
+                        ('blocks', 1)),
         lower_patterns=(('plain', 6), ('vertical', 1), ('checks', 1), ('blocks', 1)),
         upper_colours=((236, 236, 230), (214, 52, 50), (242, 196, 54), (64, 142, 208), (92, 176, 86),
                        (238, 138, 170), (38, 40, 52), (240, 132, 44), (128, 200, 200), (150, 96, 170)),
@@ -87,7 +92,7 @@ DOMAINS = {
                        (104, 124, 84), (140, 140, 146)),
         uppers=24, lowers=14, shoes=5, bags=7, hairs=8,
         bag_share=0.45, popularity=0.5, pieces_apart=2, height=(0.86, 1.0), build=(0.85, 1.2),
-        stride=28, facing_spread=50, scale=(0.92, 1.08), shift=2.0, rotation=2.0,
+        stride=28, facing_spread=50, scale=(1.1, 1.3), shift=2.0, rotation=2.0,
         cameras=6, appearances=(3, 5),
         backgrounds=(('plain', 'tiles'), ('hedge', 'grass'), ('windows', 'plain'), ('plain', 'grass'),
                      ('panels', 'kerb'), ('hedge', 'tiles')),
@@ -101,14 +106,16 @@ DOMAINS = {
         index=2,
         upper_kinds=(('t-shirt', 1), ('long sleeve', 3), ('jacket', 4), ('coat', 3)),
         lower_kinds=(('trousers', 7), ('shorts', 0.5), ('skirt', 1.5)),
-        upper_patterns=(('plain', 5), ('horizontal', 1), ('vertical', 0.5), ('checks', 1.5), ('logo', 1), ('blocks', 1.5)),
+        upper_patterns=(('plain', 5), ('horizontal', 1), ('vertical', 0.5), ('checks', 1.5), ('logo', 1),
+                        ('blocks', 1.5)),
         lower_patterns=(('plain', 6), ('checks', 1), ('blocks', 1)),
         upper_colours=((34, 36, 44), (66, 70, 78), (44, 62, 104), (120, 40, 48), (92, 76, 58), (70, 88, 62),
                        (150, 152, 154), (206, 200, 188), (190, 150, 70), (60, 116, 124)),
-        lower_colours=((30, 32, 38), (52, 66, 98), (84, 80, 78), (110, 92, 72), (56, 70, 60), (140, 140, 140)),
+        lower_colours=((30, 32, 38), (52, 66, 98), (84, 80, 78), (110, 92, 72), (56, 70, 60),
+                       (140, 140, 140)),
         uppers=24, lowers=12, shoes=5, bags=8, hairs=8,
         bag_share=0.6, popularity=0.5, pieces_apart=2, height=(0.84, 1.0), build=(0.9, 1.3),
-        stride=24, facing_spread=50, scale=(0.88, 1.06), shift=2.5, rotation=2.5,
+        stride=24, facing_spread=50, scale=(1.05, 1.25), shift=2.5, rotation=2.5,
         cameras=6, appearances=(3, 5),
         backgrounds=(('bricks', 'plain'), ('panels', 'tiles'), ('plain', 'kerb'), ('windows', 'tiles'),
                      ('bricks', 'kerb'), ('panels', 'plain')),
@@ -118,10 +125,12 @@ DOMAINS = {
         exposure=(0.85, 1.15), exposure_jitter=0.06, contrast=(0.85, 1.05), dapple=0.06,
         resolution=(0.6, 0.95), blur=(0.3, 0.8), noise=(3, 8), occlusion=0.15),
 }
+# fmt: on
 
 
 class Layout(NamedTuple):
     """Where a benchmark keeps its images and how it names them."""
+
     inner: str  # the folder inside the data set's folder
     train: str
     query: str
@@ -131,18 +140,34 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
-    'market1501': Layout('Market-1501-v15.09.15', 'bounding_box_train', 'query', 'bounding_box_test',
-                         '{pid:04d}_c{camera}s1_{frame:06d}_{box:02d}.jpg'),
-    'dukemtmcreid': Layout('DukeMTMC-reID', 'bounding_box_train', 'query', 'bounding_box_test',
-                           '{pid:04d}_c{camera}_f{frame:07d}.jpg'),
-    'msmt17': Layout('MSMT17_V1', 'train', 'test', 'test',
-                     '{pid:04d}/{pid:04d}_{index:03d}_{camera:02d}_0303morning_{frame:04d}_0.jpg', lists=True),
+    'market1501': Layout(
+        'Market-1501-v15.09.15',
+        'bounding_box_train',
+        'query',
+        'bounding_box_test',
+        '{pid:04d}_c{camera}s1_{frame:06d}_{box:02d}.jpg',
+    ),
+    'dukemtmcreid': Layout(
+        'DukeMTMC-reID',
+        'bounding_box_train',
+        'query',
+        'bounding_box_test',
+        '{pid:04d}_c{camera}_f{frame:07d}.jpg',
+    ),
+    'msmt17': Layout(
+        'MSMT17_V1',
+        'train',
+        'test',
+        'test',
+        '{pid:04d}/{pid:04d}_{index:03d}_{camera:02d}_0303morning_{frame:04d}_0.jpg',
+        lists=True,
+    ),
 }
 
 
 # ---------------------------------------------------------------- people
 
-SHOE_COLOURS = ((32, 32, 36), (228, 228, 226), (120, 78, 50), (176, 50, 52), (70, 90, 140), (130, 130, 134))
+SHOE_COLOURS = ((32, 32, 36), (228, 228, 226), (112, 76, 52), (124, 48, 50), (54, 66, 104), (130, 130, 134))
 BAG_COLOURS = ((36, 38, 46), (150, 48, 50), (58, 84, 140), (150, 106, 62), (84, 118, 78), (196, 186, 168))
 HAIR_COLOURS = ((30, 26, 26), (74, 50, 36), (126, 88, 54), (196, 166, 104), (150, 148, 146))
 SKINS = ((236, 200, 174), (214, 168, 134), (172, 122, 88), (112, 76, 56))
@@ -150,6 +175,7 @@ SKINS = ((236, 200, 174), (214, 168, 134), (172, 122, 88), (112, 76, 56))
 
 class Piece(NamedTuple):
     """One item of a site's wardrobe, shared by all people who wear it."""
+
     kind: str
     pattern: str
     colour: RGB
@@ -188,7 +214,7 @@ def _pieces(rng, count: int, kinds, colours, patterns=(('plain', 1),)) -> list[P
     for k in rng.choice(len(choices), count, replace=False, p=shares / shares.sum()):
         (kind, _), (pattern, _), colour = choices[k]
         # the second colour is one of the half of the palette that contrasts most
-        others = sorted(colours, key=lambda other: -math.dist(other, colour))[:max(1, len(colours) // 2)]
+        others = sorted(colours, key=lambda other: -math.dist(other, colour))[: max(1, len(colours) // 2)]
         second = others[rng.integers(len(others))]
         colour = tuple(int(c) for c in np.clip(np.array(colour) + rng.integers(-8, 9, 3), 0, 255))
         pieces.append(Piece(kind, pattern, colour, second, int(rng.integers(12, 23))))
@@ -201,10 +227,18 @@ def _people(domain: Domain, seed: int) -> tuple[Person, ...]:
     wardrobe = [
         _pieces(rng, domain.uppers, domain.upper_kinds, domain.upper_colours, domain.upper_patterns),
         _pieces(rng, domain.lowers, domain.lower_kinds, domain.lower_colours, domain.lower_patterns),
-        _pieces(rng, domain.shoes, (('shoe', 3), ('boot', 1)), SHOE_COLOURS),
-        [NO_BAG, *_pieces(rng, domain.bags, (('backpack', 2), ('shoulder', 2), ('handheld', 1)), BAG_COLOURS)],
-        _pieces(rng, domain.hairs, (('short', 3), ('long', 3), ('bun', 1), ('cap', 1), ('bald', 0.5)),
-                HAIR_COLOURS)]
+        _pieces(rng, domain.shoes, (('shoe', 4), ('boot', 1)), SHOE_COLOURS),
+        [
+            NO_BAG,
+            *_pieces(rng, domain.bags, (('backpack', 2), ('shoulder', 2), ('handheld', 1)), BAG_COLOURS),
+        ],
+        _pieces(
+            rng,
+            domain.hairs,
+            (('short', 3), ('long', 3), ('bun', 1), ('cap', 1)),
+            HAIR_COLOURS,
+        ),
+    ]
     rng = _rng(domain, seed, _PEOPLE)
     tries = 20 * MAX_PID
     draws = []
@@ -221,11 +255,20 @@ def _people(domain: Domain, seed: int) -> tuple[Person, ...]:
         if len(taken) == MAX_PID:
             break
     else:
-        raise ValueError(f'the wardrobe dresses only {len(taken)} people that differ in pieces_apart='
-                         f'{domain.pieces_apart} pieces, must be {MAX_PID}; give the domain more garments')
-    return tuple(Person(*(items[k] for items, k in zip(wardrobe, row)), SKINS[rng.integers(len(SKINS))],
-                        rng.uniform(*domain.height), rng.uniform(*domain.build), rng.uniform(0.45, 0.5))
-                 for row in taken)
+        raise ValueError(
+            f'the wardrobe dresses only {len(taken)} people that differ in pieces_apart='
+            f'{domain.pieces_apart} pieces, must be {MAX_PID}; give the domain more garments'
+        )
+    return tuple(
+        Person(
+            *(items[k] for items, k in zip(wardrobe, row)),
+            SKINS[rng.integers(len(SKINS))],
+            rng.uniform(*domain.height),
+            rng.uniform(*domain.build),
+            rng.uniform(0.45, 0.5),
+        )
+        for row in taken
+    )
 
 
 def people(domain: str, seed: int) -> tuple[Person, ...]:
@@ -234,6 +277,7 @@ def people(domain: str, seed: int) -> tuple[Person, ...]:
 
 
 # ---------------------------------------------------------------- drawing a person
+
 
 def _tone(colour: RGB, factor: float) -> RGB:
     return tuple(min(255, int(c * factor)) for c in colour)
@@ -262,14 +306,6 @@ def _cloth(piece: Piece, shade: float, back: bool = False) -> Image.Image:
     return cloth
 
 
-def _wear(body: Image.Image, cloth: Image.Image, *polygons) -> None:
-    mask = Image.new('L', CANVAS)
-    draw = ImageDraw.Draw(mask)
-    for polygon in polygons:
-        draw.polygon(polygon, fill=255)
-    body.paste(cloth, (0, 0), mask)
-
-
 def _limb(points: list, widths: list[float]) -> list[tuple[float, float]]:
     """The outline of a limb through its joints with a half width at each."""
     left, right = [], []
@@ -286,161 +322,190 @@ def _between(a, b, share: float) -> tuple[float, float]:
     return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
 
 
-def _hang(start, lengths: tuple[float, float], angles: tuple[float, float], across: float, out: float) -> list:
-    """Two bones hanging from a joint; `across` shows the swing sideways, `out` spreads them from the body."""
-    points = [start]
-    for length, angle in zip(lengths, angles):
-        x, y = points[-1]
-        points.append((x + length * (across * math.sin(angle) + out), y + length * math.cos(angle)))
-    return points
+class Figure:
+    """A person in one pose, drawn upright on a transparent canvas, `body`.
 
-
-def _draw_person(person: Person, facing: float, swing: float) -> Image.Image:
-    """Draws a person upright on a transparent canvas.
-
-    facing is the walking direction in radians (0 towards the camera, pi/2 to the right, pi away), swing
-    the front leg's angle in radians.
+    Args:
+        person: who it is.
+        facing: walking direction in radians: 0 towards the camera, pi/2 to the right, pi away.
+        swing: angle of the near leg from the vertical, radians.
     """
-    body = Image.new('RGBA', CANVAS)
-    toward, across = math.cos(facing), math.sin(facing)
-    breadth = 0.6 + 0.4 * abs(toward)
-    tall = 236 * person.height
-    foot = 250.0
-    top = foot - tall
-    shoulder, hip = top + 0.175 * tall, foot - tall * person.legs
-    wide = 0.108 * tall * person.build * breadth * (1.08 if person.upper.kind in ('jacket', 'coat') else 1)
-    waist = 0.085 * tall * person.build * breadth
-    middle = CANVAS[0] / 2
-    back = toward < -0.2
 
-    if person.bag.kind == 'backpack' and not back:
-        _draw_bag(body, person.bag, middle, across, toward, shoulder, hip, wide)
-    for side in (-1, 1):
-        angle = side * swing
-        bend = max(0.0, -angle) * 1.1
-        leg = tall * person.legs / 2 - 4
-        joints = _hang((middle + side * waist * 0.5 * abs(toward), hip), (leg, leg), (angle, angle - bend),
-                       across, side * 0.03 * abs(toward))
-        _draw_leg(body, person, joints, across, tall, 0.72 if side < 0 else 0.94)
-    arms = []
-    for side in (-1, 1):
-        angle = -side * swing * 0.9
-        # at the side that the camera does not see the arm hangs behind the trunk
-        start = (middle + side * (wide - 0.02 * tall) * abs(toward), shoulder + 0.03 * tall)
-        arms.append(_hang(start, (0.17 * tall, 0.15 * tall), (angle, angle + 0.35), across,
-                          side * 0.13 * abs(toward)))
-    _draw_arm(body, person, arms[0], tall, 0.75)
-    _draw_trunk(body, person, middle, shoulder, hip, wide, waist, tall, toward, across)
-    if (person.bag.kind == 'backpack' and back) or person.bag.kind == 'shoulder':
-        _draw_bag(body, person.bag, middle, across, toward, shoulder, hip, wide)
-    _draw_head(body, person, middle + 3 * across, top, tall, toward, across)
-    _draw_arm(body, person, arms[1], tall, 0.84)
-    if person.bag.kind == 'handheld':
-        x, y = arms[1][-1]
-        ImageDraw.Draw(body).rectangle((x - 11, y + 2, x + 11, y + 30), fill=person.bag.colour,
-                                       outline=_tone(person.bag.colour, 0.6))
-    return body
+    def __init__(self, person: Person, facing: float, swing: float):
+        self.person, self.swing = person, swing
+        self.toward, self.across = math.cos(facing), math.sin(facing)
+        self.body = Image.new('RGBA', CANVAS)
+        self.pen = ImageDraw.Draw(self.body)
+        foot = CANVAS[1] - 6.0
+        self.tall = 236 * person.height
+        self.top = foot - self.tall
+        self.shoulder, self.hip = self.top + 0.175 * self.tall, foot - self.tall * person.legs
+        breadth = 0.6 + 0.4 * abs(self.toward)  # seen from the side a person is narrower
+        padding = 1.08 if person.upper.kind in ('jacket', 'coat') else 1
+        self.wide = 0.108 * self.tall * person.build * breadth * padding
+        self.waist = 0.085 * self.tall * person.build * breadth
+        self._draw()
+
+    def _draw(self) -> None:
+        bag, back = self.person.bag.kind, self.toward < -0.2
+        if bag == 'backpack' and not back:
+            self._backpack(back)
+        self._leg(-1, 0.72)
+        self._leg(1, 0.94)
+        self._arm(self._arm_joints(-1), 0.75)
+        self._trunk()
+        if bag == 'backpack' and back:
+            self._backpack(back)
+        if bag == 'shoulder':
+            self._shoulder_bag()
+        self._head()
+        near_arm = self._arm_joints(1)
+        self._arm(near_arm, 0.84)
+        if bag == 'handheld':
+            self._handheld_bag(*near_arm[2])
+
+    def _wear(self, piece: Piece, polygon: list, shade: float = 1.0, back: bool = False) -> None:
+        mask = Image.new('L', CANVAS)
+        ImageDraw.Draw(mask).polygon(polygon, fill=255)
+        self.body.paste(_cloth(piece, shade, back), (0, 0), mask)
+
+    def _bare(self, polygon: list, shade: float) -> None:
+        self.pen.polygon(polygon, fill=_tone(self.person.skin, shade))
+
+    def _hang(self, start, bones: tuple[float, float], angles: tuple[float, float], out: float) -> list:
+        """The joints of two bones hanging from `start`; `out` spreads them as seen from the front."""
+        points = [start]
+        for bone, angle in zip(bones, angles):
+            x, y = points[-1]
+            points.append(
+                (
+                    x + bone * (self.across * math.sin(angle) + out * abs(self.toward)),
+                    y + bone * math.cos(angle),
+                )
+            )
+        return points
+
+    def _leg(self, side: int, shade: float) -> None:
+        person, angle = self.person, side * self.swing
+        start = (MIDDLE + side * self.waist * 0.5 * abs(self.toward), self.hip)
+        bone = self.tall * person.legs / 2 - 4
+        bend = max(0.0, -angle) * 1.1  # of the rear leg's knee
+        joints = self._hang(start, (bone, bone), (angle, angle - bend), side * 0.03)
+        thigh, knee, ankle = (share * (self.tall * person.build) for share in (0.052, 0.036, 0.024))
+        if person.lower.kind == 'trousers':
+            self._wear(person.lower, _limb(joints, [thigh + 1.5, knee + 1.5, ankle + 1.5]), shade)
+        else:
+            self._bare(_limb(joints, [thigh, knee, ankle]), shade)
+        if person.lower.kind == 'shorts':
+            self._wear(person.lower, _limb(joints[:2], [thigh + 3, knee + 4]), shade)
+        if person.shoes.kind == 'boot':
+            self._wear(person.shoes, _limb([_between(*joints[1:], 0.4), joints[2]], [knee, ankle + 2]), shade)
+        x, y = joints[2]
+        toe = 9 * self.across
+        self.pen.ellipse(
+            (x - 7 + min(toe, 0), y - 4, x + 7 + max(toe, 0), y + 7), fill=_tone(person.shoes.colour, shade)
+        )
+
+    def _arm_joints(self, side: int) -> list:
+        angle = -side * self.swing * 0.9
+        start = (
+            MIDDLE + side * (self.wide - 0.02 * self.tall) * abs(self.toward),
+            self.shoulder + 0.03 * self.tall,
+        )
+        return self._hang(start, (0.17 * self.tall, 0.15 * self.tall), (angle, angle + 0.35), side * 0.13)
+
+    def _arm(self, joints: list, shade: float) -> None:
+        upper = self.person.upper
+        widths = [0.034 * self.tall * self.person.build, 0.027 * self.tall, 0.02 * self.tall]
+        x, y = joints[2]
+        self.pen.ellipse((x - 5, y - 5, x + 5, y + 6), fill=_tone(self.person.skin, shade))
+        if upper.kind in ('t-shirt', 'top'):
+            self._bare(_limb(joints, widths), shade)
+        else:
+            self._wear(upper, _limb(joints, [width + 2 for width in widths]), shade)
+        if upper.kind == 't-shirt':
+            sleeve = [joints[0], _between(*joints[:2], 0.75)]
+            self._wear(upper, _limb(sleeve, [widths[0] + 1, widths[1] + 3]), shade)
+
+    def _trunk(self) -> None:
+        upper, wide, waist, shoulder = self.person.upper, self.wide, self.waist, self.shoulder
+        if self.person.lower.kind == 'skirt':
+            hem = self.hip + 0.2 * self.tall
+            self._wear(self.person.lower, _upright([self.hip - 8, hem], [waist, waist * 1.5]), 0.97)
+        hem = self.hip + self.tall * {'coat': 0.2, 'jacket': 0.05}.get(upper.kind, 0.02)
+        flare = waist * {'coat': 1.3, 'jacket': 1.15}.get(upper.kind, 1.05)
+        strap = 0.55 if upper.kind == 'top' else 1
+        self._wear(
+            upper,
+            _upright(
+                [shoulder - 5, shoulder + 5, shoulder + 0.1 * self.tall, hem],
+                [0.35 * wide, wide * strap, wide * 0.95, flare],
+            ),
+            back=self.toward < 0,
+        )
+        if upper.kind in ('jacket', 'coat') and self.toward > 0.25:
+            shirt = _upright([shoulder - 4, hem], [wide * 0.32, 3], MIDDLE + self.across * wide * 0.5)
+            self.pen.polygon(shirt, fill=upper.second)
+        if self.person.bag.kind == 'backpack' and self.toward > 0.25:
+            for x in (MIDDLE - 0.6 * wide, MIDDLE + 0.6 * wide):
+                strap = (x, shoulder, x, shoulder + 0.17 * self.tall)
+                self.pen.line(strap, fill=self.person.bag.colour, width=6)
+
+    def _head(self) -> None:
+        hair, skin, pen = self.person.hair, self.person.skin, self.pen
+        x, top, rx, ry = MIDDLE + 3 * self.across, self.top, 0.052 * self.tall, 0.07 * self.tall
+        y = top + ry
+        pen.rectangle((x - 0.5 * rx, y, x + 0.5 * rx, top + 0.18 * self.tall), fill=_tone(skin, 0.8))
+        if hair.kind == 'long':
+            left, right = x - 1.15 * rx - 4 * max(self.across, 0), x + 1.15 * rx + 4 * max(-self.across, 0)
+            pen.rounded_rectangle((left, y - 0.3 * ry, right, top + 0.22 * self.tall), 6, fill=hair.colour)
+        if hair.kind == 'bun':
+            bun = x - 8 * self.across
+            pen.ellipse((bun - 6, top - 8, bun + 6, top + 6), fill=hair.colour)
+        pen.ellipse((x - rx, top, x + rx, top + 2 * ry), fill=hair.colour)
+        if self.toward > -0.5:
+            # the face shows less of itself the further the head turns away
+            shown = rx * (0.45 + 0.4 * max(self.toward, 0))
+            face = x + self.across * (rx - shown)
+            pen.ellipse((face - shown, top + 0.5 * ry, face + shown, top + 2.05 * ry), fill=skin)
+        if hair.kind == 'cap':
+            cap, brim = _tone(hair.second, 0.9), x + self.across * rx
+            pen.pieslice((x - rx - 1, top - 2, x + rx + 1, top + 1.9 * ry), 180, 360, fill=cap)
+            if self.toward > -0.5:
+                pen.ellipse((brim - rx, y - 3, brim + rx, y + 2), fill=_tone(cap, 0.7))
+
+    def _backpack(self, back: bool) -> None:
+        colour, top, bottom = self.person.bag.colour, self.shoulder, self.hip
+        x, half = MIDDLE - self.across * self.wide, (0.8 if back else 0.6) * self.wide
+        self.pen.rounded_rectangle(
+            (x - half, top + 2, x + half, bottom - 8), 8, fill=colour, outline=_tone(colour, 0.65)
+        )
+        if back:
+            self.pen.rectangle(
+                (x - half * 0.6, (top + bottom) / 2, x + half * 0.6, bottom - 14), fill=_tone(colour, 0.65)
+            )
+
+    def _shoulder_bag(self) -> None:
+        colour, dark = self.person.bag.colour, _tone(self.person.bag.colour, 0.65)
+        x = MIDDLE + self.wide * 0.95 * (1 if self.toward >= 0 else -1)
+        self.pen.line((2 * MIDDLE - x, self.shoulder, x, self.hip - 14), fill=dark, width=5)
+        self.pen.rounded_rectangle((x - 13, self.hip - 18, x + 13, self.hip + 16), 4, fill=colour, outline=dark)
+
+    def _handheld_bag(self, x: float, y: float) -> None:
+        colour = self.person.bag.colour
+        self.pen.rectangle((x - 11, y + 2, x + 11, y + 30), fill=colour, outline=_tone(colour, 0.6))
 
 
-def _draw_leg(body, person: Person, joints, across: float, tall: float, shade: float) -> None:
-    thick = tall * person.build
-    widths = [0.052 * thick, 0.036 * thick, 0.024 * thick]
-    lower = person.lower
-    if lower.kind != 'trousers':
-        _wear(body, _skin(person, shade), _limb(joints, widths))
-    if lower.kind == 'trousers':
-        _wear(body, _cloth(lower, shade), _limb(joints, [w + 1.5 for w in widths]))
-    if lower.kind == 'shorts':
-        _wear(body, _cloth(lower, shade), _limb(joints[:2], [widths[0] + 3, widths[1] + 4]))
-    if person.shoes.kind == 'boot':
-        _wear(body, _cloth(person.shoes, shade), _limb([_between(joints[1], joints[2], 0.4), joints[2]],
-                                                       [widths[1], widths[2] + 2]))
-    x, y = joints[2]
-    toe = 9 * across
-    ImageDraw.Draw(body).ellipse((x - 7 + min(toe, 0), y - 4, x + 7 + max(toe, 0), y + 7),
-                                 fill=_tone(person.shoes.colour, shade))
-
-
-def _draw_arm(body, person: Person, joints, tall: float, shade: float) -> None:
-    widths = [0.034 * tall * person.build, 0.027 * tall, 0.02 * tall]
-    x, y = joints[2]
-    ImageDraw.Draw(body).ellipse((x - 5, y - 5, x + 5, y + 6), fill=_tone(person.skin, shade))
-    if person.upper.kind in ('t-shirt', 'top'):
-        _wear(body, _skin(person, shade), _limb(joints, widths))
-    if person.upper.kind == 't-shirt':
-        _wear(body, _cloth(person.upper, shade), _limb([joints[0], _between(joints[0], joints[1], 0.75)],
-                                                       [widths[0] + 1, widths[1] + 3]))
-    if person.upper.kind in ('long sleeve', 'jacket', 'coat'):
-        _wear(body, _cloth(person.upper, shade), _limb(joints, [w + 2 for w in widths]))
-
-
-def _draw_trunk(body, person: Person, middle, shoulder, hip, wide, waist, tall, toward, across) -> None:
-    upper, lower = person.upper, person.lower
-    if lower.kind == 'skirt':
-        hem = hip + 0.2 * tall
-        _wear(body, _cloth(lower, 0.97), [(middle - waist, hip - 8), (middle + waist, hip - 8),
-                                          (middle + waist * 1.5, hem), (middle - waist * 1.5, hem)])
-    hem = hip + tall * {'coat': 0.2, 'jacket': 0.05}.get(upper.kind, 0.02)
-    flare = waist * {'coat': 1.3, 'jacket': 1.15}.get(upper.kind, 1.05)
-    strap = 0.55 if upper.kind == 'top' else 1
-    trunk = [(middle - 0.35 * wide, shoulder - 5), (middle + 0.35 * wide, shoulder - 5),
-             (middle + wide * strap, shoulder + 5), (middle + wide * 0.95, shoulder + 0.1 * tall),
-             (middle + flare, hem), (middle - flare, hem),
-             (middle - wide * 0.95, shoulder + 0.1 * tall), (middle - wide * strap, shoulder + 5)]
-    _wear(body, _cloth(upper, 1.0, toward < 0), trunk)
-    if upper.kind in ('jacket', 'coat') and toward > 0.25:
-        x = middle + across * wide * 0.5
-        _wear(body, _cloth(Piece('shirt', 'plain', upper.second, upper.second, 1), 1.0),
-              [(x - wide * 0.32, shoulder - 4), (x + wide * 0.32, shoulder - 4), (x + 3, hem), (x - 3, hem)])
-
-
-def _draw_head(body, person: Person, x, top, tall, toward, across) -> None:
-    draw = ImageDraw.Draw(body)
-    hair, style = person.hair.colour, person.hair.kind
-    rx, ry = 0.052 * tall, 0.07 * tall
-    y = top + ry
-    draw.rectangle((x - 0.5 * rx, y, x + 0.5 * rx, top + 0.18 * tall), fill=_tone(person.skin, 0.8))
-    if style == 'long':
-        left, right = x - 1.15 * rx - 4 * max(across, 0), x + 1.15 * rx + 4 * max(-across, 0)
-        draw.rounded_rectangle((left, y - 0.3 * ry, right, top + 0.22 * tall), 6, fill=hair)
-    if style == 'bun':
-        draw.ellipse((x - 8 * across - 6, top - 8, x - 8 * across + 6, top + 6), fill=hair)
-    draw.ellipse((x - rx, top, x + rx, top + 2 * ry), fill=person.skin if style == 'bald' else hair)
-    if toward > -0.5 and style != 'bald':
-        # the face shows less of itself the further the head turns away
-        shown = rx * (0.45 + 0.4 * max(toward, 0))
-        face = x + across * (rx - shown)
-        draw.ellipse((face - shown, top + 0.5 * ry, face + shown, top + 2.05 * ry), fill=person.skin)
-    if style == 'cap':
-        cap = _tone(person.hair.second, 0.9)
-        draw.pieslice((x - rx - 1, top - 2, x + rx + 1, top + 1.9 * ry), 180, 360, fill=cap)
-        brim = x + across * rx
-        draw.ellipse((brim - rx, y - 3, brim + rx, y + 2), fill=_tone(cap, 0.7))
-
-
-def _draw_bag(body, bag: Piece, middle, across, toward, shoulder, hip, wide) -> None:
-    draw = ImageDraw.Draw(body)
-    dark = _tone(bag.colour, 0.65)
-    if bag.kind == 'backpack':
-        x, half = middle - across * wide, 0.8 * wide if toward < -0.2 else 0.6 * wide
-        draw.rounded_rectangle((x - half, shoulder + 2, x + half, hip - 8), 8, fill=bag.colour, outline=dark)
-        if toward < -0.2:
-            draw.rectangle((x - half * 0.6, (shoulder + hip) / 2, x + half * 0.6, hip - 14), fill=dark)
-    else:
-        x = middle + wide * 0.95 * (1 if toward >= 0 else -1)
-        draw.line((2 * middle - x, shoulder, x, hip - 14), fill=dark, width=5)
-        draw.rounded_rectangle((x - 13, hip - 18, x + 13, hip + 16), 4, fill=bag.colour, outline=dark)
-
-
-def _skin(person: Person, shade: float) -> Image.Image:
-    return _cloth(Piece('skin', 'plain', person.skin, person.skin, 1), shade)
+def _upright(heights: list[float], widths: list[float], x: float = MIDDLE) -> list[tuple[float, float]]:
+    """The outline of something symmetric about a vertical axis with a half width at each height."""
+    return _limb([(x, y) for y in heights], widths)
 
 
 # ---------------------------------------------------------------- cameras
 
+
 class Camera(NamedTuple):
     scene: Image.Image
-    centre: int  # where in the scene the box of an undisturbed detection lies, canvas pixels
     facing: float  # the usual walking direction, radians
     pitch: float  # height of a person seen from above, as a share of the height seen level
     gain: np.ndarray  # of red, green, blue, brightness included
@@ -454,23 +519,31 @@ class Camera(NamedTuple):
 def _camera(domain: Domain, seed: int, number: int) -> Camera:
     rng = _rng(domain, seed, _CAMERA, number)
     gain = np.array(domain.white) * rng.uniform(*domain.exposure) * (1 + rng.uniform(-1, 1, 3) * domain.cast)
-    return Camera(_scene(domain, rng, *domain.backgrounds[(number - 1) % len(domain.backgrounds)]),
-                  int(rng.integers(96, SCENE[0] - CANVAS[0] - 95)), rng.uniform(-math.pi, math.pi),
-                  rng.uniform(0.94, 1.0), gain.astype(np.float32), rng.uniform(*domain.contrast),
-                  rng.uniform(*domain.resolution), rng.uniform(*domain.blur), rng.uniform(*domain.noise))
+    return Camera(
+        _scene(domain, rng, *domain.backgrounds[(number - 1) % len(domain.backgrounds)]),
+        rng.uniform(-math.pi, math.pi),
+        rng.uniform(0.94, 1.0),
+        gain.astype(np.float32),
+        rng.uniform(*domain.contrast),
+        rng.uniform(*domain.resolution),
+        rng.uniform(*domain.blur),
+        rng.uniform(*domain.noise),
+    )
 
 
 def _scene(domain: Domain, rng, wall: str, ground: str) -> Image.Image:
     floor = int(rng.integers(120, 210))
-    colours = [palette[rng.integers(len(palette))] for palette in (domain.wall_colours, domain.ground_colours)]
-    scene = Image.new('RGB', SCENE, colours[0])
+    wall_colour = domain.wall_colours[rng.integers(len(domain.wall_colours))]
+    ground_colour = domain.ground_colours[rng.integers(len(domain.ground_colours))]
+    scene = Image.new('RGB', SCENE, wall_colour)
     draw = ImageDraw.Draw(scene)
-    WALLS[wall](draw, rng, floor, colours[0])
-    draw.rectangle((0, floor, *SCENE), fill=colours[1])
-    GROUNDS[ground](draw, rng, floor, colours[1])
+    WALLS[wall](draw, rng, floor, wall_colour)
+    draw.rectangle((0, floor, *SCENE), fill=ground_colour)
+    GROUNDS[ground](draw, rng, floor, ground_colour)
     # large soft stains keep even a plain wall from being one colour
-    stains = Image.fromarray(rng.normal(0, 9, (10, 10)).astype(np.float32)).resize(SCENE, Image.Resampling.BICUBIC)
-    pixels = np.asarray(scene.filter(ImageFilter.GaussianBlur(1.5)), np.float32) + np.asarray(stains)[..., None]
+    stains = Image.fromarray(rng.normal(0, 9, (10, 10)).astype(np.float32))
+    stains = np.asarray(stains.resize(SCENE, Image.Resampling.BICUBIC))[..., None]
+    pixels = np.asarray(scene.filter(ImageFilter.GaussianBlur(1.5)), np.float32) + stains
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
@@ -499,8 +572,12 @@ def _windows(draw, rng, floor, colour) -> None:
 
 def _hedge(draw, rng, floor, colour) -> None:
     draw.rectangle((0, floor - 100, SCENE[0], floor), fill=(52, 80, 46))
-    for x, y, r, light in zip(rng.integers(0, SCENE[0], 260), rng.integers(floor - 105, floor, 260),
-                              rng.integers(4, 12, 260), rng.uniform(0.6, 1.4, 260)):
+    for x, y, r, light in zip(
+        rng.integers(0, SCENE[0], 260),
+        rng.integers(floor - 105, floor, 260),
+        rng.integers(4, 12, 260),
+        rng.uniform(0.6, 1.4, 260),
+    ):
         draw.ellipse((x - r, y - r, x + r, y + r), fill=_tone((66, 100, 54), light))
 
 
@@ -534,12 +611,12 @@ WALLS = {'plain': _plain_wall, 'bricks': _bricks, 'panels': _panels, 'windows': 
 GROUNDS = {'plain': _plain_ground, 'tiles': _tiles, 'kerb': _kerb, 'grass': _grass}
 
 
-def _occlude(canvas: Image.Image, rng) -> None:
+def _occlude(canvas: Image.Image, domain: Domain, rng) -> None:
     """Puts a pole, a plant, the edge of a car or a passer-by's arm in front of the person."""
     draw = ImageDraw.Draw(canvas)
     width, height = CANVAS
     right = rng.random() < 0.5
-    colour = tuple(int(c) for c in rng.integers(40, 190, 3))
+    colour = domain.upper_colours[rng.integers(len(domain.upper_colours))]
     kind = rng.integers(4)
     if kind == 0:
         x = rng.integers(20, width - 20)
@@ -583,24 +660,29 @@ def render_image(domain: str, seed: int, pid: int, camera: int, index: int) -> I
     rng = _rng(site, seed, _IMAGE, pid, camera, index)
     facing = view.facing + rng.normal(0, math.radians(site.facing_spread))
     swing = math.radians(site.stride) * math.sin(rng.uniform(0, 2 * math.pi))
-    person = _draw_person(_people(site, seed)[pid - 1], facing, swing)
+    body = Figure(_people(site, seed)[pid - 1], facing, swing).body
 
-    left = view.centre + int(rng.integers(-2 * site.background_shift, 2 * site.background_shift + 1))
+    shift = 2 * site.background_shift
+    left = (SCENE[0] - CANVAS[0]) // 2 + int(rng.integers(-shift, shift + 1))
     top = int(rng.integers(0, SCENE[1] - CANVAS[1] - 19))
     canvas = view.scene.crop((left, top, left + CANVAS[0], top + CANVAS[1]))
     scale = rng.uniform(*site.scale)
     tilt = math.radians(rng.normal(0, site.rotation))
     dx, dy = rng.normal(0, 2 * site.shift, 2)
-    person = person.transform(CANVAS, Image.Transform.AFFINE, _inverse_affine(scale, view.pitch, tilt, dx, dy),
-                              Image.Resampling.BILINEAR)
-    canvas.paste(person, (0, 0), person)
+    body = body.transform(
+        CANVAS,
+        Image.Transform.AFFINE,
+        _inverse_affine(scale, view.pitch, tilt, dx, dy),
+        Image.Resampling.BILINEAR,
+    )
+    canvas.paste(body, (0, 0), body)
     if rng.random() < site.occlusion:
-        _occlude(canvas, rng)
+        _occlude(canvas, site, rng)
     return _expose(canvas, view, site, rng)
 
 
 def _inverse_affine(scale: float, pitch: float, tilt: float, dx: float, dy: float) -> tuple[float, ...]:
-    """Canvas to body coordinates, as PIL wants them, for a person scaled and tilted about the canvas' centre."""
+    """Canvas to body coordinates, as PIL wants them: the body scaled and tilted about the centre."""
     cx, cy = CANVAS[0] / 2, CANVAS[1] / 2
     cos, sin = math.cos(tilt), math.sin(tilt)
     a, b, d, e = cos / scale, sin / scale, -sin / (scale * pitch), cos / (scale * pitch)
@@ -608,6 +690,7 @@ def _inverse_affine(scale: float, pitch: float, tilt: float, dx: float, dy: floa
 
 
 # ---------------------------------------------------------------- files
+
 
 def _in_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
@@ -617,7 +700,7 @@ def _in_range(name: str, value: int, low: int, high: int) -> None:
 def _checked(domain: str, seed: int) -> Domain:
     if domain not in DOMAINS:
         raise ValueError(f'domain is {domain!r}, must be one of {", ".join(DOMAINS)}')
-    _in_range('seed', seed, 0, 2 ** 32 - 1)
+    _in_range('seed', seed, 0, 2**32 - 1)
     return DOMAINS[domain]
 
 
@@ -625,7 +708,7 @@ def _plan(domain: Domain, seed: int, pid: int, images_per_id: int) -> list[int]:
     """The camera of each image of a person: at least two images under each of at least two cameras."""
     rng = _rng(domain, seed, _PLAN, pid)
     low, high = (min(int(n), domain.cameras, images_per_id // 2) for n in domain.appearances)
-    seen = rng.permutation(domain.cameras)[:rng.integers(low, high + 1)] + 1
+    seen = rng.permutation(domain.cameras)[: rng.integers(low, high + 1)] + 1
     return sorted(np.resize(seen, images_per_id).tolist())
 
 
@@ -642,15 +725,24 @@ def _already_rendered(folder: Path, manifest: dict) -> bool:
     if not isinstance(found, dict):
         differs = 'has no readable manifest.json'
     else:
-        differs = 'was rendered with another ' + ', '.join(
-            f'{key} ({found.get(key)} instead of {value})' if key != 'settings' else 'settings'
-            for key, value in manifest.items() if found.get(key) != value)
+        keys = [key for key in {**found, **manifest} if found.get(key) != manifest.get(key)]
+        differs = 'was rendered with other parameters: ' + ', '.join(
+            'settings of the domain' if key == 'settings' else f'{key} {found.get(key)} instead of {manifest.get(key)}'
+            for key in keys
+        )
     raise FileExistsError(f'{str(folder)!r} {differs}; choose another root or delete the folder')
 
 
-def render(folder: str | Path, domain: str, seed: int, train_ids: int = 100, test_ids: int = 50,
-           images_per_id: int = 11, progress: Callable[[int, int], None] | None = None,
-           layout: str = 'market1501') -> dict:
+def render(
+    folder: str | Path,
+    domain: str,
+    seed: int,
+    train_ids: int = 100,
+    test_ids: int = 50,
+    images_per_id: int = 11,
+    progress: Callable[[int, int], None] | None = None,
+    layout: str = 'market1501',
+) -> dict:
     """Renders one domain as a data set into `folder`, which appears only once it is complete.
 
     Args:
@@ -672,9 +764,20 @@ def render(folder: str | Path, domain: str, seed: int, train_ids: int = 100, tes
     _in_range('test_ids', test_ids, 2, MAX_PID - train_ids)
     _in_range('images_per_id', images_per_id, 4, MAX_IMAGES_PER_ID)
     # through JSON and back, so that it compares equal to the one read from a file
-    manifest = json.loads(json.dumps({
-        'version': VERSION, 'layout': layout, 'domain': domain, 'seed': seed, 'train_ids': train_ids,
-        'test_ids': test_ids, 'images_per_id': images_per_id, 'settings': asdict(site)}))
+    manifest = json.loads(
+        json.dumps(
+            {
+                'version': VERSION,
+                'layout': layout,
+                'domain': domain,
+                'seed': seed,
+                'train_ids': train_ids,
+                'test_ids': test_ids,
+                'images_per_id': images_per_id,
+                'settings': asdict(site),
+            }
+        )
+    )
     folder = Path(folder)
     if _already_rendered(folder, manifest):
         return manifest
@@ -694,8 +797,16 @@ def render(folder: str | Path, domain: str, seed: int, train_ids: int = 100, tes
     return manifest
 
 
-def _render_images(partial: Path, layout: Layout, domain: str, seed: int, train_ids: int, test_ids: int,
-                   images_per_id: int, progress) -> None:
+def _render_images(
+    partial: Path,
+    layout: Layout,
+    domain: str,
+    seed: int,
+    train_ids: int,
+    test_ids: int,
+    images_per_id: int,
+    progress,
+) -> None:
     total = (train_ids + test_ids) * images_per_id
     lists = {'train': [], 'val': [], 'query': [], 'gallery': []}
     for number in range(total):
@@ -712,7 +823,7 @@ def _render_images(partial: Path, layout: Layout, domain: str, seed: int, train_
             half, split = (layout.query, 'query') if is_query else (layout.gallery, 'gallery')
             first = train_ids + 1
         label = pid - first if layout.lists else pid
-        name = layout.name.format(pid=label, camera=camera, index=index, frame=number + 1, box=split != 'query')
+        name = layout.name.format(pid=label, camera=camera, index=index, frame=number + 1, box=int(split != 'query'))
         path = partial / layout.inner / half / name
         path.parent.mkdir(parents=True, exist_ok=True)
         render_image(domain, seed, pid, camera, index).save(path, quality=92)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from paul_plugin import config
-from paul_plugin.config import all_keys, check_config, get_default_config, load_config, merge_file, merge_opts
+from paul_plugin import checks, config, settings
+from paul_plugin.checks import check_config
+from paul_plugin.config import all_keys, get_default_config
 from paul_plugin.errors import UserError, nearest
+from paul_plugin.settings import load_config, merge_file, merge_opts
 
 # torchreid 1.4.0's keys and defaults.
 TORCHREID = """
@@ -160,8 +162,8 @@ def test_import_needs_neither_torch_nor_torchreid():
         "package = types.ModuleType('paul_plugin')\n"  # without running its __init__
         f'package.__path__ = [{os.path.dirname(config.__file__)!r}]\n'
         "sys.modules['paul_plugin'] = package\n"
-        'import paul_plugin.config as config\n'
-        "config.check_config(config.load_config(['use_gpu', 'False']))\n"
+        'from paul_plugin import checks, settings\n'
+        "checks.check_config(settings.load_config(['use_gpu', 'False']))\n"
         "assert not {'torch', 'torchreid'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, '-c', code], check=True)
@@ -205,7 +207,7 @@ def test_precedence(write):
 
 
 def test_use_gpu_follows_the_machine_unless_set(monkeypatch, write):
-    monkeypatch.setattr(config, '_has_gpu', lambda: True)
+    monkeypatch.setattr(settings, 'has_gpu', lambda: True)
     assert load_config([]).use_gpu is True
     assert load_config(['use_gpu', 'False']).use_gpu is False
     assert load_config(['--config-file', write('use_gpu: false')]).use_gpu is False
@@ -291,7 +293,7 @@ def test_all_errors_are_reported_together(write):
     ],
 )
 def test_accepted_values(key, text, value):
-    found = config._get(loaded(key, text), key)
+    found = config.value_of(loaded(key, text), key)
     assert found == value
     assert type(found) is type(value)
     if isinstance(value, list):
@@ -508,7 +510,7 @@ def test_bad_values(words, parts):
 
 def test_use_gpu_needs_a_gpu(monkeypatch):
     cfg = load_config(['use_gpu', 'True'])
-    monkeypatch.setattr(config, '_has_gpu', lambda: False)
+    monkeypatch.setattr(checks, 'has_gpu', lambda: False)
     assert errors_of(check_config, cfg) == ['use_gpu = True: torch finds no GPU, set it to False']
 
 
@@ -519,8 +521,8 @@ def test_all_bad_values_are_reported_together():
 
 def test_every_number_is_checked():
     cfg = get_default_config()
-    numbers = {key for key in all_keys(cfg) if type(config._get(cfg, key)) in (int, float)}
-    assert numbers == {key for _, _, keys in config._RANGES for key in keys.split()}
+    numbers = {key for key in all_keys(cfg) if type(config.value_of(cfg, key)) in (int, float)}
+    assert numbers == {key for _, _, keys in checks._RANGES for key in keys.split()}
 
 
 def test_nearest():

@@ -33,7 +33,8 @@ def run(monkeypatch, capsys, rendered, tmp_path):
 def synthetic_words(**pretrain):
     opts = {'train.max_epoch': 1, 'train.batch_size': 8, 'data.transforms': ['random_flip'], **pretrain}
     return [
-        '--config-file', 'configs/paul_synthetic.yaml', *SMALL, 'train.batch_size', '8', 'paul.k', '3', 'train.seed', '5',
+        '--config-file', 'configs/paul_synthetic.yaml', *SMALL,
+        'train.batch_size', '8', 'paul.k', '3', 'train.seed', '5',
         'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
         'paul.pretrain.opts', str([part for pair in opts.items() for part in pair]),
     ]  # fmt: skip
@@ -95,7 +96,8 @@ def test_real_layouts_with_resnet50(run, tmp_path, layout):
 def test_torchreids_own_models_train_too(run, loss):
     status, out, err = run(
         *SMALL, '-s', 'synthetic_source', '-t', 'synthetic_target', 'synthetic_source', 'model.name', 'osnet_x0_25',
-        'model.pretrained', 'False', 'loss.name', loss, 'train.batch_size', '8', 'data.height', '64', 'data.width', '32',
+        'model.pretrained', 'False', 'loss.name', loss, 'train.batch_size', '8',
+        'data.height', '64', 'data.width', '32',
         'sampler.train_sampler', 'RandomIdentitySampler', 'train.seed', '5',
         'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
     )  # fmt: skip
@@ -156,9 +158,12 @@ def _no_network(*args, **kwargs):
 def test_as_a_program(tmp_path):
     """The real command, from another folder, with a key that does not exist."""
     done = subprocess.run(
-        [sys.executable, PROJECT / 'tools/main.py', '--config-file', PROJECT / 'configs/paul_synthetic.yaml', 'train.lrr', '1'],
-        capture_output=True, text=True, cwd=tmp_path, timeout=100,
-    )  # fmt: skip
+        [sys.executable, PROJECT / 'tools/main.py', 'train.lrr', '1'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: unknown key 'train.lrr' (did you mean 'train.lr'?)"
     assert 'Traceback' not in done.stderr

@@ -31,6 +31,8 @@ _CHOICES = {
     'video.sample_method': ('evenly', 'random', 'all'),
     'video.pooling_method': ('avg', 'max'),
     'test.dist_metric': ('euclidean', 'cosine'),
+    'train.amp': ('off', 'bf16', 'fp16'),
+    'paul.ipfl': ('descriptor', 'centroid'),
     'paul.patch_source': ('pgn', 'stripe', 'random'),
 }
 
@@ -50,9 +52,10 @@ _RANGES = (
         'train.print_freq test.batch_size test.visrank_topk paul.num_patches paul.feature_dim paul.k paul.r',
     ),
     ('above 0', lambda x: x > 0, 'paul.scale'),
-    ('at least 0', lambda x: x >= 0, 'paul.supervised.mixup paul.supervised.warmup_epochs'),
+    ('at least 0', lambda x: x >= 0, 'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates'),
     ('above 0 and at most 1', lambda x: 0 < x <= 1, 'paul.momentum'),
     ('from 0 to 1', lambda x: 0 <= x <= 1, 'paul.surrogate.jitter'),
+    ('from 0 to 0.5', lambda x: 0 <= x <= 0.5, 'paul.surrogate.hue'),
     ('from 0 to below 1', lambda x: 0 <= x < 1, 'adam.beta1 adam.beta2'),
     ('from 0 to 180', lambda x: 0 <= x <= 180, 'paul.surrogate.rotation'),
     ('from 0 to 4294967295', lambda x: 0 <= x < 2**32, 'train.seed'),  # NumPy's
@@ -197,6 +200,11 @@ def _combination_errors(cfg: CfgNode) -> Iterator[str]:
             'paul.synthetic.train_ids',
             f'must be at most 1501 together with paul.synthetic.test_ids, {synthetic.test_ids}',
         ),
+        (
+            cfg.train.amp != 'off' and loss != 'paul' and not cfg.paul.supervised.released,
+            'train.amp',
+            "torchreid's own engines have no mixed precision, set it to off",
+        ),
         (cfg.use_gpu and not has_gpu(), 'use_gpu', 'torch finds no GPU, set it to False'),
         (
             loss in ('softmax', 'triplet') and SURROGATE in _transforms(cfg),
@@ -218,6 +226,11 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
             SURROGATE not in _transforms(cfg) and not _unknown_transforms(cfg),
             'data.transforms',
             f'loss.name paul needs {SURROGATE} among them',
+        ),
+        (
+            paul.surrogate.hue > 0 and not paul.surrogate.sequence,
+            'paul.surrogate.hue',
+            'needs paul.surrogate.sequence True',
         ),
         (cfg.data.k_tfm > 1, 'data.k_tfm', 'loss.name paul needs 1'),
         (

@@ -70,6 +70,8 @@ def get_default_config() -> CfgNode:
                 'stepsize': [20],  # epochs: the period (single_step) or the milestones (multi_step)
                 'gamma': 0.1,  # factor of the rate at a step
                 'print_freq': 20,  # batches between two lines of progress
+                # Mixed precision of our engines (loss.name paul, paul.supervised.released): off | bf16 | fp16
+                'amp': 'off',
                 'seed': 1,  # of every random number generator
             },
             'sgd': {
@@ -114,6 +116,10 @@ def get_default_config() -> CfgNode:
                 'k': 10,  # PEDAL: nearest neighbours that are drawn near
                 'scale': 30.0,  # s of PEDAL
                 'momentum': 0.1,  # l, share of a new feature in the memory bank's running average
+                # IPFL's anchors: the descriptors of real images, or, as in the release, the embeddings of real images
+                # and surrogates against the running mean of each image's (centroid)
+                'ipfl': 'descriptor',
+                'max_candidates': 0,  # candidates that an anchor tries in cyclic ranking, 0: all
                 'r': 3,  # cyclic ranking: length of the candidate's list that must not hold the anchor
                 'margin': 2.0,  # m of IPFL
                 'weight_pedal': 2.0,  # lambda, weight of PEDAL in the objective
@@ -122,6 +128,8 @@ def get_default_config() -> CfgNode:
                     'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
                     'rotation': 10.0,  # largest angle, in degrees
                     'jitter': 0.2,  # largest relative change of brightness, contrast or saturation
+                    'hue': 0.0,  # largest shift of the hue, share of the circle; with sequence only
+                    'sequence': False,  # all transformations one after the other, as in the release, not one at random
                 },
                 # PatchNet's pre-training, with labels
                 'supervised': {

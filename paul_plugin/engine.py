@@ -10,6 +10,7 @@ from .ipfl import IPFLLoss
 from .memory import PatchMemory
 from .miner import CyclicRankingMiner
 from .pedal import PEDALLoss
+from .precision import MixedPrecision
 
 
 class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
@@ -30,6 +31,11 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         momentum: of PatchMemory.
         weight_pedal: lambda of the paper.
         weight_ipfl: 1 in the paper; 0 for the ablation.
+        ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives
+            mined among the former; or `centroid`, the release's: the embeddings of real images and surrogates are
+            anchors, their image's centroid is the positive, negatives are mined among centroids.
+        max_candidates: of CyclicRankingMiner.
+        amp: `off`, `bf16` or `fp16`, of MixedPrecision.
 
     Raises:
         ValueError: for an argument out of range, a data manager without surrogates, or training images that are
@@ -55,6 +61,9 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         momentum: float = 0.1,
         weight_pedal: float = 2.0,
         weight_ipfl: float = 1.0,
+        ipfl: str = 'descriptor',
+        max_candidates: int | None = None,
+        amp: str = 'off',
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = host.unwrap(model)
@@ -64,6 +73,8 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
             raise ValueError("ImagePAULEngine needs 'surrogate_positive' among the data manager's transforms")
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
+        if ipfl not in ('descriptor', 'centroid'):
+            raise ValueError(f"ImagePAULEngine: ipfl must be 'descriptor' or 'centroid', got {ipfl!r}")
         if datamanager.train_loader.batch_size < r + 2:
             raise ValueError(
                 f'ImagePAULEngine: cyclic ranking with r={r} needs a batch of at least {r + 2} images, '
@@ -90,22 +101,33 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         self.scheduler = scheduler
         self.register_model('model', model, optimizer, scheduler)
         self.device = next(model.parameters()).device
+        self.precision = MixedPrecision(amp, self.device)
         self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum).to(self.device)
         self.pedal = PEDALLoss(k, scale)
-        self.miner = CyclicRankingMiner(r)
-        self.ipfl = IPFLLoss(margin)
+        self.centroids = None
+        if ipfl == 'centroid':
+            length = net.num_patches * net.embedding_dim
+            self.centroids = PatchMemory(len(paths), 1, length, momentum).to(self.device)
+        self.miner = CyclicRankingMiner(r, max_candidates)
+        self.ipfl = IPFLLoss(margin, count_unmined=ipfl == 'centroid')
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""
-        return [host.unwrap(self.model).pgn]
+        net = host.unwrap(self.model)
+        return [net.pgn, net.embedding, net.classifier]
 
     def extra_state(self) -> dict:
-        return {'memory': self.memory.state_dict()}
+        state = {'memory': self.memory.state_dict()}
+        if self.centroids is not None:
+            state['centroids'] = self.centroids.state_dict()
+        return state
 
     def load_extra_state(self, checkpoint: dict) -> None:
         self.memory.load_state_dict(checkpoint['memory'])
+        if self.centroids is not None:
+            self.centroids.load_state_dict(checkpoint['centroids'])
 
     def rows(self, paths: list[str]) -> Tensor:
         """Bank rows of images: (B,) int64."""
@@ -116,7 +138,8 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         """Stores the features of every training image, one pass in training mode."""
         self.model.train()
         for batch in tqdm(host.fill_loader(self.datamanager), 'Filling the patch memory bank', mininterval=1):
-            features = self.model(batch['img'].to(self.device, non_blocking=True))
+            with self.precision.autocast():
+                features = self.model(batch['img'].to(self.device, non_blocking=True))
             self.memory.update(self.rows(batch['impath']), features)
 
     def train(self, *args, **kwargs) -> None:
@@ -124,20 +147,40 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
             self.fill_memory()
         super().train(*args, **kwargs)
 
+    def image_loss(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """IPFL of a batch, and the share of anchors that have a mined negative.
+
+        Args:
+            real: (B, M, D), features of the real images.
+            surrogate: (B, M, D), those of their surrogates.
+            rows: (B,), the images' rows.
+        """
+        if self.centroids is None:
+            anchors, positives = real.flatten(1), surrogate.flatten(1)
+            candidates, negatives = anchors, self.miner(anchors)
+        else:
+            net = host.unwrap(self.model)
+            of_real, of_surrogate = net.embed(real), net.embed(surrogate)
+            self.centroids.update(rows, ((of_real + of_surrogate) / 2).unsqueeze(1))
+            candidates = self.centroids.bank[0, rows]
+            owners = torch.arange(len(rows), device=rows.device).repeat(2)
+            anchors, positives = torch.cat([of_real, of_surrogate]), candidates[owners]
+            negatives = self.miner(anchors, candidates, owners)
+        mined = negatives >= 0
+        loss = self.ipfl(anchors, positives, candidates[negatives.clamp(min=0)], valid=mined)
+        return loss, mined.float().mean()
+
     def forward_backward(self, data: dict) -> dict[str, float]:
         """One step: real images and surrogates in one forward pass, the bank's update, both losses."""
         images = torch.cat(data['img']).to(self.device, non_blocking=True)
         rows = self.rows(data['impath'])
-        real, surrogate = self.model(images).chunk(2)
+        with self.precision.autocast():
+            real, surrogate = self.model(images).chunk(2)
         self.memory.update(rows, real)
         pedal = self.pedal(real, self.memory.bank, rows, self.memory.filled)
-        anchors, positives = real.flatten(1), surrogate.flatten(1)
-        negatives = self.miner(anchors)
-        ipfl = self.ipfl(anchors, positives, anchors[negatives.clamp(min=0)], valid=negatives >= 0)
+        ipfl, mined = self.image_loss(real, surrogate, rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        summary = torch.stack([loss, pedal, ipfl, (negatives >= 0).float().mean()]).tolist()
-        return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary, strict=True))
+        self.precision.step(loss, self.optimizer)
+        summary = torch.stack([loss, pedal, ipfl, mined]).tolist()
+        return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary))

@@ -249,8 +249,25 @@ def save_atomically(state: dict, path: Path) -> None:
         raise
 
 
+def keep_workers(loader: DataLoader) -> DataLoader:
+    """The same loader, whose workers live from epoch to epoch; torchreid starts them anew and has no option for it."""
+    return DataLoader(
+        loader.dataset,
+        sampler=loader.sampler,
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        drop_last=loader.drop_last,
+        persistent_workers=loader.num_workers > 0,
+    )
+
+
 class HostFixes:
     """Mixin for torchreid's engines: what their base class gets wrong or cannot be told. Put it first."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.train_loader = keep_workers(self.train_loader)
 
     def frozen(self) -> list[nn.Module]:
         """Modules whose weights stay as they are during training."""
@@ -280,10 +297,17 @@ class HostFixes:
         return checkpoint['epoch']
 
     def two_stepped_transfer_learning(self, *args, **kwargs):
-        """torchreid opens every layer at the start of every epoch, a frozen one too."""
+        """torchreid opens every layer at the start of every epoch, a frozen one too.
+
+        A part of PatchNet whose learning rate is 0 stays as it is, and costs no gradients.
+        """
         super().two_stepped_transfer_learning(*args, **kwargs)
         for module in self.frozen():
             module.requires_grad_(False)
+        for group in self.optimizer.param_groups:
+            if 'part' in group and group['lr'] == 0:
+                for parameter in group['params']:
+                    parameter.requires_grad_(False)
 
     def save_model(self, epoch, rank1, save_dir, is_best=False):
         """torchreid stores `rank1` as a NumPy scalar, which torch.load refuses to read with `weights_only`

@@ -11,6 +11,8 @@ class IPFLLoss(nn.Module):
 
     Args:
         margin: m, at least 0.
+        count_unmined: let an anchor without a negative count `margin + |a - p|`, as the release does, instead of
+            leaving it out of the mean.
 
     Raises:
         ValueError: for a negative margin.
@@ -21,11 +23,12 @@ class IPFLLoss(nn.Module):
         >>> IPFLLoss()(images, surrogates, images[negatives.clamp(min=0)], valid=negatives >= 0)
     """
 
-    def __init__(self, margin: float = 2.0) -> None:
+    def __init__(self, margin: float = 2.0, count_unmined: bool = False) -> None:
         super().__init__()
         if margin < 0:
             raise ValueError(f'IPFLLoss: margin must be at least 0, got {margin}')
         self.margin = margin
+        self.count_unmined = count_unmined
 
     def forward(self, anchors: Tensor, positives: Tensor, negatives: Tensor, valid: Tensor | None = None) -> Tensor:
         """
@@ -36,14 +39,16 @@ class IPFLLoss(nn.Module):
             valid: (B,) bool, the anchors that have a negative; None for all.
 
         Returns:
-            (), 0 if no anchor has a negative.
+            (), 0 if no anchor counts.
         """
         to_positive = torch.linalg.vector_norm(anchors - positives, dim=1)
         to_negative = torch.linalg.vector_norm(anchors - negatives, dim=1)
         hinge = (self.margin + to_positive - to_negative).clamp(min=0)
         if valid is None:
             return hinge.mean()
+        if self.count_unmined:
+            return torch.where(valid, hinge, self.margin + to_positive).mean()
         return hinge.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)
 
     def extra_repr(self) -> str:
-        return f'margin={self.margin}'
+        return f'margin={self.margin}, count_unmined={self.count_unmined}'

@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 from yacs.config import CfgNode
 
-from . import checks, config, datasets, host, settings, synthetic
+from . import checks, config, datasets, host, published, settings, synthetic
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest
 from .pretraining import ImagePretrainEngine
@@ -31,7 +31,7 @@ DESCRIPTION = (
 def build_datamanager(cfg: CfgNode):
     """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`."""
     options = cfg.paul.surrogate
-    host.register_transform(lambda: SurrogatePositive(tuple(options.crop), options.rotation, options.jitter))
+    host.register_transform(lambda: SurrogatePositive(**options))
     if cfg.data.type == 'video':
         return torchreid.data.VideoDataManager(**config.videodata_kwargs(cfg))
     return torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
@@ -88,18 +88,11 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
+        names = ('k', 'scale', 'margin', 'r', 'momentum', 'weight_pedal', 'weight_ipfl', 'ipfl')
+        options = {name: method[name] for name in names}
         try:
             return ImagePAULEngine(
-                datamanager,
-                model,
-                k=method.k,
-                scale=method.scale,
-                margin=method.margin,
-                r=method.r,
-                momentum=method.momentum,
-                weight_pedal=method.weight_pedal,
-                weight_ipfl=method.weight_ipfl,
-                **common,
+                datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common
             )
         except ValueError as error:
             raise UserError(str(error)) from None
@@ -109,7 +102,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     if cfg.data.type == 'video':
         common['pooling_method'] = cfg.video.pooling_method
     if supervised.released:
-        return ImagePretrainEngine(datamanager, model, mixup=supervised.mixup, **common)
+        return ImagePretrainEngine(datamanager, model, mixup=supervised.mixup, amp=cfg.train.amp, **common)
     return host.supervised_engine(cfg.data.type, cfg.loss.name)(datamanager, model, **common)
 
 
@@ -140,8 +133,9 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     and the machine's settings, and after them `paul.pretrain.opts`. Sets `cfg.model.load_weights` to what it makes.
 
     Raises:
-        UserError: if weights are asked for, are not there, and no stage makes them.
+        UserError: if weights are asked for, are not there or cannot be fetched, and no stage makes them.
     """
+    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
     if not cfg.model.load_weights and cfg.paul.pretrain.config:
         cfg.model.load_weights = str(Path(cfg.data.save_dir, PRETRAINED))
     if not cfg.model.load_weights or os.path.isfile(cfg.model.load_weights):
@@ -230,6 +224,7 @@ def resume(engine, path: str) -> int:
 
 def train_supervised(cfg: CfgNode) -> nn.Module:
     """torchreid's own job: trains and tests any of its models, PatchNet among them, with labels; returns the model."""
+    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
     host.set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
     model = build_model(cfg, datamanager.num_train_pids, cfg.model.pretrained and not cfg.model.load_weights)

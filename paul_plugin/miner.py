@@ -12,41 +12,60 @@ class CyclicRankingMiner(nn.Module):
 
     Args:
         r: the length of the candidate's list that must not hold the anchor, at least 1.
+        max_candidates: how many candidates an anchor tries; None for all.
 
     Raises:
-        ValueError: for r below 1.
+        ValueError: for a number below 1.
 
     Example:
-        >>> CyclicRankingMiner(r=1)(torch.tensor([[0.], [1.], [1.1]]))
+        >>> CyclicRankingMiner(r=1)(torch.tensor([[0.0], [1.0], [1.1]]))
         tensor([ 1, -1,  0])
     """
 
-    def __init__(self, r: int = 3) -> None:
+    def __init__(self, r: int = 3, max_candidates: int | None = None) -> None:
         super().__init__()
-        if r < 1:
-            raise ValueError(f'CyclicRankingMiner: r must be at least 1, got {r}')
+        for name, value in (('r', r), ('max_candidates', max_candidates)):
+            if value is not None and value < 1:
+                raise ValueError(f'CyclicRankingMiner: {name} must be at least 1, got {value}')
         self.r = r
+        self.max_candidates = max_candidates
 
     @torch.no_grad()
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, candidates: Tensor | None = None, owners: Tensor | None = None) -> Tensor:
         """
         Args:
-            features: (B, E), one descriptor an image.
+            features: (A, E), the anchors: one descriptor an image.
+            candidates: (B, E), one an image, if they are not the anchors themselves. The candidates' lists rank
+                candidates.
+            owners: (A,) int64, the candidate that is each anchor's own image; needed with `candidates`.
 
         Returns:
-            (B,) int64, the index of each anchor's negative, -1 where no candidate passes.
+            (A,) int64, the index of each anchor's negative among the candidates, -1 where none passes.
         """
         if features.dtype != torch.float64:
             features = features.float()
-        # The difference, not the product: near neighbours must not change their order by rounding.
-        distances = torch.cdist(features, features, compute_mode='donot_use_mm_for_euclid_dist')
-        distances.fill_diagonal_(torch.inf)
-        order = distances.argsort(dim=1, stable=True)
-        near = torch.zeros_like(distances, dtype=torch.bool)
-        near.scatter_(1, order[:, : self.r], True)  # near[j, i]: i is among the r nearest of j
-        hard = ~near.T.fill_diagonal_(True)
-        nearest_hard = distances.masked_fill(~hard, torch.inf).argmin(1)
+        among = _distances(features if candidates is None else candidates.to(features.dtype), None)
+        if candidates is None:
+            to_candidates, owners = among, torch.arange(len(features), device=features.device)
+        else:
+            to_candidates = _distances(features, candidates.to(features.dtype))
+            to_candidates.scatter_(1, owners[:, None], torch.inf)
+        near = torch.zeros_like(among, dtype=torch.bool)
+        near.scatter_(1, among.argsort(dim=1, stable=True)[:, : self.r], True)  # [j, i]: i is among the r nearest of j
+        near.fill_diagonal_(True)
+        hard = ~near.T[owners]  # (A, B)
+        if self.max_candidates is not None and self.max_candidates < hard.shape[1]:
+            beyond = to_candidates.argsort(dim=1, stable=True)[:, self.max_candidates :]
+            hard.scatter_(1, beyond, False)
+        nearest_hard = to_candidates.masked_fill(~hard, torch.inf).argmin(1)
         return nearest_hard.masked_fill(~hard.any(1), -1)
 
     def extra_repr(self) -> str:
-        return f'r={self.r}'
+        return f'r={self.r}, max_candidates={self.max_candidates}'
+
+
+def _distances(a: Tensor, b: Tensor | None) -> Tensor:
+    """Euclidean; among one set, the own one is infinitely far."""
+    # By the difference, not the product: near neighbours must not change their order by rounding.
+    distances = torch.cdist(a, a if b is None else b, compute_mode='donot_use_mm_for_euclid_dist')
+    return distances.fill_diagonal_(torch.inf) if b is None else distances

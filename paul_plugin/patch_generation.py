@@ -50,7 +50,9 @@ class PatchGenerationNetwork(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W), H and W at least 3 -> theta (B, M, 2, 3)."""
         pooled = self.localization(maps).mean((2, 3))
-        return self.regression(pooled).view(len(maps), -1, 2, 3)
+        with torch.autocast(maps.device.type, enabled=False):  # half precision has too few bits for coordinates
+            theta = self.regression(pooled.to(self.regression[0].weight.dtype))
+        return theta.view(len(maps), -1, 2, 3)
 
 
 class FixedPatches(nn.Module):

@@ -78,6 +78,7 @@ class PatchNet(nn.Module):
         self.loss = loss
         self.num_patches = num_patches
         self.dim = dim
+        self.embedding_dim = embedding_dim
         self.feature_dim = num_patches * dim  # torchreid's name for the descriptor's length
         self.backbone = backbone
         self.pgn = build_patch_source(patch_source, channels, num_patches)
@@ -92,9 +93,21 @@ class PatchNet(nn.Module):
             nn.init.zeros_(head.bias)
 
     def patch_features(self, maps: Tensor) -> Tensor:
-        """Outputs of the M branches, before ReLU or normalisation: feature map (B, C, h, w) -> (B, M, D)."""
+        """Outputs of the M branches, before ReLU or normalisation: feature map (B, C, h, w) -> (B, M, D).
+
+        At least in float32, whatever the precision of the feature map.
+        """
         pooled = pool_patches(maps, self.pgn(maps))
-        return torch.stack([branch(pooled[:, m]) for m, branch in enumerate(self.branches)], 1)
+        features = torch.stack([branch(pooled[:, m]) for m, branch in enumerate(self.branches)], 1)
+        return features.to(torch.promote_types(features.dtype, torch.float32))
+
+    def embed(self, features: Tensor) -> Tensor:
+        """The unsupervised stage's embeddings, as the release has them: (B, M, D) normalised -> (B, M * 128).
+
+        The products of a feature with the L2-normalised rows of its branch's embedding weights, without bias.
+        """
+        weights = torch.stack([F.normalize(head.weight, dim=1) for head in self.embedding])
+        return torch.einsum('bmd,med->bme', features, weights).flatten(1)
 
     def forward(self, images: Tensor, return_featuremaps: bool = False):
         """

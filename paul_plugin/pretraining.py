@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from . import host
+from .precision import MixedPrecision
 from .triplet import NearestTripletLoss
 
 
@@ -17,13 +18,13 @@ class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
     Args:
         datamanager: with identity pairs (`RandomIdentitySampler`, 2 instances).
         model: a `paul` model built with `loss='triplet'`.
-        optimizer, scheduler, use_gpu: as in torchreid's engines. While the PGN's learning rate is 0 it is frozen and
-            costs no gradients.
+        optimizer, scheduler, use_gpu: as in torchreid's engines.
         margin: of the triplet loss.
         weight_t: of the triplet loss.
         weight_x: of the sum of cross-entropies.
         label_smooth: smooth the labels by 0.1.
         mixup: alpha of mixup (Zhang et al., 2018), 0 for none; the triplet loss is mixed in the same proportion.
+        amp: `off`, `bf16` or `fp16`, of MixedPrecision.
 
     Example:
         >>> engine = ImagePretrainEngine(datamanager, model, optimizer, scheduler=scheduler)
@@ -42,15 +43,13 @@ class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
         use_gpu: bool = True,
         label_smooth: bool = False,
         mixup: float = 0.0,
+        amp: str = 'off',
     ) -> None:
         super().__init__(datamanager, model, optimizer, margin, weight_t, weight_x, scheduler, use_gpu)
         self.criterion_t = NearestTripletLoss(margin)
+        self.precision = MixedPrecision(amp, next(model.parameters()).device)
         self.smoothing = 0.1 if label_smooth else 0.0
         self.mixup = v2.MixUp(alpha=mixup, num_classes=datamanager.num_train_pids) if mixup > 0 else None
-
-    def frozen(self) -> list[torch.nn.Module]:
-        rates = [group['lr'] for group in self.optimizer.param_groups if group.get('part') == 'pgn']
-        return [host.unwrap(self.model).pgn] if rates == [0] else []
 
     def forward_backward(self, data: dict) -> dict[str, float]:
         images, pids = self.parse_data_for_train(data)
@@ -62,16 +61,16 @@ class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
             others = pids.roll(1)  # whom torchvision mixes an image with
             share = targets.gather(1, pids[:, None])[others != pids].flatten()[:1]
             share = share if len(share) else 1.0
-        logits, embeddings = self.model(images)
+        with self.precision.autocast():
+            logits, embeddings = self.model(images)
+        logits = [branch.float() for branch in logits] if self.precision.dtype else logits
         loss_x = sum(F.cross_entropy(branch, targets, label_smoothing=self.smoothing) for branch in logits)
         loss_t = self.criterion_t(embeddings, pids)
         if self.mixup is not None:
             loss_t = share * loss_t + (1 - share) * self.criterion_t(embeddings, others)
         loss = self.weight_x * loss_x + self.weight_t * loss_t
 
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        self.precision.step(loss, self.optimizer)
         right = (logits[0].argmax(1) == pids).float().mean() * 100
         summary = torch.stack([loss.squeeze(), loss_x, loss_t.squeeze(), right]).tolist()
         return dict(zip(('loss', 'loss_x', 'loss_t', 'acc'), summary))

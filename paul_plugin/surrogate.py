@@ -17,6 +17,8 @@ class SurrogatePositive:
         crop: smallest and largest share of the area that is kept, in (0, 1].
         rotation: largest angle, in degrees.
         jitter: largest relative change of brightness, contrast or saturation, in [0, 1].
+        hue: largest shift of the hue as a share of the circle, in [0, 0.5]; with `sequence` only.
+        sequence: apply all of them, colour, rotation, crop, as the release does, instead of one.
 
     Raises:
         ValueError: for an argument out of range.
@@ -25,23 +27,28 @@ class SurrogatePositive:
         >>> surrogate = SurrogatePositive()(Image.open('0002_c1s1_000451_03.jpg'))
     """
 
-    def __init__(self, crop: tuple[float, float] = (0.7, 0.95), rotation: float = 10.0, jitter: float = 0.2) -> None:
+    def __init__(
+        self,
+        crop: tuple[float, float] = (0.7, 0.95),
+        rotation: float = 10.0,
+        jitter: float = 0.2,
+        hue: float = 0.0,
+        sequence: bool = False,
+    ) -> None:
         if not 0 < crop[0] <= crop[1] <= 1:
             raise ValueError(f'SurrogatePositive: crop must be 0 < low <= high <= 1, got {crop}')
-        if not 0 <= rotation <= 180:
-            raise ValueError(f'SurrogatePositive: rotation must be 0 to 180 degrees, got {rotation}')
-        if not 0 <= jitter <= 1:
-            raise ValueError(f'SurrogatePositive: jitter must be 0 to 1, got {jitter}')
+        for name, value, limit in (('rotation', rotation, 180), ('jitter', jitter, 1), ('hue', hue, 0.5)):
+            if not 0 <= value <= limit:
+                raise ValueError(f'SurrogatePositive: {name} must be 0 to {limit}, got {value}')
+        if hue > 0 and not sequence:
+            raise ValueError(f'SurrogatePositive: hue is changed with sequence=True only, got {hue}')
         self.crop = tuple(crop)
-        self.transform = T.RandomChoice(
-            [
-                self._crop,
-                T.RandomRotation(rotation, interpolation=T.InterpolationMode.BILINEAR),
-                T.RandomChoice(
-                    [T.ColorJitter(brightness=jitter), T.ColorJitter(contrast=jitter), T.ColorJitter(saturation=jitter)]
-                ),
-            ]
-        )
+        rotate = T.RandomRotation(rotation, interpolation=T.InterpolationMode.BILINEAR)
+        if sequence:
+            self.transform = T.Compose([T.ColorJitter(jitter, jitter, jitter, hue), rotate, self._crop])
+        else:
+            colours = [T.ColorJitter(**{name: jitter}) for name in ('brightness', 'contrast', 'saturation')]
+            self.transform = T.RandomChoice([self._crop, rotate, T.RandomChoice(colours)])
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size

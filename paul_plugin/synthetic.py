@@ -116,13 +116,13 @@ DOMAINS = {
         uppers=24, lowers=12, shoes=5, bags=8, hairs=8,
         bag_share=0.6, popularity=0.5, pieces_apart=2, height=(0.84, 1.0), build=(0.9, 1.3),
         stride=24, facing_spread=50, scale=(1.05, 1.25), shift=2.5, rotation=2.5,
-        cameras=6, appearances=(3, 5),
+        cameras=6, appearances=(4, 6),
         backgrounds=(('bricks', 'plain'), ('panels', 'tiles'), ('plain', 'kerb'), ('windows', 'tiles'),
                      ('bricks', 'kerb'), ('panels', 'plain')),
-        wall_colours=((120, 126, 134), (150, 96, 80), (156, 162, 160), (98, 108, 120)),
-        ground_colours=((96, 98, 102), (126, 126, 124), (150, 148, 150)),
-        background_shift=24, white=(0.96, 1.0, 1.05), cast=0.06,
-        exposure=(0.85, 1.15), exposure_jitter=0.06, contrast=(0.85, 1.05), dapple=0.06,
+        wall_colours=((120, 126, 134), (140, 124, 112), (150, 154, 152), (106, 114, 124)),
+        ground_colours=((106, 108, 110), (124, 124, 122), (140, 138, 138)),
+        background_shift=24, white=(0.96, 1.0, 1.05), cast=0.04,
+        exposure=(0.9, 1.1), exposure_jitter=0.06, contrast=(0.85, 1.05), dapple=0.06,
         resolution=(0.6, 0.95), blur=(0.3, 0.8), noise=(3, 8), occlusion=0.15),
 }
 # fmt: on

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from reference_numbers import cases
 
-from paul_plugin import IPFLLoss
+from paul_plugin import CyclicRankingMiner, IPFLLoss
 
 
 def brute_force(anchors, positives, negatives, valid, margin):
@@ -42,3 +43,27 @@ def test_equal_anchor_and_positive_have_a_finite_gradient():
 def test_refuses_margin():
     with pytest.raises(ValueError, match='margin must be at least 0, got -1'):
         IPFLLoss(-1)
+
+
+@pytest.mark.parametrize('case', cases('ipfl_released.npz', 'case'), ids=['case0', 'case1', 'case2'])
+def test_released_variant_reference(case):
+    """All rows are anchors against centroids; the release's r counts the candidate itself, ours does not."""
+    features = case['features'].clone().requires_grad_()
+    centroids = case['centroids']
+    owners = torch.arange(len(features)) // 2
+    miner = CyclicRankingMiner(int(case['r']) - 1, int(case['max_candidates']))
+    negatives = miner(features, centroids, owners)
+    loss = IPFLLoss(float(case['margin']), count_unmined=True)(
+        features, centroids[owners], centroids[negatives.clamp(min=0)], valid=negatives >= 0
+    )
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), case['loss'], rtol=0, atol=1e-9)
+    torch.testing.assert_close(features.grad, case['grad'], rtol=0, atol=1e-9)
+
+
+def test_an_anchor_without_negative_counts_or_not():
+    anchors, positives = torch.zeros(2, 3), torch.tensor([[3.0, 0, 4], [0, 0, 1]])
+    valid = torch.tensor([False, True])
+    far = torch.full((2, 3), 100.0)
+    assert IPFLLoss(2.0)(anchors, positives, far, valid) == 0
+    assert IPFLLoss(2.0, count_unmined=True)(anchors, positives, far, valid) == (2 + 5) / 2

@@ -55,3 +55,12 @@ def test_bfloat16_bank_is_updated_in_float32():
 def test_refuses_arguments(name):
     with pytest.raises(ValueError, match=f'{name} must be .* got 0'):
         PatchMemory(**{'num_images': 2, 'num_patches': 2, 'dim': 2, name: 0})
+
+
+def test_image_memory_reference():
+    """The release's centroid: the mean of an image's and its surrogate's embedding, in the same running average."""
+    memory = PatchMemory(num_images=10, num_patches=1, dim=48).double()
+    for step in cases('image_memory.npz', 'step'):
+        means = (step['embeddings'][::2] + step['embeddings'][1::2]) / 2
+        memory.update(step['images'], means.unsqueeze(1))
+        torch.testing.assert_close(memory.bank[0, step['images']], step['centroids'], rtol=0, atol=1e-9)

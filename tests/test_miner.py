@@ -52,3 +52,20 @@ def test_no_gradient_and_any_precision():
 def test_refuses_r():
     with pytest.raises(ValueError, match='r must be at least 1, got 0'):
         CyclicRankingMiner(0)
+
+
+@pytest.mark.parametrize('r', [1, 2, 4])
+@pytest.mark.parametrize('max_candidates', [None, 1, 3, 50])
+def test_candidates_of_their_own(r, max_candidates):
+    """Anchors against other descriptors, one an image, at most so many tried."""
+    anchors = torch.randn(18, 4, dtype=torch.float64)
+    candidates = torch.randn(9, 4, dtype=torch.float64)
+    owners = torch.arange(18) // 2
+    expected = []
+    for anchor, own in zip(anchors, owners.tolist()):
+        others = sorted((j for j in range(9) if j != own), key=lambda j, a=anchor: torch.dist(a, candidates[j]).item())
+        passing = [j for j in others[:max_candidates] if own not in ranking(candidates, j)[:r]]
+        expected.append(passing[0] if passing else -1)
+    assert CyclicRankingMiner(r, max_candidates)(anchors, candidates, owners).tolist() == expected
+    same = CyclicRankingMiner(r, max_candidates)(candidates)
+    assert CyclicRankingMiner(r, max_candidates)(candidates, candidates, torch.arange(9)).equal(same)

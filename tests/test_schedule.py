@@ -34,9 +34,8 @@ def test_as_released(groups_over_epochs):
     print('epochs  heads   backbone  pgn')
     for first, last in ((0, 25), (25, 40), (40, 60)):
         assert all(rates[epoch] == rates[first] for epoch in range(first, last))
-        print(
-            f'{first:2}-{last - 1:2}   {rates[first]["heads"]:<7g} {rates[first]["backbone"]:<9g} {rates[first]["pgn"]:g}'
-        )
+        heads, backbone, pgn = (rates[first][part] for part in ('heads', 'backbone', 'pgn'))
+        print(f'{first:2}-{last - 1:2}   {heads:<7g} {backbone:<9g} {pgn:g}')
     assert rates[0] == pytest.approx({'heads': 0.1, 'backbone': 0.01, 'pgn': 0})
     assert rates[25] == pytest.approx({'heads': 0.1, 'backbone': 0.01, 'pgn': 1e-5})
     assert rates[40] == pytest.approx({'heads': 0.01, 'backbone': 0.001, 'pgn': 0})

@@ -111,3 +111,14 @@ def test_random_erase_goes_on_working(make_datamanager, image):
 def test_without_the_name_torchreid_is_unchanged(make_datamanager):
     batch = next(iter(make_datamanager(transforms=['random_flip']).train_loader))
     assert batch['img'].shape == (10, 3, 96, 48)
+
+
+def test_sequence_applies_all(image):
+    """As in the release: no surrogate keeps its colours."""
+    surrogates = [SurrogatePositive(hue=0.1, sequence=True)(image) for _ in range(30)]
+    assert all(surrogate.size == image.size for surrogate in surrogates)
+    plain = [SurrogatePositive((1.0, 1.0), 0.0, 0.2, 0.1, sequence=True)(image) for _ in range(30)]
+    changed = [np.asarray(surrogate, float) - np.asarray(image, float) for surrogate in plain]
+    assert all(np.abs(difference).mean() > 0.2 for difference in changed)
+    with pytest.raises(ValueError, match='hue'):
+        SurrogatePositive(hue=0.1)

@@ -1,0 +1,330 @@
+"""Times each part of the method and the whole training step against a straightforward implementation of the formulas.
+
+The two are run in turn, several times; medians, spreads and the ratio of medians are printed as a Markdown table.
+
+Example: python tools/benchmark.py --device cpu --json benchmark.json
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torchreid
+from torch.nn import functional as F
+
+from paul_plugin import CyclicRankingMiner, IPFLLoss, PatchMemory, PEDALLoss, pool_patches
+from paul_plugin.patch_generation import random_boxes
+from paul_plugin.precision import MixedPrecision
+
+M, D, K, S, R, MARGIN = 6, 256, 10, 30.0, 3, 2.0
+MARKET = 12_936  # training images of Market-1501
+
+
+# ---- the straightforward implementation ------------------------------------------------------------------------------
+
+
+def plain_pooling(features, theta):
+    """Six sampled feature maps, each averaged."""
+    patches = []
+    for m in range(theta.shape[1]):
+        grid = F.affine_grid(theta[:, m], list(features.shape), align_corners=True)
+        patches.append(F.grid_sample(features, grid, align_corners=True).mean((2, 3)))
+    return torch.stack(patches, 1)
+
+
+class PlainMemory:
+    """A list of rows for each patch, restacked in each step."""
+
+    def __init__(self, bank):
+        self.rows = [list(patch) for patch in bank]
+
+    def update(self, rows, features):
+        for m, patch in enumerate(self.rows):
+            for i, row in enumerate(rows.tolist()):
+                patch[row] = 0.9 * patch[row] + 0.1 * features[i, m].detach()
+        return [torch.stack(patch) for patch in self.rows]
+
+
+def plain_pedal(features, bank, rows):
+    total = 0
+    for m, patch in enumerate(bank):
+        for i, row in enumerate(rows.tolist()):
+            squared = (patch - features[i, m]).pow(2).sum(1)
+            others = torch.cat([squared[:row], squared[row + 1 :]])
+            logits = -S / 2 * others.sort().values
+            total = total + logits.logsumexp(0) - logits[:K].logsumexp(0)
+    return total / (len(rows) * len(bank))
+
+
+def plain_ipfl(anchors, positives):
+    batch = len(anchors)
+    lists = []
+    for i in range(batch):
+        distances = (anchors - anchors[i]).norm(dim=1)
+        lists.append([j for j in distances.argsort().tolist() if j != i])
+    terms = []
+    for i in range(batch):
+        for j in lists[i]:
+            if i not in lists[j][:R]:
+                to_positive, to_negative = (anchors[i] - positives[i]).norm(), (anchors[i] - anchors[j]).norm()
+                terms.append((MARGIN + to_positive - to_negative).clamp(min=0))
+                break
+    return torch.stack(terms).mean() if terms else anchors.sum() * 0
+
+
+# ---- ours, in the same shape -----------------------------------------------------------------------------------------
+
+
+def our_pedal(memory, features, rows):
+    memory.update(rows, features)
+    return PEDALLoss(K, S)(features, memory.bank, rows)
+
+
+def our_ipfl(anchors, positives):
+    negatives = CyclicRankingMiner(R)(anchors)
+    return IPFLLoss(MARGIN)(anchors, positives, anchors[negatives.clamp(min=0)], valid=negatives >= 0)
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def in_turn(pairs: dict[str, Callable], repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each function, run A B A B ..., after one uncounted round."""
+    times = {name: [] for name in pairs}
+    for repeat in range(repeats + 1):
+        for name, run in pairs.items():
+            if device.type == 'cuda':
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            run()
+            if device.type == 'cuda':
+                torch.cuda.synchronize()
+            if repeat:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def unit_features(*shape, device):
+    return F.normalize(torch.randn(*shape, device=device), dim=-1)
+
+
+def bench_pooling(device):
+    features = torch.randn(8, 2048, 24, 8, device=device, requires_grad=True)
+    theta = (random_boxes(M) + 0.05 * torch.randn(8, M, 2, 3)).to(device).requires_grad_()
+
+    def run(pool):
+        features.grad = theta.grad = None
+        pool(features, theta).square().sum().backward()
+
+    return {'plain': lambda: run(plain_pooling), 'ours': lambda: run(pool_patches)}
+
+
+def bench_pedal(device, images=MARKET, batch=40):
+    features = unit_features(batch, M, D, device=device).requires_grad_()
+    memory = PatchMemory(images, M, D).to(device)
+    memory.bank.copy_(unit_features(M, images, D, device=device))
+    memory.filled.fill_(True)
+    rows = torch.randperm(images, device=device)[:batch]
+    plain = PlainMemory(memory.bank.clone()) if images <= MARKET else None
+
+    def run_plain():
+        features.grad = None
+        plain_pedal(features, plain.update(rows, features), rows).backward()
+
+    def run_ours():
+        features.grad = None
+        our_pedal(memory, features, rows).backward()
+
+    return {'plain': run_plain, 'ours': run_ours} if plain else {'ours': run_ours}
+
+
+def bench_ipfl(device, batch):
+    anchors = unit_features(batch, M, D, device=device).flatten(1).requires_grad_()
+    positives = unit_features(batch, M, D, device=device).flatten(1)
+
+    def run(loss):
+        anchors.grad = None
+        loss(anchors, positives).backward()
+
+    return {'plain': lambda: run(plain_ipfl), 'ours': lambda: run(our_ipfl)}
+
+
+class WholeStep:
+    """A training step of the unsupervised stage: ResNet-50, 384x128, 4 images and 4 surrogates, N of Market-1501."""
+
+    def __init__(self, device, amp='off', plain=False):
+        self.device, self.plain = device, plain
+        self.model = torchreid.models.build_model('paul', loss='paul', pretrained=False).to(device)
+        if not plain:
+            self.model.pgn.requires_grad_(False)
+            self.model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+        self.precision = MixedPrecision(amp, device)
+        self.images = torch.randn(8, 3, 384, 128, device=device)
+        self.rows = torch.randperm(MARKET, device=device)[:4]
+        bank = unit_features(M, MARKET, D, device=device)
+        self.memory = PlainMemory(bank) if plain else PatchMemory(MARKET, M, D).to(device)
+        if not plain:
+            self.memory.bank.copy_(bank)
+            self.memory.filled.fill_(True)
+
+    def plain_losses(self):
+        net = self.model
+        maps = net.backbone.featuremaps(self.images)
+        pooled = plain_pooling(maps, net.pgn(maps))
+        features = [F.normalize(branch(pooled[:, m]), dim=1) for m, branch in enumerate(net.branches)]
+        real, surrogate = torch.stack(features, 1).chunk(2)
+        pedal = plain_pedal(real, self.memory.update(self.rows, real), self.rows)
+        return plain_ipfl(real.flatten(1), surrogate.flatten(1)) + 2 * pedal
+
+    def our_losses(self):
+        with self.precision.autocast():
+            real, surrogate = self.model(self.images).chunk(2)
+        pedal = our_pedal(self.memory, real, self.rows)
+        return our_ipfl(real.flatten(1), surrogate.flatten(1)) + 2 * pedal
+
+    def __call__(self):
+        self.precision.step(self.plain_losses() if self.plain else self.our_losses(), self.optimizer)
+
+    def floor(self):
+        """What no implementation can leave out: backbone forward and backward, PGN forward."""
+        self.model.zero_grad()
+        with self.precision.autocast():
+            maps = self.model.backbone.featuremaps(self.images)
+            with torch.no_grad():
+                self.model.pgn(maps)
+        maps.float().mean().backward()
+
+
+def bench_step(device, amp):
+    ours = WholeStep(device, amp)
+    pairs = {'plain': WholeStep(device, plain=True), 'ours': ours, 'floor': ours.floor}
+    if amp == 'off':
+        pairs['ours, bf16'] = WholeStep(device, 'bf16')
+    return pairs
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+def peak_of_pedal(device: torch.device, images: int, batch: int = 40) -> dict[str, float]:
+    """MB of the bank, and of the peak beside it in a step of bank update + PEDAL."""
+    run = bench_pedal(device, images, batch)['ours']
+    bank = images * M * D * 4 / 2**20
+    if device.type == 'cuda':
+        run()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return {'bank_mb': bank, 'extra_mb': (torch.cuda.max_memory_allocated() - before) / 2**20}
+    before = _resident()
+    with open('/proc/self/clear_refs', 'w') as file:
+        file.write('5')  # resets the peak, VmHWM
+    run()
+    return {'bank_mb': bank, 'extra_mb': _resident('VmHWM') - before}
+
+
+def _resident(field: str = 'VmRSS') -> float:
+    with open('/proc/self/status') as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
+
+
+def peak_in_a_process(device: torch.device, images: int) -> dict[str, float]:
+    """The same in a new process, whose memory nothing else has used."""
+    command = [sys.executable, __file__, '--device', device.type, '--peak', str(images)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+# ---- the report ------------------------------------------------------------------------------------------------------
+
+
+def describe(times: list[float]) -> str:
+    return f'{1000 * statistics.median(times):.1f} ms ({1000 * min(times):.1f}-{1000 * max(times):.1f})'
+
+
+def machine(device: torch.device) -> str:
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name()
+    with open('/proc/cpuinfo') as file:
+        name = next(
+            (line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.processor()
+        )
+    return f'{name}, {torch.get_num_threads()} threads'
+
+
+def free_memory() -> float:
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
+    parser.add_argument('--json', metavar='FILE', help='write all figures there')
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
+    parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    torch.manual_seed(0)
+    if args.peak:
+        print(json.dumps(peak_of_pedal(device, args.peak)))
+        return
+
+    rows = {
+        'patch pooling, (8,2048,24,8)': (bench_pooling, {}),
+        f'bank update + PEDAL, N={MARKET:,}, B=40': (bench_pedal, {}),
+        'cyclic ranking + IPFL, B=40': (bench_ipfl, {'batch': 40}),
+        'cyclic ranking + IPFL, B=256': (bench_ipfl, {'batch': 256}),
+        'whole training step, ResNet-50, 384x128, 4+4 images': (bench_step, {'amp': args.amp}),
+    }
+    figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp, 'parts': {}, 'pedal': {}}
+    print(f'{figures["machine"]}, torch {torch.__version__}\n')
+    print('| part | straightforward | ours | ratio |\n| --- | --- | --- | --- |')
+    for name, (bench, options) in rows.items():
+        if args.only and not any(word in name for word in args.only):
+            continue
+        times = in_turn(bench(device, **options), args.repeats, device)
+        medians = {variant: statistics.median(values) for variant, values in times.items()}
+        figures['parts'][name] = times
+        for variant in [variant for variant in times if variant.startswith('ours')]:
+            label = name + variant.removeprefix('ours')
+            ratio = medians['plain'] / medians[variant]
+            print(f'| {label} | {describe(times["plain"])} | {describe(times[variant])} | {ratio:.1f}x |', flush=True)
+        if 'floor' in times:
+            ratio = medians['ours'] / medians['floor']
+            print(
+                f'| ... against its floor | {describe(times["floor"])} | {describe(times["ours"])} | {ratio:.2f} of it |'
+            )
+
+    if args.only and not any(word in 'growth' for word in args.only):
+        sizes = []
+    else:
+        room = torch.cuda.mem_get_info()[0] if device.type == 'cuda' else free_memory()
+        sizes = [n for n in (10_000, 100_000, 200_000, 1_000_000) if n * M * D * 4 * 2.2 < room]
+        print(
+            '\n| bank update + PEDAL, N | step | per row | bank | extra peak memory |\n| --- | --- | --- | --- | --- |'
+        )
+    for n in sizes:
+        times = in_turn(bench_pedal(device, n), args.repeats, device)['ours']
+        peak = peak_in_a_process(device, n)
+        figures['pedal'][n] = {'times': times, **peak}
+        per_row = statistics.median(times) / n * 1e6
+        print(
+            f'| {n:,} | {describe(times)} | {per_row:.2f} us | {peak["bank_mb"]:.0f} MB | {peak["extra_mb"]:.0f} MB |',
+            flush=True,
+        )
+    if args.json:
+        with open(args.json, 'w') as file:
+            json.dump(figures, file, indent=2)
+
+
+if __name__ == '__main__':
+    main()

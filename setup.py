@@ -22,7 +22,7 @@ setup(
         'torchvision',
         'torchreid',
         'yacs',
-        'gdown',
+        'gdown>=6.3',
         'tb-nightly',
         # torchreid imports these and does not declare them
         'scipy',

@@ -1,11 +1,11 @@
 """The project's own data sets, registered with torchreid like any other."""
 
-import torchreid
+from . import host
 
 SYNTHETIC = {'synthetic_source': 'source', 'synthetic_target': 'target'}  # data set -> rendered domain
 
 
-class SyntheticSource(torchreid.data.datasets.Market1501):
+class SyntheticSource(host.dataset_class('market1501')):
     """The rendered source domain, in Market-1501's layout."""
 
     dataset_dir = 'synthetic_source'
@@ -19,5 +19,5 @@ class SyntheticTarget(SyntheticSource):
 
 
 def register() -> None:
-    torchreid.data.register_image_dataset('synthetic_source', SyntheticSource)
-    torchreid.data.register_image_dataset('synthetic_target', SyntheticTarget)
+    host.data.register_image_dataset('synthetic_source', SyntheticSource)
+    host.data.register_image_dataset('synthetic_target', SyntheticTarget)

@@ -8,7 +8,6 @@ import copy
 import functools
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +144,11 @@ def _datasets(kind: str = 'image') -> dict[str, type]:
     return _module(data.register_image_dataset).__dict__[f'__{kind}_datasets']
 
 
+def dataset_class(name: str) -> type:
+    """torchreid's class of a registered image data set."""
+    return _datasets()[name]
+
+
 def check_dataset(name: str, root: str, kind: str = 'image') -> None:
     """Refuses an unknown or missing data set; torchreid would make an empty folder and try a dead address.
 
@@ -237,15 +241,15 @@ def unwrap(model: nn.Module) -> nn.Module:
 def save_atomically(state: dict, path: Path) -> None:
     """torchreid writes a checkpoint under its final name, where a kill leaves half of one; here a rename ends it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        with os.fdopen(handle, 'wb') as file:
+        with open(partial, 'wb') as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
-        os.unlink(partial)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -19,7 +19,7 @@ from .errors import UserError, nearest
 from .pretraining import ImagePretrainEngine
 from .schedule import schedule_parts, warm_up
 from .surrogate import SurrogatePositive
-from .weights import load_weights, read_checkpoint
+from .weights import load_host_weights, load_weights, read_checkpoint
 
 PRETRAINED = 'pretrained.pth.tar'  # in data.save_dir: what the pre-training stage leaves for the next one
 
@@ -135,7 +135,6 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     Raises:
         UserError: if weights are asked for, are not there or cannot be fetched, and no stage makes them.
     """
-    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
     if not cfg.model.load_weights and cfg.paul.pretrain.config:
         cfg.model.load_weights = str(Path(cfg.data.save_dir, PRETRAINED))
     if not cfg.model.load_weights or os.path.isfile(cfg.model.load_weights):
@@ -224,12 +223,12 @@ def resume(engine, path: str) -> int:
 
 def train_supervised(cfg: CfgNode) -> nn.Module:
     """torchreid's own job: trains and tests any of its models, PatchNet among them, with labels; returns the model."""
-    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
     host.set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
     model = build_model(cfg, datamanager.num_train_pids, cfg.model.pretrained and not cfg.model.load_weights)
     if cfg.model.load_weights:
-        torchreid.utils.load_pretrained_weights(model, cfg.model.load_weights)
+        load = load_weights if cfg.model.name in host.BACKBONES else load_host_weights
+        load(model, cfg.model.load_weights)
     engine = build_engine(cfg, datamanager, model)
     if cfg.model.resume:
         cfg.train.start_epoch = resume(engine, cfg.model.resume)
@@ -284,6 +283,7 @@ def run(cfg: CfgNode) -> None:
     """
     checks.check_config(cfg)
     check_names(cfg)
+    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
     stage = pretraining_stage(cfg) if cfg.loss.name == 'paul' else None
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu

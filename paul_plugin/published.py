@@ -143,5 +143,6 @@ def sha256(path: Path) -> str:
 
 def _reason(error: Exception) -> str:
     """An error in one line, not too long; of a chain, which the connection's errors are, the last link."""
-    text = ' '.join(str(error).rpartition('(Caused by ')[2].split()) or type(error).__name__
+    before, _, cause = str(error).rpartition('(Caused by ')
+    text = ' '.join((cause.removesuffix(')') if before else cause).split()) or type(error).__name__
     return text if len(text) <= 250 else f'{text[:250]}...'

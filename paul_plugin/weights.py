@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torchreid
 from torch import Tensor, nn
 
 from .errors import UserError
@@ -64,6 +65,17 @@ def read_checkpoint(path: str | Path) -> dict:
     if not isinstance(checkpoint, Mapping):
         raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
+
+
+def load_host_weights(model: nn.Module, path: str | Path) -> None:
+    """Loads a file into one of torchreid's own models by its own function, which leaves out what does not fit.
+
+    Raises:
+        UserError: one line, for a file that cannot be read or holds no weights.
+    """
+    state_of(read_checkpoint(path), path)
+    with torch.serialization.safe_globals(_NUMPY_SCALARS):
+        torchreid.utils.load_pretrained_weights(model, str(path))
 
 
 def from_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,6 +141,9 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     net = getattr(model, 'module', model)
     kind, state = state_of(read_checkpoint(path), path)
     own = net.state_dict()
+    backbone = {key for key in own if key.startswith('backbone.')}
+    if len(backbone & state.keys()) < len(backbone) / 2:
+        raise UserError(f'{path} holds the weights of another model: its layers are not those of this backbone')
     loaded, left = {}, []
     for key, value in state.items():
         if key in own and value.shape == own[key].shape:
@@ -139,7 +154,5 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
             )
         else:
             left.append(key)
-    if not any(key.startswith('backbone.') for key in loaded):
-        raise UserError(f'{path} holds the weights of another model: none of its backbone is in this one')
     net.load_state_dict(loaded, strict=False)
     return LoadedWeights(kind, list(loaded), left, [key for key in own if key not in loaded])

@@ -1,12 +1,15 @@
 """The whole job from a config, as `tools/main.py` runs it, on a few rendered images; and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from test_weights import bad_files
+from torchreid import models
 
 from paul_plugin import job, synthetic
 
@@ -130,8 +133,6 @@ def test_refuses_in_one_line_before_any_work(run, rendered, tmp_path, name, monk
     if name == 'no ImageNet weights':
         monkeypatch.setattr('torch.hub.load_state_dict_from_url', _no_network)
         words += ' model.name paul_resnet18'
-        from torchreid import models
-
         monkeypatch.setattr(sys.modules[models.resnet18.__module__].model_zoo, 'load_url', _no_network)
     before = sorted(rendered.rglob('*'))
     words = [word if word != '""' else '' for word in words.split()]
@@ -139,16 +140,23 @@ def test_refuses_in_one_line_before_any_work(run, rendered, tmp_path, name, monk
     lines = [line for line in err.splitlines() if line.startswith('error: ')]
     assert status == 2
     assert len(lines) == 1, err
-    if '.*' in expected:
-        import re
-
-        assert re.search(expected, lines[0])
-    else:
-        assert expected in lines[0]
+    assert re.search(expected, lines[0]) if '.*' in expected else expected in lines[0]
     assert 'Traceback' not in err
     assert '=== Pre-training' not in out or name == 'no ImageNet weights'
     assert sorted(rendered.rglob('*')) == before
     assert not list(tmp_path.rglob('*.pth*'))
+
+
+def test_bad_weight_files_are_refused(run, tmp_path):
+    for name, (content, words) in bad_files(tmp_path, dim=256).items():
+        path = tmp_path / 'bad.pth'
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        status, _, err = run(*synthetic_words(), 'model.load_weights', str(path))
+        (line,) = [line for line in err.splitlines() if line.startswith('error: ')]
+        assert status == 2, name
+        assert re.search(words, line), name
+        assert 'Traceback' not in err, name
+        assert not (tmp_path / 'executed').exists(), name
 
 
 def _no_network(*args, **kwargs):

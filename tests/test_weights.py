@@ -77,20 +77,19 @@ class Command:
         return os.mkdir, (str(self.path),)
 
 
-def whole_checkpoint(tmp_path):
+def whole_checkpoint(tmp_path, **options):
     path = tmp_path / 'whole.pth'
-    torch.save({'state_dict': build().state_dict()}, path)
+    torch.save({'state_dict': build(**options).state_dict()}, path)
     return path.read_bytes()
 
 
-def bad_files(tmp_path):
+def bad_files(tmp_path, dim=16):
     """Name -> (the bytes of a damaged, foreign or hostile file, or an object to save; words of its error)."""
-    whole = whole_checkpoint(tmp_path)
+    whole = whole_checkpoint(tmp_path, dim=dim)
     picture = tmp_path / 'picture.png'
     Image.new('RGB', (8, 8)).save(picture)
-    other_size = {
-        key: torch.zeros(3) if key == 'branches.0.norm.weight' else value for key, value in build().state_dict().items()
-    }
+    model = build(dim=dim).state_dict()
+    other_size = {key: torch.zeros(3) if key == 'branches.0.norm.weight' else value for key, value in model.items()}
     return {
         'zero bytes': (b'', 'damaged or no weight file'),
         'cut at 1 byte': (whole[:1], 'no weight file'),
@@ -109,8 +108,8 @@ def bad_files(tmp_path):
         'an empty dictionary': ({}, 'holds no weights'),
         'a list': ([torch.zeros(3)], 'holds a list'),
         'a tensor': (torch.zeros(3), 'holds a Tensor'),
-        'another shape': (other_size, r'branches.0.norm.weight is \(3,\), the model has \(16,\)'),
-        'another number of patches': (build(num_patches=4, patch_source='pgn').state_dict(), 'does not fit'),
+        'another shape': (other_size, rf'branches.0.norm.weight is \(3,\), the model has \({dim},\)'),
+        'another number of patches': (build(num_patches=4, dim=dim).state_dict(), 'does not fit'),
     }
 
 

@@ -6,12 +6,15 @@ Example: python tools/benchmark.py --device cpu --json benchmark.json
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -19,7 +22,7 @@ import torch
 import torchreid
 from torch.nn import functional as F
 
-from paul_plugin import CyclicRankingMiner, IPFLLoss, PatchMemory, PEDALLoss, pool_patches
+from paul_plugin import CyclicRankingMiner, ImagePAULEngine, IPFLLoss, PatchMemory, PEDALLoss, pool_patches, synthetic
 from paul_plugin.patch_generation import random_boxes
 from paul_plugin.precision import MixedPrecision
 
@@ -263,6 +266,65 @@ def free_memory() -> float:
     return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
 
 
+def wanted(name: str, words: list[str] | None) -> bool:
+    return not words or any(word in name for word in words)
+
+
+def pedal_growth(device: torch.device, repeats: int) -> dict[int, dict]:
+    """Time and memory of bank update + PEDAL over the size of the bank, as far as the memory goes."""
+    room = torch.cuda.mem_get_info()[0] if device.type == 'cuda' else free_memory()
+    print(
+        '\n| bank update + PEDAL, B=40, N | step | per row | bank | extra peak memory |\n| --- | --- | --- | --- | --- |'
+    )
+    figures = {}
+    for n in (10_000, 100_000, 200_000, 1_000_000):
+        if n * M * D * 4 * 2.2 > room:
+            print(f'| {n:,} | does not fit this machine |')
+            continue
+        times = in_turn(bench_pedal(device, n), repeats, device)['ours']
+        peak = peak_in_a_process(device, n)
+        figures[n] = {'times': times, **peak}
+        per_row = statistics.median(times) / n * 1e6
+        bank, extra = peak['bank_mb'], peak['extra_mb']
+        print(f'| {n:,} | {describe(times)} | {per_row:.2f} us | {bank:.0f} MB | {extra:.0f} MB |', flush=True)
+    return figures
+
+
+def loader_of_the_embedded_job(device: torch.device) -> dict[str, float]:
+    """An unsupervised epoch of the embedded job with 2 workers: images/s, and the share of time spent on waiting."""
+    with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
+        synthetic.render(os.path.join(root, 'synthetic_target'), 'target', seed=1)
+        datamanager = torchreid.data.ImageDataManager(
+            root=root,
+            sources='synthetic_target',
+            height=96,
+            width=48,
+            transforms=['random_flip', 'surrogate_positive'],
+            batch_size_train=40,
+            workers=2,
+            use_gpu=device.type == 'cuda',
+        )
+        model = torchreid.models.build_model('paul_osnet_x0_25', loss='paul', pretrained=False)
+        model = model.to(memory_format=torch.channels_last).to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        engine = ImagePAULEngine(datamanager, model, optimizer, use_gpu=device.type == 'cuda', k=K, scale=10.0)
+        engine.fill_memory()
+        engine.two_stepped_transfer_learning(0, 0, None)
+        for _ in range(2):  # the workers start with the first epoch
+            waited, images, start = 0.0, 0, time.perf_counter()
+            end = start
+            for batch in engine.train_loader:
+                waited += time.perf_counter() - end
+                engine.forward_backward(batch)
+                images += len(batch['impath'])
+                end = time.perf_counter()
+            total = end - start
+    figures = {'images_per_second': images / total, 'data_share': waited / total}
+    print(f'\nunsupervised epoch of the embedded job, 2 workers: {images / total:.0f} images/s, ', end='')
+    print(f'waiting for data {waited / total:.1%} of the time')
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
@@ -285,11 +347,11 @@ def main() -> None:
         'cyclic ranking + IPFL, B=256': (bench_ipfl, {'batch': 256}),
         'whole training step, ResNet-50, 384x128, 4+4 images': (bench_step, {'amp': args.amp}),
     }
-    figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp, 'parts': {}, 'pedal': {}}
+    figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp, 'parts': {}}
     print(f'{figures["machine"]}, torch {torch.__version__}\n')
     print('| part | straightforward | ours | ratio |\n| --- | --- | --- | --- |')
     for name, (bench, options) in rows.items():
-        if args.only and not any(word in name for word in args.only):
+        if not wanted(name, args.only):
             continue
         times = in_turn(bench(device, **options), args.repeats, device)
         medians = {variant: statistics.median(values) for variant, values in times.items()}
@@ -299,28 +361,13 @@ def main() -> None:
             ratio = medians['plain'] / medians[variant]
             print(f'| {label} | {describe(times["plain"])} | {describe(times[variant])} | {ratio:.1f}x |', flush=True)
         if 'floor' in times:
-            ratio = medians['ours'] / medians['floor']
-            print(
-                f'| ... against its floor | {describe(times["floor"])} | {describe(times["ours"])} | {ratio:.2f} of it |'
-            )
+            floor, ours, ratio = times['floor'], times['ours'], medians['ours'] / medians['floor']
+            print(f'| ... against its floor | {describe(floor)} | {describe(ours)} | {ratio:.2f} of it |', flush=True)
 
-    if args.only and not any(word in 'growth' for word in args.only):
-        sizes = []
-    else:
-        room = torch.cuda.mem_get_info()[0] if device.type == 'cuda' else free_memory()
-        sizes = [n for n in (10_000, 100_000, 200_000, 1_000_000) if n * M * D * 4 * 2.2 < room]
-        print(
-            '\n| bank update + PEDAL, N | step | per row | bank | extra peak memory |\n| --- | --- | --- | --- | --- |'
-        )
-    for n in sizes:
-        times = in_turn(bench_pedal(device, n), args.repeats, device)['ours']
-        peak = peak_in_a_process(device, n)
-        figures['pedal'][n] = {'times': times, **peak}
-        per_row = statistics.median(times) / n * 1e6
-        print(
-            f'| {n:,} | {describe(times)} | {per_row:.2f} us | {peak["bank_mb"]:.0f} MB | {peak["extra_mb"]:.0f} MB |',
-            flush=True,
-        )
+    if wanted('PEDAL growth', args.only):
+        figures['pedal'] = pedal_growth(device, args.repeats)
+    if wanted('loader', args.only):
+        figures['loader'] = loader_of_the_embedded_job(device)
     if args.json:
         with open(args.json, 'w') as file:
             json.dump(figures, file, indent=2)

@@ -32,6 +32,7 @@ _CHOICES = {
     'video.pooling_method': ('avg', 'max'),
     'test.dist_metric': ('euclidean', 'cosine'),
     'train.amp': ('off', 'bf16', 'fp16'),
+    'paul.bank_dtype': ('float32', 'bfloat16'),
     'paul.ipfl': ('descriptor', 'centroid'),
     'paul.patch_source': ('pgn', 'stripe', 'random'),
 }

@@ -116,6 +116,7 @@ def get_default_config() -> CfgNode:
                 'k': 10,  # PEDAL: nearest neighbours that are drawn near
                 'scale': 30.0,  # s of PEDAL
                 'momentum': 0.1,  # l, share of a new feature in the memory bank's running average
+                'bank_dtype': 'float32',  # storage of the memory bank: float32 | bfloat16, at half the memory
                 # IPFL's anchors: the descriptors of real images, or, as in the release, the embeddings of real images
                 # and surrogates against the running mean of each image's (centroid)
                 'ipfl': 'descriptor',

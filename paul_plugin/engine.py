@@ -36,6 +36,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
             anchors, their image's centroid is the positive, negatives are mined among centroids.
         max_candidates: of CyclicRankingMiner.
         amp: `off`, `bf16` or `fp16`, of MixedPrecision.
+        bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
 
     Raises:
         ValueError: for an argument out of range, a data manager without surrogates, or training images that are
@@ -64,6 +65,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         ipfl: str = 'descriptor',
         max_candidates: int | None = None,
         amp: str = 'off',
+        bank_dtype: str = 'float32',
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = host.unwrap(model)
@@ -75,6 +77,8 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
         if ipfl not in ('descriptor', 'centroid'):
             raise ValueError(f"ImagePAULEngine: ipfl must be 'descriptor' or 'centroid', got {ipfl!r}")
+        if bank_dtype not in ('float32', 'bfloat16'):
+            raise ValueError(f"ImagePAULEngine: bank_dtype must be 'float32' or 'bfloat16', got {bank_dtype!r}")
         if datamanager.train_loader.batch_size < r + 2:
             raise ValueError(
                 f'ImagePAULEngine: cyclic ranking with r={r} needs a batch of at least {r + 2} images, '
@@ -102,7 +106,8 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         self.register_model('model', model, optimizer, scheduler)
         self.device = next(model.parameters()).device
         self.precision = MixedPrecision(amp, self.device)
-        self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum).to(self.device)
+        dtype = getattr(torch, bank_dtype)
+        self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum, dtype).to(self.device)
         self.pedal = PEDALLoss(k, scale)
         self.centroids = None
         if ipfl == 'centroid':

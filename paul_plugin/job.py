@@ -88,7 +88,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        names = ('k', 'scale', 'margin', 'r', 'momentum', 'weight_pedal', 'weight_ipfl', 'ipfl')
+        names = ('k', 'scale', 'margin', 'r', 'momentum', 'weight_pedal', 'weight_ipfl', 'ipfl', 'bank_dtype')
         options = {name: method[name] for name in names}
         try:
             return ImagePAULEngine(

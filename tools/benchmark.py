@@ -273,9 +273,7 @@ def wanted(name: str, words: list[str] | None) -> bool:
 def pedal_growth(device: torch.device, repeats: int) -> dict[int, dict]:
     """Time and memory of bank update + PEDAL over the size of the bank, as far as the memory goes."""
     room = torch.cuda.mem_get_info()[0] if device.type == 'cuda' else free_memory()
-    print(
-        '\n| bank update + PEDAL, B=40, N | step | per row | bank | extra peak memory |\n| --- | --- | --- | --- | --- |'
-    )
+    print('\n| PEDAL growth, B=40, N | step | per row | bank | extra peak |\n| --- | --- | --- | --- | --- |')
     figures = {}
     for n in (10_000, 100_000, 200_000, 1_000_000):
         if n * M * D * 4 * 2.2 > room:

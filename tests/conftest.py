@@ -46,7 +46,7 @@ def make_engine(make_datamanager):
     def make(datamanager=None, lr=0.01, model_options=(), **options):
         datamanager = datamanager or make_datamanager()
         model = torchreid.models.build_model(
-            'paul_osnet_x0_25', loss='paul', pretrained=False, **{'dim': 16, **dict(model_options)}
+            'paul_osnet_x0_25', pretrained=False, **{'loss': 'paul', 'dim': 16, **dict(model_options)}
         )
         optimizer = torchreid.optim.build_optimizer(model, optim='sgd', lr=lr, weight_decay=1e-4)
         scheduler = torchreid.optim.build_lr_scheduler(optimizer, stepsize=50)

@@ -113,8 +113,9 @@ def write(tmp_path):
 def test_torchreids_keys_and_defaults():
     cfg = get_default_config()
     paul = cfg.pop('paul')
+    assert cfg.train.pop('amp') == 'off'  # ours, like the node paul
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
-    assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2}
+    assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
     assert (paul.k, paul.scale, paul.momentum, paul.r, paul.margin, paul.weight_pedal) == (
         10,
         30,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paul_plugin import config, job, published
+from paul_plugin import job, published, settings
 from paul_plugin.errors import UserError
 from paul_plugin.published import PUBLISHED, Published
 
@@ -235,12 +235,17 @@ def test_the_table():
         assert entry.sha256 is None or len(entry.sha256) == 64
 
 
-def test_jobs_take_the_name(publish, cache):
+def test_jobs_take_the_name(publish, cache, monkeypatch):
     publish()
-    cfg = config.get_default_config()
+    monkeypatch.setattr(job, 'check_names', lambda cfg: None)
+    monkeypatch.setattr(job, 'render_data', lambda cfg: None)
+    monkeypatch.setattr(job, 'adapt', lambda cfg, stage: taken.append((cfg.model.load_weights, stage)))
+    cfg = settings.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
     cfg.model.load_weights = 'weights'
-    assert job.pretraining_stage(cfg) is None
-    assert cfg.model.load_weights == str(cache / 'weights.pth')
+    cfg.data.save_dir = str(cache)
+    taken = []
+    job.run(cfg)
+    assert taken == [(str(cache / 'weights.pth'), None)]
 
 
 @pytest.mark.parametrize('loss', ['paul', 'softmax'])

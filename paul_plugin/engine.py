@@ -172,7 +172,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
             anchors, positives = torch.cat([of_real, of_surrogate]), candidates[owners]
             negatives = self.miner(anchors, candidates, owners)
         mined = negatives >= 0
-        loss = self.ipfl(anchors, positives, candidates[negatives.clamp(min=0)], valid=mined)
+        loss = self.ipfl(anchors, positives, candidates.index_select(0, negatives.clamp(min=0)), valid=mined)
         return loss, mined.float().mean()
 
     def forward_backward(self, data: dict) -> dict[str, float]:

@@ -42,17 +42,19 @@ class CyclicRankingMiner(nn.Module):
         Returns:
             (A,) int64, the index of each anchor's negative among the candidates, -1 where none passes.
         """
-        if features.dtype != torch.float64:
-            features = features.float()
-        among = _distances(features if candidates is None else candidates.to(features.dtype), None)
+        among = _squared_distances(features if candidates is None else candidates)
+        among.fill_diagonal_(torch.inf)
         if candidates is None:
             to_candidates, owners = among, torch.arange(len(features), device=features.device)
         else:
-            to_candidates = _distances(features, candidates.to(features.dtype))
+            to_candidates = _squared_distances(features, candidates)
             to_candidates.scatter_(1, owners[:, None], torch.inf)
-        near = torch.zeros_like(among, dtype=torch.bool)
-        near.scatter_(1, among.argsort(dim=1, stable=True)[:, : self.r], True)  # [j, i]: i is among the r nearest of j
-        near.fill_diagonal_(True)
+        near = torch.eye(len(among), dtype=torch.bool, device=among.device)  # [j, i]: i is among the r nearest of j
+        rest = among.clone()
+        for _ in range(min(self.r, len(among))):  # r is small: cheaper than a sort
+            nearest = rest.argmin(1, keepdim=True)
+            near.scatter_(1, nearest, True)
+            rest.scatter_(1, nearest, torch.inf)
         hard = ~near.T[owners]  # (A, B)
         if self.max_candidates is not None and self.max_candidates < hard.shape[1]:
             beyond = to_candidates.argsort(dim=1, stable=True)[:, self.max_candidates :]
@@ -64,8 +66,8 @@ class CyclicRankingMiner(nn.Module):
         return f'r={self.r}, max_candidates={self.max_candidates}'
 
 
-def _distances(a: Tensor, b: Tensor | None) -> Tensor:
-    """Euclidean; among one set, the own one is infinitely far."""
-    # By the difference, not the product: near neighbours must not change their order by rounding.
-    distances = torch.cdist(a, a if b is None else b, compute_mode='donot_use_mm_for_euclid_dist')
-    return distances.fill_diagonal_(torch.inf) if b is None else distances
+def _squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
+    """Squared Euclidean distances, in float64: the product form must not change the order of near neighbours."""
+    a = a.double()
+    b = a if b is None else b.double()
+    return torch.addmm(a.square().sum(1)[:, None] + b.square().sum(1), a, b.T, alpha=-2)

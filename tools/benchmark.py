@@ -92,7 +92,8 @@ def our_pedal(memory, features, rows):
 
 def our_ipfl(anchors, positives):
     negatives = CyclicRankingMiner(R)(anchors)
-    return IPFLLoss(MARGIN)(anchors, positives, anchors[negatives.clamp(min=0)], valid=negatives >= 0)
+    chosen = anchors.index_select(0, negatives.clamp(min=0))
+    return IPFLLoss(MARGIN)(anchors, positives, chosen, valid=negatives >= 0)
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------

@@ -70,4 +70,5 @@ def _squared_distances(a: Tensor, b: Tensor | None = None) -> Tensor:
     """Squared Euclidean distances, in float64: the product form must not change the order of near neighbours."""
     a = a.double()
     b = a if b is None else b.double()
-    return torch.addmm(a.square().sum(1)[:, None] + b.square().sum(1), a, b.T, alpha=-2)
+    norms_a, norms_b = (torch.einsum('ae,ae->a', x, x) for x in (a, b))  # without the squares' memory
+    return torch.addmm(norms_a[:, None] + norms_b, a, b.T, alpha=-2)

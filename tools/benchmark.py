@@ -67,15 +67,15 @@ def plain_pedal(features, bank, rows):
 
 
 def plain_ipfl(anchors, positives):
-    batch = len(anchors)
-    lists = []
-    for i in range(batch):
-        distances = (anchors - anchors[i]).norm(dim=1)
-        lists.append([j for j in distances.argsort().tolist() if j != i])
+    """The walk of the paper: each anchor sorts the others, and so does each candidate that it meets."""
+
+    def others(i):
+        return [j for j in (anchors - anchors[i]).norm(dim=1).argsort().tolist() if j != i]
+
     terms = []
-    for i in range(batch):
-        for j in lists[i]:
-            if i not in lists[j][:R]:
+    for i in range(len(anchors)):
+        for j in others(i):
+            if i not in others(j)[:R]:
                 to_positive, to_negative = (anchors[i] - positives[i]).norm(), (anchors[i] - anchors[j]).norm()
                 terms.append((MARGIN + to_positive - to_negative).clamp(min=0))
                 break

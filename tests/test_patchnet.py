@@ -37,15 +37,23 @@ def test_reference(state, stage, mode):
         model.load_state_dict(state)
         output = model(reference['images'])
     expected = reference[f'{mode}_features']
+    embeddings = reference[f'{mode}_embeddings'].flatten(1)
     if stage == 'unsupervised':
-        torch.testing.assert_close(F.normalize(features, dim=2), expected, **TOLERANCE)
+        features = F.normalize(features, dim=2)
+        torch.testing.assert_close(features, expected, **TOLERANCE)
+        torch.testing.assert_close(model.embed(features), embeddings, **TOLERANCE)
         torch.testing.assert_close(output, expected if mode == 'train' else expected.flatten(1), **TOLERANCE)
         return
-    torch.testing.assert_close(features.relu(), expected, **TOLERANCE)
+    features = features.relu()
+    torch.testing.assert_close(features, expected, **TOLERANCE)
+    for m, head in enumerate(model.classifier):
+        torch.testing.assert_close(head(features[:, m]), reference[f'{mode}_logits'][:, m], **TOLERANCE)
+    embedded = torch.cat([head(features[:, m]) for m, head in enumerate(model.embedding)], 1)
+    torch.testing.assert_close(embedded, embeddings, **TOLERANCE)
     if mode == 'train':
-        logits, embeddings = output
+        logits, concatenated = output
         torch.testing.assert_close(torch.stack(logits, 1), reference['train_logits'], **TOLERANCE)
-        torch.testing.assert_close(embeddings, reference['train_embeddings'].flatten(1), **TOLERANCE)
+        torch.testing.assert_close(concatenated, embeddings, **TOLERANCE)
 
 
 def test_starts_at_stripes():

@@ -7,6 +7,8 @@ Example: python tools/benchmark.py --device cpu --json benchmark.json
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import io
 import json
 import os
@@ -218,21 +220,26 @@ def bench_step(device, amp):
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
-def peak_of_pedal(device: torch.device, images: int, batch: int = 40) -> dict[str, float]:
-    """MB of the bank, and of the peak beside it in a step of bank update + PEDAL."""
-    run = bench_pedal(device, images, batch)['ours']
-    bank = images * M * D * 4 / 2**20
+def extra_peak(run: Callable, device: torch.device) -> float:
+    """MB that a run takes at its peak beyond what was held before it."""
     if device.type == 'cuda':
-        run()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         run()
-        return {'bank_mb': bank, 'extra_mb': (torch.cuda.max_memory_allocated() - before) / 2**20}
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # else the run takes what earlier ones left in the process
     before = _resident()
     with open('/proc/self/clear_refs', 'w') as file:
         file.write('5')  # resets the peak, VmHWM
     run()
-    return {'bank_mb': bank, 'extra_mb': _resident('VmHWM') - before}
+    return _resident('VmHWM') - before
+
+
+def peak_of_pedal(device: torch.device, images: int, batch: int = 40) -> dict[str, float]:
+    """MB of the bank, and of the peak beside it in a step of bank update + PEDAL."""
+    run = bench_pedal(device, images, batch)['ours']
+    return {'bank_mb': images * M * D * 4 / 2**20, 'extra_mb': extra_peak(run, device)}
 
 
 def _resident(field: str = 'VmRSS') -> float:
@@ -348,20 +355,23 @@ def main() -> None:
     }
     figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp, 'parts': {}}
     print(f'{figures["machine"]}, torch {torch.__version__}\n')
-    print('| part | straightforward | ours | ratio |\n| --- | --- | --- | --- |')
+    print('| part | straightforward | ours | ratio | peak memory, MB |\n| --- | --- | --- | --- | --- |')
     for name, (bench, options) in rows.items():
         if not wanted(name, args.only):
             continue
-        times = in_turn(bench(device, **options), args.repeats, device)
+        runs = bench(device, **options)
+        times = in_turn(runs, args.repeats, device)
+        peaks = {variant: extra_peak(run, device) for variant, run in runs.items()}
         medians = {variant: statistics.median(values) for variant, values in times.items()}
-        figures['parts'][name] = times
+        figures['parts'][name] = {'seconds': times, 'peak_mb': peaks}
         for variant in [variant for variant in times if variant.startswith('ours')]:
             label = name + variant.removeprefix('ours')
             ratio = medians['plain'] / medians[variant]
-            print(f'| {label} | {describe(times["plain"])} | {describe(times[variant])} | {ratio:.1f}x |', flush=True)
+            seconds = f'{describe(times["plain"])} | {describe(times[variant])} | {ratio:.1f}x'
+            print(f'| {label} | {seconds} | {peaks["plain"]:.0f} -> {peaks[variant]:.0f} |', flush=True)
         if 'floor' in times:
             floor, ours, ratio = times['floor'], times['ours'], medians['ours'] / medians['floor']
-            print(f'| ... against its floor | {describe(floor)} | {describe(ours)} | {ratio:.2f} of it |', flush=True)
+            print(f'| ... against its floor | {describe(floor)} | {describe(ours)} | {ratio:.2f} of it | |', flush=True)
 
     if wanted('PEDAL growth', args.only):
         figures['pedal'] = pedal_growth(device, args.repeats)

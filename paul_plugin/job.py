@@ -242,6 +242,7 @@ def adapt(cfg: CfgNode, stage: CfgNode | None) -> dict[str, dict]:
 
     Everything that can refuse the data or the settings is built before the pre-training starts.
     """
+    host.set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
     # One class: not even the number of identities reaches this stage.
     model = build_model(cfg, 1, cfg.model.pretrained and not cfg.model.load_weights and not cfg.model.resume)

@@ -75,6 +75,16 @@ def test_embedded_job(run, tmp_path):
     assert (tmp_path / 'log/model/model.pth.tar-2').exists()
 
 
+def test_a_start_from_random_weights_is_seeded(run, tmp_path):
+    results = []
+    for _ in range(2):
+        status, _, err = run(*synthetic_words(), 'paul.pretrain.config', '', 'test.evaluate', 'True')
+        assert status == 0, err
+        results.append((tmp_path / 'log/results.json').read_text())
+        torch.rand(1)
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize('layout', ['market1501', 'dukemtmcreid'])
 def test_real_layouts_with_resnet50(run, tmp_path, layout):
     """paul_market.yaml and paul_duke.yaml as they are, but for a few people, one epoch and a small batch."""

@@ -9,6 +9,7 @@ from .patchnet import PatchNet
 from .pedal import PEDALLoss
 from .pooling import pool_patches
 from .pretraining import ImagePretrainEngine
+from .resumable import ResumableEngine, resumable
 from .surrogate import SurrogatePositive
 from .triplet import NearestTripletLoss
 from .weights import load_weights
@@ -23,13 +24,17 @@ __all__ = [
     'PEDALLoss',
     'PatchMemory',
     'PatchNet',
+    'ResumableEngine',
     'SurrogatePositive',
     'load_weights',
     'pool_patches',
+    'resumable',
 ]
 
 host.register_models()
 host.register_transform()
+host.register_reader()
+host.make_downloads_safe()
 host.register_engine(ImagePAULEngine)
 host.register_engine(ImagePretrainEngine)
 datasets.register()

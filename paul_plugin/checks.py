@@ -23,6 +23,7 @@ TRANSFORMS = ('random_flip', 'random_crop', 'random_patch', 'color_jitter', 'ran
 
 _CHOICES = {
     'data.type': ('image', 'video'),
+    'data.bad_images': ('stop', 'skip'),
     'loss.name': ('softmax', 'triplet', 'paul'),
     'train.optim': OPTIMIZERS,
     'train.lr_scheduler': SCHEDULERS,
@@ -44,18 +45,20 @@ _RANGES = (
         lambda x: x >= 0,
         'data.workers data.split_id train.lr train.weight_decay train.max_epoch train.start_epoch '
         'train.fixbase_epoch train.base_lr_mult train.gamma sgd.momentum rmsprop.alpha loss.triplet.margin '
-        'loss.triplet.weight_t loss.triplet.weight_x paul.margin paul.weight_pedal paul.weight_ipfl',
+        'loss.triplet.weight_t loss.triplet.weight_x train.checkpoint_minutes '
+        'paul.margin paul.weight_pedal paul.weight_ipfl',
     ),
     (
         'at least 1',
         lambda x: x >= 1,
         'data.height data.width data.k_tfm sampler.num_instances video.seq_len train.batch_size '
-        'train.print_freq test.batch_size test.visrank_topk paul.num_patches paul.feature_dim paul.k paul.r',
+        'train.print_freq train.keep_checkpoints test.batch_size test.visrank_topk '
+        'paul.num_patches paul.feature_dim paul.k paul.r',
     ),
     ('above 0', lambda x: x > 0, 'paul.scale'),
     ('at least 0', lambda x: x >= 0, 'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates'),
     ('above 0 and at most 1', lambda x: 0 < x <= 1, 'paul.momentum'),
-    ('from 0 to 1', lambda x: 0 <= x <= 1, 'paul.surrogate.jitter'),
+    ('from 0 to 1', lambda x: 0 <= x <= 1, 'paul.surrogate.jitter paul.collapse_cosine'),
     ('from 0 to 0.5', lambda x: 0 <= x <= 0.5, 'paul.surrogate.hue'),
     ('from 0 to below 1', lambda x: 0 <= x < 1, 'adam.beta1 adam.beta2'),
     ('from 0 to 180', lambda x: 0 <= x <= 180, 'paul.surrogate.rotation'),
@@ -194,6 +197,11 @@ def _combination_errors(cfg: CfgNode) -> Iterator[str]:
             cfg.train.optim == 'sgd' and sgd.nesterov and (sgd.momentum == 0 or sgd.dampening != 0),
             'sgd.nesterov',
             'needs sgd.momentum above 0 and sgd.dampening 0',
+        ),
+        (
+            cfg.data.bad_images == 'skip' and cfg.data.type == 'video',
+            'data.bad_images',
+            'must be stop for data.type video',
         ),
         (cfg.test.visrank and not cfg.test.evaluate, 'test.visrank', 'needs test.evaluate True'),
         (

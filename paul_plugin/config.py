@@ -15,7 +15,8 @@ def get_default_config() -> CfgNode:
                 'name': 'resnet50',  # a model of torchreid's or of ours
                 'pretrained': True,  # start from ImageNet weights
                 'load_weights': '',  # file of weights to start from; what does not fit is left out
-                'resume': '',  # checkpoint of an interrupted run to go on with
+                # Checkpoint of an interrupted run to go on with; auto: the newest one of data.save_dir, if there is one
+                'resume': '',
             },
             'data': {
                 'type': 'image',  # image | video
@@ -32,6 +33,7 @@ def get_default_config() -> CfgNode:
                 'norm_mean': [0.485, 0.456, 0.406],  # of RGB, subtracted; None: these, ImageNet's
                 'norm_std': [0.229, 0.224, 0.225],  # of RGB, divided by; None: these
                 'save_dir': 'log',  # folder of the run's log and checkpoints
+                'bad_images': 'stop',  # at a training image that cannot be read: stop | skip
                 'load_train_targets': False,  # also load the targets' training images
             },
             'market1501': {
@@ -72,6 +74,8 @@ def get_default_config() -> CfgNode:
                 'print_freq': 20,  # batches between two lines of progress
                 # Mixed precision of our engines (loss.name paul, paul.supervised.released): off | bf16 | fp16
                 'amp': 'off',
+                'checkpoint_minutes': 5.0,  # between two checkpoints, within an epoch too; 0: after every step
+                'keep_checkpoints': 2,  # newest checkpoints that are kept, beside the best by mAP
                 'seed': 1,  # of every random number generator
             },
             'sgd': {
@@ -125,6 +129,7 @@ def get_default_config() -> CfgNode:
                 'margin': 2.0,  # m of IPFL
                 'weight_pedal': 2.0,  # lambda, weight of PEDAL in the objective
                 'weight_ipfl': 1.0,  # weight of IPFL
+                'collapse_cosine': 0.9,  # mean cosine between the bank's descriptors over which a warning is printed
                 'surrogate': {
                     'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
                     'rotation': 10.0,  # largest angle, in degrees

@@ -5,19 +5,22 @@ import torchreid
 from torch import Tensor
 from tqdm import tqdm
 
-from . import host
+from . import host, randomness, stopping
+from .collapse import mean_cosine
 from .ipfl import IPFLLoss
 from .memory import PatchMemory
 from .miner import CyclicRankingMiner
 from .pedal import PEDALLoss
 from .precision import MixedPrecision
+from .resumable import ResumableEngine
 
 
-class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
+class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     """PAUL, patch-based unsupervised learning, for image re-ID (Yang et al., CVPR 2019).
 
     The objective is `weight_ipfl * IPFL + weight_pedal * PEDAL`. Person ids are never read: they are used in testing
-    only. Before its first epoch the engine fills the memory bank by one pass over all training images.
+    only. Before its first epoch the engine fills the memory bank by one pass over all training images. What it does
+    for resuming and stopping is ResumableEngine's.
 
     Args:
         datamanager: torchreid's ImageDataManager with `surrogate_positive` among its transforms.
@@ -37,6 +40,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         max_candidates: of CyclicRankingMiner.
         amp: `off`, `bf16` or `fp16`, of MixedPrecision.
         bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
+        collapse_cosine: mean cosine between the bank's descriptors over which a warning is printed, 1 for none.
 
     Raises:
         ValueError: for an argument out of range, a data manager without surrogates, or training images that are
@@ -66,6 +70,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         max_candidates: int | None = None,
         amp: str = 'off',
         bank_dtype: str = 'float32',
+        collapse_cosine: float = 0.9,
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = host.unwrap(model)
@@ -117,6 +122,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         self.ipfl = IPFLLoss(margin, count_unmined=ipfl == 'centroid')
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
+        self.collapse_cosine = collapse_cosine
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""
@@ -124,13 +130,14 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         return [net.pgn, net.embedding, net.classifier]
 
     def extra_state(self) -> dict:
-        state = {'memory': self.memory.state_dict()}
+        state = {'memory': self.memory.state_dict(), 'amp': self.precision.state_dict()}
         if self.centroids is not None:
             state['centroids'] = self.centroids.state_dict()
         return state
 
     def load_extra_state(self, checkpoint: dict) -> None:
         self.memory.load_state_dict(checkpoint['memory'])
+        self.precision.load_state_dict(checkpoint['amp'])
         if self.centroids is not None:
             self.centroids.load_state_dict(checkpoint['centroids'])
 
@@ -142,15 +149,31 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
     def fill_memory(self) -> None:
         """Stores the features of every training image, one pass in training mode."""
         self.model.train()
-        for batch in tqdm(host.fill_loader(self.datamanager), 'Filling the patch memory bank', mininterval=1):
+        loader = randomness.fill_loader(self.datamanager.train_loader, self.seed)
+        for batch in tqdm(loader, 'Filling the patch memory bank', mininterval=1):
+            stopping.check()
             with self.precision.autocast():
                 features = self.model(batch['img'].to(self.device, non_blocking=True))
             self.memory.update(self.rows(batch['impath']), features)
 
     def train(self, *args, **kwargs) -> None:
         if not self.memory.filled.any():
-            self.fill_memory()
+            with stopping.instead_of_errors():
+                self.fill_memory()
         super().train(*args, **kwargs)
+
+    def end_of_epoch(self) -> None:
+        """Reports what goes wrong slowly: a collapse, and steps that float16 skipped."""
+        cosine = mean_cosine(self.memory.bank, self.memory.filled)
+        self.history[-1]['cosine'] = cosine
+        if cosine > self.collapse_cosine:
+            print(
+                f'warning: collapse: the descriptors in the memory bank have a mean cosine of {cosine:.3f}, more than '
+                f'{self.collapse_cosine} (paul.collapse_cosine): lower train.lr or paul.weight_ipfl, raise paul.scale, '
+                'check that the pre-trained weights are those of this model, or go back to model-best.pth.tar'
+            )
+        if self.precision.skipped:
+            print(f'{self.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')
 
     def image_loss(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """IPFL of a batch, and the share of anchors that have a mined negative.
@@ -175,7 +198,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         loss = self.ipfl(anchors, positives, candidates.index_select(0, negatives.clamp(min=0)), valid=mined)
         return loss, mined.float().mean()
 
-    def forward_backward(self, data: dict) -> dict[str, float]:
+    def training_step(self, data: dict) -> dict[str, float]:
         """One step: real images and surrogates in one forward pass, the bank's update, both losses."""
         images = torch.cat(data['img']).to(self.device, non_blocking=True)
         rows = self.rows(data['impath'])
@@ -186,6 +209,7 @@ class ImagePAULEngine(host.HostFixes, torchreid.engine.Engine):
         ipfl, mined = self.image_loss(real, surrogate, rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 
+        self.watch({'loss': loss, 'pedal': pedal, 'ipfl': ipfl})
         self.precision.step(loss, self.optimizer)
         summary = torch.stack([loss, pedal, ipfl, mined]).tolist()
         return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary))

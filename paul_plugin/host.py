@@ -4,12 +4,12 @@ Both layouts are reached by attribute: the package from PyPI (0.2.5, modules und
 repository (1.4.0, `torchreid.models`, ...).
 """
 
-import copy
 import functools
 import os
 import sys
+import tarfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     from torchreid import data, engine, metrics, models, utils
 
 from .errors import UserError, nearest
+from .images import read_image
 from .patchnet import PatchNet
 from .surrogate import PairTransform, SurrogatePositive
 
@@ -170,6 +171,29 @@ def check_dataset(name: str, root: str, kind: str = 'image') -> None:
         )
 
 
+def register_reader() -> None:
+    """Gives torchreid's data sets our `read_image`: theirs tries a damaged file again and again, for ever."""
+    _module(data.ImageDataset).read_image = read_image
+
+
+def make_downloads_safe() -> None:
+    """torchreid extracts a downloaded tar file as it is: an entry `../../x` would be written outside its folder."""
+    download = data.Dataset.download_dataset
+    if hasattr(download, '__wrapped__'):
+        return
+
+    @functools.wraps(download)
+    def download_dataset(self, dataset_dir, dataset_url):
+        before = tarfile.TarFile.extraction_filter
+        tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+        try:
+            return download(self, dataset_dir, dataset_url)
+        finally:
+            tarfile.TarFile.extraction_filter = before
+
+    data.Dataset.download_dataset = download_dataset
+
+
 def register_transform(make_surrogate: Callable[[], Callable] = SurrogatePositive) -> None:
     """Teaches torchreid's data managers the name `surrogate_positive`.
 
@@ -207,28 +231,39 @@ def training_images(datamanager) -> list[str]:
     return [item[0] for item in datamanager.train_loader.dataset.data]
 
 
+def items_of(datamanager) -> dict[str, list[tuple]]:
+    """torchreid's items, (path or paths, pid, camid, dsetid), by what they are for."""
+    parts = {'train': datamanager.train_loader.dataset.data}
+    for loaders in datamanager.test_loader.values():
+        for part, loader in loaders.items():
+            parts[part] = parts.get(part, []) + loader.dataset.data
+    return parts
+
+
+def leave_out(datamanager, bad: Container[str], **sampler_options) -> None:
+    """Takes training images out of a data manager; torchreid's samplers keep indices, so it gets a new one.
+
+    Args:
+        datamanager: torchreid's ImageDataManager.
+        bad: their paths.
+        sampler_options: arguments of torchreid's `build_train_sampler`.
+    """
+    old = datamanager.train_loader
+    old.dataset.data[:] = [item for item in old.dataset.data if item[0] not in bad]
+    build_train_sampler = _module(data.ImageDataManager).build_train_sampler
+    datamanager.train_loader = DataLoader(
+        old.dataset,
+        sampler=build_train_sampler(old.dataset.data, batch_size=old.batch_size, **sampler_options),
+        batch_size=old.batch_size,
+        num_workers=old.num_workers,
+        pin_memory=old.pin_memory,
+        drop_last=old.drop_last,
+    )
+
+
 def sort_training_images(datamanager) -> None:
     """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk."""
     datamanager.train_loader.dataset.data.sort(key=lambda item: item[0])
-
-
-def fill_loader(datamanager) -> DataLoader:
-    """A loader that gives every training image once, without its surrogate, in batches of nearly equal size.
-
-    torchreid's own train loader has `drop_last=True` and would leave images out; equal batches leave no last one
-    of a single image, for which BatchNorm has no statistics.
-    """
-    loader = datamanager.train_loader
-    dataset = copy.copy(loader.dataset)
-    dataset.transform = dataset.transform.single
-    batches = -(-len(dataset) // loader.batch_size)
-    order = torch.randperm(len(dataset))  # in data set order a batch would hold few people and few cameras
-    return DataLoader(
-        dataset,
-        batch_sampler=[chunk.tolist() for chunk in order.tensor_split(batches)],
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-    )
 
 
 # ---- engine --------------------------------------------------------------------------------------------------------
@@ -238,67 +273,12 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.DataParallel) else model
 
 
-def save_atomically(state: dict, path: Path) -> None:
-    """torchreid writes a checkpoint under its final name, where a kill leaves half of one; here a rename ends it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        with open(partial, 'wb') as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def keep_workers(loader: DataLoader) -> DataLoader:
-    """The same loader, whose workers live from epoch to epoch; torchreid starts them anew and has no option for it."""
-    return DataLoader(
-        loader.dataset,
-        sampler=loader.sampler,
-        batch_size=loader.batch_size,
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        drop_last=loader.drop_last,
-        persistent_workers=loader.num_workers > 0,
-    )
-
-
 class HostFixes:
     """Mixin for torchreid's engines: what their base class gets wrong or cannot be told. Put it first."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.train_loader = keep_workers(self.train_loader)
 
     def frozen(self) -> list[nn.Module]:
         """Modules whose weights stay as they are during training."""
         return []
-
-    def extra_state(self) -> dict:
-        """What a checkpoint holds beside torchreid's own entries."""
-        return {}
-
-    def load_extra_state(self, checkpoint: dict) -> None:
-        """Takes `extra_state` back."""
-
-    def resume(self, checkpoint: dict) -> int:
-        """Goes on from a checkpoint that was read as data; torchreid's own function cannot read its own ones.
-
-        Returns:
-            The number of epochs that are done.
-
-        Raises:
-            KeyError, RuntimeError, ValueError: if the checkpoint is of another model, optimizer or data set.
-        """
-        unwrap(self.model).load_state_dict(checkpoint['state_dict'])
-        self.optimizer.load_state_dict(checkpoint['optimizer'])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(checkpoint['scheduler'])
-        self.load_extra_state(checkpoint)
-        return checkpoint['epoch']
 
     def two_stepped_transfer_learning(self, *args, **kwargs):
         """torchreid opens every layer at the start of every epoch, a frozen one too.
@@ -313,34 +293,10 @@ class HostFixes:
                 for parameter in group['params']:
                     parameter.requires_grad_(False)
 
-    def save_model(self, epoch, rank1, save_dir, is_best=False):
-        """torchreid stores `rank1` as a NumPy scalar, which torch.load refuses to read with `weights_only`
-        (its issue 592), and fails without a scheduler."""
-        for name in self.get_model_names():
-            state = {
-                'state_dict': unwrap(self._models[name]).state_dict(),
-                'epoch': epoch + 1,
-                'rank1': float(rank1),
-                'optimizer': self._optims[name].state_dict(),
-                **self.extra_state(),
-            }
-            if self._scheds[name] is not None:
-                state['scheduler'] = self._scheds[name].state_dict()
-            path = Path(save_dir, name, f'model.pth.tar-{epoch + 1}')
-            save_atomically(state, path)
-            print(f'Checkpoint saved to "{path}"')
-            if is_best:
-                save_atomically(state, path.with_name('model-best.pth.tar'))
-
-
-def with_fixes(engine_class: type) -> type:
-    """One of torchreid's own engines with HostFixes."""
-    return type(engine_class.__name__, (HostFixes, engine_class), {})
-
 
 def supervised_engine(kind: str, loss: str) -> type:
-    """torchreid's engine for `image` or `video` and `softmax` or `triplet`, with HostFixes."""
-    return with_fixes(getattr(engine, f'{kind.title()}{loss.title()}Engine'))
+    """torchreid's engine for `image` or `video` and `softmax` or `triplet`."""
+    return getattr(engine, f'{kind.title()}{loss.title()}Engine')
 
 
 def register_engine(engine_class: type) -> None:

@@ -10,31 +10,24 @@ from pathlib import Path
 import torch
 import torchreid
 from torch import nn
-from tqdm import tqdm
 from yacs.config import CfgNode
 
-from . import checks, config, datasets, host, published, settings, synthetic
+from . import checks, config, datasets, host, published, resume, settings, stopping
+from .checkpoints import save_atomically, write_atomically
+from .data import build_datamanager, check_data, render_data, show_left_out
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest
 from .pretraining import ImagePretrainEngine
+from .resumable import resumable
+from .resume import ResumePoint, go_on
 from .schedule import schedule_parts, warm_up
-from .surrogate import SurrogatePositive
-from .weights import load_host_weights, load_weights, read_checkpoint
+from .weights import load_host_weights, load_weights
 
 PRETRAINED = 'pretrained.pth.tar'  # in data.save_dir: what the pre-training stage leaves for the next one
 
 DESCRIPTION = (
     'Trains and tests a person re-ID model; with loss.name paul, adapts PatchNet to new cameras without labels.'
 )
-
-
-def build_datamanager(cfg: CfgNode):
-    """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`."""
-    options = cfg.paul.surrogate
-    host.register_transform(lambda: SurrogatePositive(**options))
-    if cfg.data.type == 'video':
-        return torchreid.data.VideoDataManager(**config.videodata_kwargs(cfg))
-    return torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
 
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
@@ -72,6 +65,15 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
 
 
 def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+    """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
+    engine = _build_engine(cfg, datamanager, model)
+    engine.checkpoint_minutes = cfg.train.checkpoint_minutes
+    engine.keep_checkpoints = cfg.train.keep_checkpoints
+    engine.config = cfg.dump()
+    return engine
+
+
+def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
 
     Raises:
@@ -88,8 +90,8 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        names = ('k', 'scale', 'margin', 'r', 'momentum', 'weight_pedal', 'weight_ipfl', 'ipfl', 'bank_dtype')
-        options = {name: method[name] for name in names}
+        names = 'k scale margin r momentum weight_pedal weight_ipfl ipfl bank_dtype collapse_cosine'
+        options = {name: method[name] for name in names.split()}
         try:
             return ImagePAULEngine(
                 datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common
@@ -103,7 +105,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
         common['pooling_method'] = cfg.video.pooling_method
     if supervised.released:
         return ImagePretrainEngine(datamanager, model, mixup=supervised.mixup, amp=cfg.train.amp, **common)
-    return host.supervised_engine(cfg.data.type, cfg.loss.name)(datamanager, model, **common)
+    return resumable(host.supervised_engine(cfg.data.type, cfg.loss.name))(datamanager, model, **common)
 
 
 def check_names(cfg: CfgNode) -> None:
@@ -148,9 +150,11 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     settings.merge_file(stage, cfg.paul.pretrain.config)
     stage.use_gpu = cfg.use_gpu
     stage.model.update({name: cfg.model[name] for name in ('name', 'pretrained')})
-    stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers')})
+    stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers', 'bad_images')})
     stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
-    stage.train.seed = cfg.train.seed
+    stage.train.update({name: cfg.train[name] for name in ('seed', 'checkpoint_minutes', 'keep_checkpoints')})
+    if cfg.model.resume == resume.AUTO:
+        stage.model.resume = resume.AUTO
     stage.paul.update({name: cfg.paul[name] for name in ('num_patches', 'feature_dim', 'patch_source', 'synthetic')})
     settings.merge_opts(stage, cfg.paul.pretrain.opts)
     try:
@@ -162,41 +166,27 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     return stage
 
 
-def render_data(cfg: CfgNode) -> None:
-    """Renders the synthetic data sets that the config names, where they are not there yet.
-
-    Raises:
-        UserError: if the folder holds something else.
-    """
-    options = cfg.paul.synthetic
-    seed = cfg.train.seed if options.seed < 0 else options.seed
-    counts = (options.train_ids, options.test_ids, options.images_per_id)
-    for name in sorted({*cfg.data.sources, *cfg.data.targets} & set(datasets.SYNTHETIC)):
-        with tqdm(desc=f'Rendering {name}', unit=' images', mininterval=1) as bar:
-
-            def show(done: int, total: int, bar=bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            try:
-                synthetic.render(Path(cfg.data.root, name), datasets.SYNTHETIC[name], seed, *counts, progress=show)
-            except (FileExistsError, ValueError) as error:
-                raise UserError(str(error)) from None
-
-
 def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
     """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions."""
     names = ('dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks')
     arguments = config.engine_run_kwargs(cfg)
-    with host.recorded_results() as results:
-        engine.test(**{name: arguments[name] for name in names})
-    return dict(zip(engine.test_loader, results, strict=True))
+    engine.test(**{name: arguments[name] for name in names})
+    return engine.results
 
 
 def write_results(results: dict[str, dict], path: Path) -> None:
     """Writes `{stage: {'mAP': ...}}`, with a level of data sets between where there are several targets."""
     flat = {stage: next(iter(of.values())) if len(of) == 1 else of for stage, of in results.items()}
-    path.write_text(json.dumps(flat, indent=2) + '\n')
+    write_atomically(json.dumps(flat, indent=2) + '\n', path)
+
+
+def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
+    """What `write_results` wrote; nothing of a file that is not there or not whole."""
+    try:
+        flat = json.loads(path.read_text())
+        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in flat.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def show_results(results: dict[str, dict]) -> None:
@@ -207,73 +197,72 @@ def show_results(results: dict[str, dict]) -> None:
             print(f'{stage.replace("_", " "):16}' + ''.join(f'{100 * value:8.1f}' for value in of[target].values()))
 
 
-def resume(engine, path: str) -> int:
-    """Goes on from a checkpoint; returns the number of epochs that are done.
-
-    Raises:
-        UserError: if the file cannot be read or belongs to another model, optimizer or number of images.
-    """
-    checkpoint = read_checkpoint(path)
-    try:
-        return engine.resume(checkpoint)
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'{path} does not fit this run (model.resume): {reason[:200]}') from None
-
-
-def train_supervised(cfg: CfgNode) -> nn.Module:
+def train_supervised(cfg: CfgNode, point: ResumePoint | None) -> nn.Module:
     """torchreid's own job: trains and tests any of its models, PatchNet among them, with labels; returns the model."""
     host.set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
-    model = build_model(cfg, datamanager.num_train_pids, cfg.model.pretrained and not cfg.model.load_weights)
-    if cfg.model.load_weights:
-        load = load_weights if cfg.model.name in host.BACKBONES else load_host_weights
-        load(model, cfg.model.load_weights)
+    left_out = check_data(cfg, datamanager)
+    load = cfg.model.load_weights and point is None
+    pretrained = cfg.model.pretrained and not load and point is None
+    model = build_model(cfg, datamanager.num_train_pids, pretrained)
+    if load:
+        (load_weights if cfg.model.name in host.BACKBONES else load_host_weights)(model, cfg.model.load_weights)
     engine = build_engine(cfg, datamanager, model)
-    if cfg.model.resume:
-        cfg.train.start_epoch = resume(engine, cfg.model.resume)
-    with host.recorded_results():
-        engine.run(**config.engine_run_kwargs(cfg))
+    if point is not None:
+        cfg.train.start_epoch = go_on(engine, point)
+    engine.run(**config.engine_run_kwargs(cfg))
+    show_left_out(left_out)
     return model
 
 
-def adapt(cfg: CfgNode, stage: CfgNode | None) -> dict[str, dict]:
+def direct_transfer(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
+    """Loads the pre-trained weights into the engine's model and tests it on the targets as it is."""
+    if cfg.model.load_weights:
+        loaded = load_weights(engine.model, cfg.model.load_weights)
+        print(f'Loaded {len(loaded.loaded)} tensors from {cfg.model.load_weights}')
+        for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
+            if names:
+                print(f'* {words}: {", ".join(names)}')
+    print(f'\n=== Direct transfer to {", ".join(cfg.data.targets)} ===')
+    return measure(engine, cfg)
+
+
+def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_point: ResumePoint | None) -> None:
     """The main job: pre-trains if `stage` is given, measures the direct transfer, adapts without labels, measures.
 
     Everything that can refuse the data or the settings is built before the pre-training starts.
     """
     host.set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
+    left_out = check_data(cfg, datamanager)
     # One class: not even the number of identities reaches this stage.
-    model = build_model(cfg, 1, cfg.model.pretrained and not cfg.model.load_weights and not cfg.model.resume)
+    model = build_model(cfg, 1, cfg.model.pretrained and not cfg.model.load_weights and point is None)
     engine = build_engine(cfg, datamanager, model)
     if stage is not None:
         print(f'\n=== Pre-training with labels on {", ".join(stage.data.sources)} ===')
-        pretrained = train_supervised(stage)
-        host.save_atomically({'state_dict': pretrained.state_dict()}, Path(cfg.model.load_weights))
-    if cfg.model.load_weights:
-        loaded = load_weights(model, cfg.model.load_weights)
-        print(f'Loaded {len(loaded.loaded)} tensors from {cfg.model.load_weights}')
-        for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
-            if names:
-                print(f'* {words}: {", ".join(names)}')
-    host.set_random_seed(cfg.train.seed)
+        pretrained = train_supervised(stage, stage_point)
+        save_atomically({'state_dict': pretrained.state_dict()}, Path(cfg.model.load_weights))
 
     path = Path(cfg.data.save_dir, 'results.json')
-    print(f'\n=== Direct transfer to {", ".join(cfg.data.targets)} ===')
-    results = {'direct_transfer': measure(engine, cfg)}
-    write_results(results, path)
-    if cfg.model.resume:
-        cfg.train.start_epoch = resume(engine, cfg.model.resume)
-    if not cfg.test.evaluate:
-        print(f'\n=== Adapting to {", ".join(cfg.data.sources)} without labels ===')
-        with host.recorded_results() as tests:
-            engine.run(**config.engine_run_kwargs(cfg))
-        results['adapted'] = dict(zip(engine.test_loader, tests[-len(engine.test_loader) :], strict=True))
+    results = read_results(path, cfg.data.targets) if point is not None else {}
+    if 'direct_transfer' not in results and (cfg.model.load_weights or point is None):
+        results = {'direct_transfer': direct_transfer(engine, cfg), **results}
         write_results(results, path)
+    if point is not None:
+        cfg.train.start_epoch = go_on(engine, point)
+    finished = cfg.train.start_epoch >= cfg.train.max_epoch and 'adapted' in results
+    if cfg.test.evaluate and point is not None:
+        print(f'\n=== Test of {point.path} ===')
+        results['adapted'] = measure(engine, cfg)
+    elif not cfg.test.evaluate and not finished:
+        print(f'\n=== Adapting to {", ".join(cfg.data.sources)} without labels ===')
+        engine.run(**config.engine_run_kwargs(cfg))
+        if engine.results:
+            results['adapted'] = engine.results
+    write_results(results, path)
+    show_left_out(left_out)
     show_results(results)
     print(f'\nWritten to {path}')
-    return results
 
 
 def run(cfg: CfgNode) -> None:
@@ -284,27 +273,45 @@ def run(cfg: CfgNode) -> None:
     """
     checks.check_config(cfg)
     check_names(cfg)
-    cfg.model.load_weights = published.resolve(cfg.model.load_weights)
-    stage = pretraining_stage(cfg) if cfg.loss.name == 'paul' else None
+    point = resume.find(cfg)
+    unsupervised = cfg.loss.name == 'paul'
+    stage = stage_point = None
+    if point is None:
+        cfg.model.load_weights = published.resolve(cfg.model.load_weights)
+        stage = pretraining_stage(cfg) if unsupervised else None
+        stage_point = resume.find(stage) if stage is not None else None
+    elif not os.path.isfile(cfg.model.load_weights):
+        beside = Path(cfg.data.save_dir, PRETRAINED)
+        cfg.model.load_weights = str(beside) if beside.is_file() else ''
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu
     with host.logged_to(Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')):
         print(f'Show configuration\n{cfg}\n')
         for part in filter(None, (cfg, stage)):
             render_data(part)
-        if cfg.loss.name == 'paul':
-            adapt(cfg, stage)
+        if unsupervised:
+            adapt(cfg, point, stage, stage_point)
         else:
-            train_supervised(cfg)
+            train_supervised(cfg, point)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line an error for what the user can mend."""
+    """The command line: one line an error and exit status 2 for what the user can mend, 130 or 143 when stopped."""
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(line_buffering=True)  # a line of progress is seen when it is printed, in a pipe too
     try:
-        run(settings.load_config(argv, DESCRIPTION))
+        with stopping.stop_signals():
+            run(settings.load_config(argv, DESCRIPTION))
     except UserError as error:
         for line in str(error).splitlines():
             print(f'error: {line}', file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a full disk, a missing permission
+        if error.errno is None:
+            raise
+        where = f'{error.filename}' if error.filename else 'a file of data.save_dir'
+        print(f'error: cannot read or write {where}: {error.strerror}', file=sys.stderr)
+        sys.exit(2)
+    except stopping.Stopped as stop:
+        print(f'{stop}: go on with model.resume {resume.AUTO}', file=sys.stderr)
+        sys.exit(stop.status)

@@ -5,12 +5,12 @@ import torchreid
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from . import host
 from .precision import MixedPrecision
+from .resumable import ResumableEngine
 from .triplet import NearestTripletLoss
 
 
-class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
+class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
     """Sum of the branches' cross-entropies + `weight_t` * triplet loss with the nearest positive.
 
     torchreid's own triplet engine takes the mean over the branches and the farthest positive.
@@ -51,7 +51,13 @@ class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
         self.smoothing = 0.1 if label_smooth else 0.0
         self.mixup = v2.MixUp(alpha=mixup, num_classes=datamanager.num_train_pids) if mixup > 0 else None
 
-    def forward_backward(self, data: dict) -> dict[str, float]:
+    def extra_state(self) -> dict:
+        return {'amp': self.precision.state_dict()}
+
+    def load_extra_state(self, checkpoint: dict) -> None:
+        self.precision.load_state_dict(checkpoint['amp'])
+
+    def training_step(self, data: dict) -> dict[str, float]:
         images, pids = self.parse_data_for_train(data)
         if self.use_gpu:
             images, pids = images.cuda(), pids.cuda()
@@ -70,6 +76,7 @@ class ImagePretrainEngine(host.HostFixes, torchreid.engine.ImageTripletEngine):
             loss_t = share * loss_t + (1 - share) * self.criterion_t(embeddings, others)
         loss = self.weight_x * loss_x + self.weight_t * loss_t
 
+        self.watch({'loss': loss, 'loss_x': loss_x, 'loss_t': loss_t})
         self.precision.step(loss, self.optimizer)
         right = (logits[0].argmax(1) == pids).float().mean() * 100
         summary = torch.stack([loss.squeeze(), loss_x, loss_t.squeeze(), right]).tolist()

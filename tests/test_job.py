@@ -126,7 +126,7 @@ REFUSED = {
     "another's model": ('model.name osnet_x0_25', 'loss.name paul needs'),
     'k of all images': ('paul.k 48', 'k=48 needs more than k training images, got 48'),
     'small batch': ('train.batch_size 4', 'train.batch_size'),
-    'large batch': ('train.batch_size 64', 'a batch of 64 images is more than the 48 training images'),
+    'large batch': ('train.batch_size 64', '48 training images do not make one batch of train.batch_size 64'),
     'small image': ('data.height 32', 'data.height = 32'),
     'no surrogates': ('--transforms random_flip', 'surrogate_positive'),
     'no weights': ('model.load_weights nowhere.pth paul.pretrain.config ""', 'no weight file at nowhere.pth'),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from paul_plugin import host
+from paul_plugin.checkpoints import save_atomically
 from paul_plugin.errors import UserError
 from paul_plugin.weights import read_checkpoint, state_of, to_release
 
@@ -70,7 +70,7 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     if to == found:
         raise UserError(f'{source} is in the format of {to} already: leave --to out to convert it to the other one')
     try:
-        host.save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
+        save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
     except (OSError, RuntimeError) as error:  # torch turns some errors of the disk into a RuntimeError
         reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
         raise UserError(f'cannot write {target}: {reason}') from None

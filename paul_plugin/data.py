@@ -1,0 +1,99 @@
+"""The data of a run: rendered if the config names synthetic ones, read by torchreid, and looked at before it starts."""
+
+from pathlib import Path
+
+import torchreid
+from tqdm import tqdm
+from yacs.config import CfgNode
+
+from . import config, datasets, host, stopping, synthetic
+from .errors import UserError, raise_together
+from .images import check_images, describe_bad
+from .surrogate import SurrogatePositive
+
+
+def render_data(cfg: CfgNode) -> None:
+    """Renders the synthetic data sets that the config names, where they are not there yet.
+
+    Raises:
+        UserError: if the folder holds something else.
+    """
+    options = cfg.paul.synthetic
+    seed = cfg.train.seed if options.seed < 0 else options.seed
+    counts = (options.train_ids, options.test_ids, options.images_per_id)
+    for name in sorted({*cfg.data.sources, *cfg.data.targets} & set(datasets.SYNTHETIC)):
+        with tqdm(desc=f'Rendering {name}', unit=' images', mininterval=1) as bar:
+
+            def show(done: int, total: int, bar=bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+                stopping.check()
+
+            try:
+                synthetic.render(Path(cfg.data.root, name), datasets.SYNTHETIC[name], seed, *counts, progress=show)
+            except (FileExistsError, ValueError) as error:
+                raise UserError(str(error)) from None
+
+
+def build_datamanager(cfg: CfgNode):
+    """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`.
+
+    Raises:
+        UserError: if torchreid cannot read the data sets' folders.
+    """
+    options = cfg.paul.surrogate
+    host.register_transform(lambda: SurrogatePositive(**options))
+    try:
+        if cfg.data.type == 'video':
+            return torchreid.data.VideoDataManager(**config.videodata_kwargs(cfg))
+        return torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
+    except Exception as error:  # a folder with other content than expected fails in many ways inside torchreid
+        names = ', '.join(dict.fromkeys([*cfg.data.sources, *cfg.data.targets]))
+        reason = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'torchreid cannot read the data of {names} in {cfg.data.root} ({type(error).__name__}: {reason}): compare '
+            'the folders and file names with the layout that it expects, or train.batch_size with the number of images'
+        ) from None
+
+
+def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
+    """Looks at every image before the run starts; with `data.bad_images skip`, leaves the bad ones out of training.
+
+    Returns:
+        What was left out: path -> reason.
+
+    Raises:
+        UserError: for bad images, in query and gallery whatever `data.bad_images` is, or if too few are left.
+    """
+    skip = cfg.data.bad_images == 'skip'
+    errors, left_out = [], {}
+    for part, items in host.items_of(datamanager).items():
+        paths = [path for item in items for path in ([item[0]] if isinstance(item[0], str) else item[0])]
+        bad = check_images(paths, decode=skip and part == 'train')
+        if bad and skip and part == 'train':
+            left_out = bad
+        elif bad:
+            way_out = 'data.bad_images skip leaves them out' if part == 'train' else 'replace them or take them out'
+            errors += [f'{len(bad)} of {len(paths)} {part} images cannot be read: {way_out}', describe_bad(bad)]
+    raise_together(errors)
+    if left_out:
+        if len(left_out) == len(datamanager.train_loader.dataset):
+            raise UserError(f'not one training image can be read\n{describe_bad(left_out)}')
+        host.leave_out(
+            datamanager,
+            left_out,
+            train_sampler=cfg.sampler.train_sampler,
+            **{name: cfg.sampler[name] for name in ('num_instances', 'num_cams', 'num_datasets')},
+        )
+        show_left_out(left_out)
+    if len(datamanager.train_loader) == 0 and cfg.train.max_epoch > 0 and not cfg.test.evaluate:
+        raise UserError(
+            f'{len(datamanager.train_loader.dataset)} training images do not make one batch of '
+            f'train.batch_size {cfg.train.batch_size}: lower it'
+        )
+    return left_out
+
+
+def show_left_out(left_out: dict[str, str]) -> None:
+    if left_out:
+        print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{describe_bad(left_out)}')

@@ -1,0 +1,174 @@
+"""Random numbers as functions of the seed, the epoch and the image, and the generators' states as plain data."""
+
+import copy
+import itertools
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+SECONDS_TO_STOP = 10  # that a worker lives after SIGTERM
+
+# Second number of a key, after the seed: what the random numbers are for.
+ORDER, AUGMENTATION, TRAINING, FILL_ORDER, FILL = range(5)
+
+
+def get_states() -> dict:
+    """The states of Python's, NumPy's and torch's generators, without any class of theirs."""
+    name, keys, *rest = np.random.get_state()
+    states = {'python': random.getstate(), 'numpy': (name, keys.tolist(), *rest), 'torch': torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        states['cuda'] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_states(states: dict) -> None:
+    """Takes back what `get_states` gave; a GPU's state is left out where there are fewer GPUs."""
+    random.setstate(states['python'])
+    name, keys, *rest = states['numpy']
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(states['torch'])
+    for device, state in enumerate(states.get('cuda', ())[: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, device)
+
+
+def seed_all(*key: int) -> None:
+    """Seeds the generators by a key of integers, at least 0; different keys give unrelated numbers."""
+    python, numpy, for_torch = np.random.SeedSequence(key).generate_state(3, np.uint64).tolist()
+    random.seed(python)
+    np.random.seed(numpy % 2**32)
+    torch.random.default_generator.manual_seed(for_torch % 2**63)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(for_torch % 2**63)
+
+
+@contextmanager
+def seeded(*key: int) -> Iterator[None]:
+    """Runs a block with generators of its own; those outside go on as if it had not been.
+
+    Example:
+        >>> with seeded(1, 0):
+        ...     order = torch.randperm(5)
+    """
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        seed_all(*key)
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+class SeededImages(Dataset):
+    """A data set whose augmentation of an image depends on the seed, the epoch and the image's place in it alone.
+
+    So it is the same in any process, whatever the number of workers, and again after a restart.
+
+    Args:
+        dataset: index -> item.
+        seed: at least 0.
+        purpose: tells the random numbers of one use of the data set from those of another.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, purpose: int = AUGMENTATION) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.purpose = purpose
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int, int]) -> dict:
+        """(epoch, place in the epoch, index) -> the item at that index."""
+        epoch, place, index = key
+        with seeded(self.seed, self.purpose, epoch, place):
+            return self.dataset[index]
+
+
+class EpochOrder(Sampler):
+    """An epoch's order as a function of the seed and the epoch, from any batch on.
+
+    Args:
+        sampler: torchreid's, which draws the order of the images.
+        seed: at least 0.
+        batch_size: images of a whole batch.
+    """
+
+    def __init__(self, sampler: Sampler, seed: int, batch_size: int) -> None:
+        self.sampler = sampler
+        self.seed = seed
+        self.batch_size = batch_size
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Draws the order of an epoch, which is to be read from a batch on."""
+        with seeded(self.seed, ORDER, epoch):
+            order = list(self.sampler)
+        self.keys = [(epoch, place, index) for place, index in enumerate(order)][first_batch * self.batch_size :]
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return iter(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def outlive_signals(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach a whole process group; a worker serves on while the main process ends its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_STOP))
+
+
+def stop_workers(loader: DataLoader) -> None:
+    """Ends the workers that live from epoch to epoch.
+
+    torch does it when the iterator is deleted, which a traceback that holds it puts off until the program ends.
+    """
+    iterator = getattr(loader, '_iterator', None)
+    if iterator is not None:
+        iterator._shutdown_workers()
+
+
+def seeded_loader(loader: DataLoader, seed: int) -> DataLoader:
+    """A loader of the same images and batch size, whose order and augmentation follow the seed and the epoch.
+
+    Its workers live from epoch to epoch; `loader.sampler.set_epoch` chooses what the next iteration gives.
+    """
+    return DataLoader(
+        SeededImages(loader.dataset, seed),
+        sampler=EpochOrder(loader.sampler, seed, loader.batch_size),
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        drop_last=loader.drop_last,
+        persistent_workers=loader.num_workers > 0,
+        worker_init_fn=outlive_signals,
+        generator=torch.Generator(),  # of the workers' seeds: else the number of epochs would move torch's own
+    )
+
+
+def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
+    """A loader that gives every training image once, without its surrogate, in batches of nearly equal size.
+
+    torchreid's own train loader has `drop_last=True` and would leave images out; equal batches leave no last one
+    of a single image, for which BatchNorm has no statistics.
+    """
+    dataset = copy.copy(loader.dataset)
+    dataset.transform = dataset.transform.single
+    with seeded(seed, FILL_ORDER):  # in data set order a batch would hold few people and few cameras
+        order = torch.randperm(len(dataset)).tolist()
+    keys = [(0, place, index) for place, index in enumerate(order)]
+    batches = -(-len(keys) // loader.batch_size)
+    bounds = [len(keys) * batch // batches for batch in range(batches + 1)]
+    return DataLoader(
+        SeededImages(dataset, seed, FILL),
+        batch_sampler=[keys[start:stop] for start, stop in itertools.pairwise(bounds)],
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        generator=torch.Generator(),
+    )

@@ -19,8 +19,11 @@ from pathlib import Path
 
 import torch
 
-from paul_plugin import job  # imported once: every run is a fork of this process
+from paul_plugin import job
 
+# Every run is a fork of a server that has imported everything once and computed nothing.
+FORKS = multiprocessing.get_context('forkserver')
+FORKS.set_forkserver_preload(['paul_plugin.job'])
 PROJECT = Path(__file__).parents[1]
 
 
@@ -52,7 +55,7 @@ def run(argv: list[str], output: Path) -> None:
 
 
 def start(argv: list[str], output: Path) -> multiprocessing.Process:
-    process = multiprocessing.get_context('fork').Process(target=run, args=(argv, output))
+    process = FORKS.Process(target=run, args=(argv, output))
     process.start()
     return process
 
@@ -113,57 +116,83 @@ def saving(log: Path) -> bool:
     return any(log.glob('model/.model*')) or any(log.glob('pretrain/model/.model*'))
 
 
-def disturbed(argv: list[str], log: Path, output: Path, kills: int, seconds: float, generator: random.Random) -> int:
-    """Kills the job so many times, every third time during a save; lets it end; returns how many were in a save."""
-    in_save = 0
-    for number in range(kills):
-        process = start(argv, output)
-        time.sleep(generator.uniform(0.05, seconds))
-        if number % 3 == 0:
-            until = time.monotonic() + 5
-            while process.is_alive() and not saving(log) and time.monotonic() < until:
-                pass
-        in_save += saving(log)
-        ended = not process.is_alive()
+class Disturbed:
+    """Runs the job again and again, killing it, and compares each end with the undisturbed one.
+
+    Args:
+        folder: root of the data and of the runs.
+        undisturbed: `data.save_dir` of the undisturbed run.
+        seconds: longest life of a run.
+        seed: of the instants.
+    """
+
+    def __init__(self, folder: Path, undisturbed: Path, seconds: float, seed: int) -> None:
+        self.folder = folder
+        self.undisturbed = undisturbed
+        self.seconds = seconds
+        self.random = random.Random(seed)
+        self.log = folder / 'killed'
+        self.output = folder / 'output.txt'
+        self.in_save = self.ends = 0
+
+    def start(self) -> multiprocessing.Process:
+        workers = self.random.choice('02')  # their number may change from life to life
+        return start(words(self.folder, self.log, 'data.workers', workers), self.output)
+
+    def end(self, process: multiprocessing.Process) -> None:
+        """Compares a run that came to its end, and makes room for the next one."""
+        process.join()
+        if process.exitcode:
+            sys.exit(f'a resumed job ended with status {process.exitcode}:\n{self.output.read_text()[-3000:]}')
+        found = compare(self.log, self.undisturbed)
+        if found:
+            sys.exit(f'differences at the end: {found}, see {self.folder}')
+        self.ends += 1
+        shutil.rmtree(self.log)
+
+    def kill_once(self, in_save: bool) -> bool:
+        """Starts the job and kills it at a random instant, or in its next save; False if it was faster."""
+        process = self.start()
+        process.join(self.random.uniform(0.05, self.seconds))
+        while in_save and process.is_alive() and not saving(self.log):
+            pass
+        if not process.is_alive():
+            self.end(process)
+            return False
         kill(process)
-        if unreadable(log):
-            sys.exit(f'unreadable under a final name: {unreadable(log)}')
-        if ended:
-            print(f'kill {number + 1} came after the end: {process.exitcode}')
-    process = start(argv, output)
-    process.join()
-    if process.exitcode:
-        sys.exit(f'the resumed job ended with status {process.exitcode}: {output}')
-    return in_save
+        self.in_save += saving(self.log)
+        bad = unreadable(self.log)
+        if bad:
+            sys.exit(f'unreadable under a final name: {bad}')
+        return True
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kills', type=int, default=40)
-    parser.add_argument('--seconds', type=float, default=0, help='longest life of a run; 0: as the kills need it')
+    parser.add_argument('--seconds', type=float, default=4, help='longest life of a run')
     parser.add_argument('--seed', type=int, default=0, help='of the instants')
     options = parser.parse_args()
-    generator = random.Random(options.seed)
     folder = Path(tempfile.mkdtemp())
-    output = folder / 'output.txt'
-    undisturbed, log = folder / 'undisturbed', folder / 'killed'
-
+    undisturbed = folder / 'undisturbed'
     begin = time.monotonic()
-    process = start(words(folder, undisturbed), output)
+    process = start(words(folder, undisturbed), folder / 'output.txt')
     process.join()
-    whole = time.monotonic() - begin
     if process.exitcode:
-        sys.exit(f'the undisturbed job ended with status {process.exitcode}:\n{output.read_text()[-2000:]}')
-    seconds = options.seconds or 0.5 + 2 * whole / options.kills
-    in_save = disturbed(words(folder, log), log, output, options.kills, seconds, generator)
-    found = compare(log, undisturbed)
-    resumed = output.read_text().count('Going on from')
+        sys.exit(f'the undisturbed job ended with status {process.exitcode}: {folder}')
+    print(f'undisturbed run: {time.monotonic() - begin:.1f} s')
+
+    disturbed = Disturbed(folder, undisturbed, options.seconds, options.seed)
+    kills = 0
+    while kills < options.kills:
+        kills += disturbed.kill_once(in_save=kills % 3 == 0)
+    disturbed.end(disturbed.start())
+    resumed = disturbed.output.read_text().count('Going on from')
     print(
-        f'undisturbed run {whole:.1f} s; {options.kills} kills, {in_save} during a save, {resumed} resumed from a '
-        f'checkpoint; differences at the end: {found or "none"}'
+        f'{kills} kills, {disturbed.in_save} of them during a save; {resumed} starts from a checkpoint; '
+        f'{disturbed.ends} runs came to their end, each with the bytes of the undisturbed one; '
+        'no unreadable checkpoint under a final name'
     )
-    if found:
-        sys.exit(1)
     shutil.rmtree(folder)
 
 

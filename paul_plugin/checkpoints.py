@@ -146,6 +146,7 @@ class CheckpointFolder:
         while (aside := self.path.with_name(f'{self.path.name}.{number}')).exists():
             number += 1
         self.path.rename(aside)
+        print(f'The checkpoints of an earlier run are in {aside} now')
         return aside
 
     def remove_partial(self) -> None:

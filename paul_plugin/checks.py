@@ -7,6 +7,7 @@ from yacs.config import CfgNode
 
 from .config import get_default_config, value_of
 from .errors import nearest, raise_together, show
+from .launch import number_launched
 from .settings import has_gpu, opts_errors
 
 OPTIMIZERS = ('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
@@ -175,6 +176,17 @@ def _sampler_errors(cfg: CfgNode) -> Iterator[str]:
                 yield _complaint(cfg, 'train.batch_size', way_out)
 
 
+def _process_errors(cfg: CfgNode) -> Iterator[str]:
+    """What several processes need."""
+    world = number_launched()
+    if world > 1 and (cfg.train.batch_size % world or cfg.train.batch_size < 4 * world):
+        yield _complaint(
+            cfg,
+            'train.batch_size',
+            f'is shared by {world} processes: it must be a multiple of {world}, of at least 4 images each',
+        )
+
+
 def _combination_errors(cfg: CfgNode) -> Iterator[str]:
     """Values of torchreid's keys that cannot go together, or not on this machine."""
     loss, sgd, synthetic = cfg.loss.name, cfg.sgd, cfg.paul.synthetic
@@ -275,7 +287,13 @@ def check_config(cfg: CfgNode) -> None:
     Raises:
         UserError: naming each such key, its value and the way out, one line each.
     """
-    errors = [*_value_errors(cfg), *_sampler_errors(cfg), *_schedule_errors(cfg), *_combination_errors(cfg)]
+    errors = [
+        *_value_errors(cfg),
+        *_sampler_errors(cfg),
+        *_schedule_errors(cfg),
+        *_combination_errors(cfg),
+        *_process_errors(cfg),
+    ]
     if cfg.loss.name == 'paul':
         errors += _paul_errors(cfg)
     raise_together(errors)

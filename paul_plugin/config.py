@@ -62,7 +62,7 @@ def get_default_config() -> CfgNode:
                 'weight_decay': 5e-4,  # L2 penalty of the weights
                 'max_epoch': 60,  # epochs, those of fixbase_epoch included; 0: no training
                 'start_epoch': 0,  # number of the first epoch; set by model.resume
-                'batch_size': 32,  # images, or tracklets of videos
+                'batch_size': 32,  # images, or tracklets of videos, of all processes together
                 'fixbase_epoch': 0,  # first epochs in which only open_layers are trained
                 'open_layers': ['classifier'],  # the model's attributes that are trained in them
                 'staged_lr': False,  # train new_layers faster than the others
@@ -120,6 +120,9 @@ def get_default_config() -> CfgNode:
                 'k': 10,  # PEDAL: nearest neighbours that are drawn near
                 'scale': 30.0,  # s of PEDAL
                 'momentum': 0.1,  # l, share of a new feature in the memory bank's running average
+                'memory': {
+                    'shard': False,  # with several processes: each holds its share of the memory bank, not all of it
+                },
                 'bank_dtype': 'float32',  # storage of the memory bank: float32 | bfloat16, at half the memory
                 # IPFL's anchors: the descriptors of real images, or, as in the release, the embeddings of real images
                 # and surrogates against the running mean of each image's (centroid)

@@ -5,7 +5,7 @@ import torchreid
 from torch import Tensor
 from tqdm import tqdm
 
-from . import host, randomness, stopping
+from . import host, processes, randomness, stopping
 from .collapse import mean_cosine
 from .ipfl import IPFLLoss
 from .memory import PatchMemory
@@ -40,6 +40,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         max_candidates: of CyclicRankingMiner.
         amp: `off`, `bf16` or `fp16`, of MixedPrecision.
         bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
+        shard_memory: with several processes, each holds its share of the memory bank instead of all of it.
         collapse_cosine: mean cosine between the bank's descriptors over which a warning is printed, 1 for none.
 
     Raises:
@@ -70,6 +71,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         max_candidates: int | None = None,
         amp: str = 'off',
         bank_dtype: str = 'float32',
+        shard_memory: bool = False,
         collapse_cosine: float = 0.9,
     ) -> None:
         super().__init__(datamanager, use_gpu)
@@ -112,17 +114,21 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.device = next(model.parameters()).device
         self.precision = MixedPrecision(amp, self.device)
         dtype = getattr(torch, bank_dtype)
-        self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum, dtype).to(self.device)
+        self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum, dtype, sharded=shard_memory).to(
+            self.device
+        )
         self.pedal = PEDALLoss(k, scale)
         self.centroids = None
         if ipfl == 'centroid':
             length = net.num_patches * net.embedding_dim
-            self.centroids = PatchMemory(len(paths), 1, length, momentum).to(self.device)
+            self.centroids = PatchMemory(len(paths), 1, length, momentum, sharded=shard_memory).to(self.device)
         self.miner = CyclicRankingMiner(r, max_candidates)
         self.ipfl = IPFLLoss(margin, count_unmined=ipfl == 'centroid')
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.collapse_cosine = collapse_cosine
+
+    every_parameter_used = True
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""
@@ -130,16 +136,16 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         return [net.pgn, net.embedding, net.classifier]
 
     def extra_state(self) -> dict:
-        state = {'memory': self.memory.state_dict(), 'amp': self.precision.state_dict()}
+        state = {'memory': self.memory.gathered_state(), 'amp': self.precision.state_dict()}
         if self.centroids is not None:
-            state['centroids'] = self.centroids.state_dict()
+            state['centroids'] = self.centroids.gathered_state()
         return state
 
     def load_extra_state(self, checkpoint: dict) -> None:
-        self.memory.load_state_dict(checkpoint['memory'])
+        self.memory.load_whole(checkpoint['memory'])
         self.precision.load_state_dict(checkpoint['amp'])
         if self.centroids is not None:
-            self.centroids.load_state_dict(checkpoint['centroids'])
+            self.centroids.load_whole(checkpoint['centroids'])
 
     def rows(self, paths: list[str]) -> Tensor:
         """Bank rows of images: (B,) int64."""
@@ -150,21 +156,25 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         """Stores the features of every training image, one pass in training mode."""
         self.model.train()
         loader = randomness.fill_loader(self.datamanager.train_loader, self.seed)
-        for batch in tqdm(loader, 'Filling the patch memory bank', mininterval=1):
-            stopping.check()
+        share = self.datamanager.train_loader.batch_size // processes.world_size()
+        quiet = not processes.is_first()
+        for batch in tqdm(loader, 'Filling the patch memory bank', mininterval=1, disable=quiet):
+            stopping.check_together()
             with self.precision.autocast():
                 features = self.model(batch['img'].to(self.device, non_blocking=True))
-            self.memory.update(self.rows(batch['impath']), features)
+            parts = (processes.gather_parts(part, share) for part in (self.rows(batch['impath']), features))
+            self.memory.update(*map(torch.cat, parts))
+        processes.copy_buffers(self.model)
 
     def train(self, *args, **kwargs) -> None:
-        if not self.memory.filled.any():
+        if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
                 self.fill_memory()
         super().train(*args, **kwargs)
 
     def end_of_epoch(self) -> None:
         """Reports what goes wrong slowly: a collapse, and steps that float16 skipped."""
-        cosine = mean_cosine(self.memory.bank, self.memory.filled)
+        cosine = mean_cosine(self.memory.bank, self.memory.filled, self.memory.shard is not None)
         self.history[-1]['cosine'] = cosine
         if cosine > self.collapse_cosine:
             print(
@@ -176,10 +186,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             print(f'{self.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')
 
     def image_loss(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """IPFL of a batch, and the share of anchors that have a mined negative.
+        """IPFL of the whole batch of all processes, and the share of anchors that have a mined negative.
 
         Args:
-            real: (B, M, D), features of the real images.
+            real: (B, M, D), features of the real images of all processes.
             surrogate: (B, M, D), those of their surrogates.
             rows: (B,), the images' rows.
         """
@@ -190,7 +200,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             net = host.unwrap(self.model)
             of_real, of_surrogate = net.embed(real), net.embed(surrogate)
             self.centroids.update(rows, ((of_real + of_surrogate) / 2).unsqueeze(1))
-            candidates = self.centroids.bank[0, rows]
+            candidates = self.centroids.read(rows)[0]
             owners = torch.arange(len(rows), device=rows.device).repeat(2)
             anchors, positives = torch.cat([of_real, of_surrogate]), candidates[owners]
             negatives = self.miner(anchors, candidates, owners)
@@ -199,14 +209,19 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         return loss, mined.float().mean()
 
     def training_step(self, data: dict) -> dict[str, float]:
-        """One step: real images and surrogates in one forward pass, the bank's update, both losses."""
+        """One step: real images and surrogates in one forward pass, the bank's update, both losses.
+
+        Of several processes, each has its share of the images. PEDAL is the mean over that share, IPFL that of all
+        images on every process; the average of the gradients is that of the whole batch's loss.
+        """
         images = torch.cat(data['img']).to(self.device, non_blocking=True)
         rows = self.rows(data['impath'])
         with self.precision.autocast():
             real, surrogate = self.model(images).chunk(2)
-        self.memory.update(rows, real)
-        pedal = self.pedal(real, self.memory.bank, rows, self.memory.filled)
-        ipfl, mined = self.image_loss(real, surrogate, rows)
+        all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
+        self.memory.update(all_rows, all_real)
+        pedal = self.pedal(real, self.memory.bank, rows, self.memory.filled, self.memory.shard)
+        ipfl, mined = self.image_loss(all_real, processes.gather_with_grad(surrogate), all_rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 
         self.watch({'loss': loss, 'pedal': pedal, 'ipfl': ipfl})

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings('ignore', message='Cython evaluation')
     from torchreid import data, engine, metrics, models, utils
 
+from . import processes
 from .errors import UserError, nearest
 from .images import read_image
 from .patchnet import PatchNet
@@ -270,7 +271,8 @@ def sort_training_images(datamanager) -> None:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    return model.module if isinstance(model, nn.DataParallel) else model
+    wrappers = nn.DataParallel, nn.parallel.DistributedDataParallel
+    return model.module if isinstance(model, wrappers) else model
 
 
 class HostFixes:
@@ -315,7 +317,8 @@ def recorded_results() -> Iterator[list[dict[str, float]]]:
 
     @functools.wraps(evaluate_rank)
     def record(*args, **kwargs):
-        cmc, mean_ap = evaluate_rank(*args, **kwargs)
+        # One process ranks for all.
+        cmc, mean_ap = processes.from_first(evaluate_rank(*args, **kwargs) if processes.is_first() else None)
         # With fewer gallery images torchreid's curve is shorter, and its report fails: a curve stays at its end.
         cmc = np.pad(cmc, (0, max(0, 50 - len(cmc))), mode='edge')
         results.append({'mAP': float(mean_ap), **{f'rank{rank}': float(cmc[rank - 1]) for rank in (1, 5, 10)}})

@@ -1,5 +1,6 @@
 """The stages of a run from a config: render or find the data, pre-train, measure the direct transfer, adapt, report."""
 
+import functools
 import json
 import os
 import sys
@@ -12,8 +13,8 @@ import torchreid
 from torch import nn
 from yacs.config import CfgNode
 
-from . import checks, config, datasets, host, published, resume, settings, stopping
-from .checkpoints import save_atomically, write_atomically
+from . import checks, config, datasets, host, launch, processes, published, resume, settings, stopping
+from .checkpoints import CheckpointFolder, save_atomically, write_atomically
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest
@@ -46,20 +47,26 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
         }
     with warnings.catch_warnings():
         warnings.simplefilter('error', host.PretrainedWeightsWarning)
+        build = functools.partial(
+            torchreid.models.build_model,
+            cfg.model.name,
+            num_classes=num_classes,
+            loss=cfg.loss.name,
+            pretrained=pretrained,
+            use_gpu=cfg.use_gpu,
+            **options,
+        )
         try:
-            model = torchreid.models.build_model(
-                cfg.model.name,
-                num_classes=num_classes,
-                loss=cfg.loss.name,
-                pretrained=pretrained,
-                use_gpu=cfg.use_gpu,
-                **options,
-            )
+            with processes.first_alone() as first:  # it downloads the weights, the others find them
+                model = build() if first else None
+            model = model or build()
         except host.PretrainedWeightsWarning as warning:
             raise UserError(
                 f'{warning}; set model.pretrained False to accept that, or model.load_weights to a file, '
                 f'or put the weights into {host.weights_cache(cfg.model.name)}'
             ) from None
+    if cfg.use_gpu and processes.world_size() > 1:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = model.to(memory_format=torch.channels_last)  # the faster layout of convolutions, on CPUs and GPUs
     return model.cuda() if cfg.use_gpu else model
 
@@ -92,6 +99,7 @@ def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
         method = cfg.paul
         names = 'k scale margin r momentum weight_pedal weight_ipfl ipfl bank_dtype collapse_cosine'
         options = {name: method[name] for name in names.split()}
+        options['shard_memory'] = method.memory.shard
         try:
             return ImagePAULEngine(
                 datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common
@@ -177,7 +185,8 @@ def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
 def write_results(results: dict[str, dict], path: Path) -> None:
     """Writes `{stage: {'mAP': ...}}`, with a level of data sets between where there are several targets."""
     flat = {stage: next(iter(of.values())) if len(of) == 1 else of for stage, of in results.items()}
-    write_atomically(json.dumps(flat, indent=2) + '\n', path)
+    if processes.is_first():
+        write_atomically(json.dumps(flat, indent=2) + '\n', path)
 
 
 def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
@@ -241,10 +250,12 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
     if stage is not None:
         print(f'\n=== Pre-training with labels on {", ".join(stage.data.sources)} ===')
         pretrained = train_supervised(stage, stage_point)
-        save_atomically({'state_dict': pretrained.state_dict()}, Path(cfg.model.load_weights))
+        with processes.first_alone() as first:
+            if first:
+                save_atomically({'state_dict': pretrained.state_dict()}, Path(cfg.model.load_weights))
 
     path = Path(cfg.data.save_dir, 'results.json')
-    results = read_results(path, cfg.data.targets) if point is not None else {}
+    results = processes.from_first(read_results(path, cfg.data.targets) if point is not None else {})
     if 'direct_transfer' not in results and (cfg.model.load_weights or point is None):
         results = {'direct_transfer': direct_transfer(engine, cfg), **results}
         write_results(results, path)
@@ -271,13 +282,16 @@ def run(cfg: CfgNode) -> None:
     Raises:
         UserError: for what the user can mend, before any long work starts.
     """
-    checks.check_config(cfg)
     check_names(cfg)
+    if launch.restarted():
+        cfg.model.resume = resume.AUTO
     point = resume.find(cfg)
     unsupervised = cfg.loss.name == 'paul'
     stage = stage_point = None
     if point is None:
-        cfg.model.load_weights = published.resolve(cfg.model.load_weights)
+        with processes.first_alone() as first:  # it downloads, the others find it in the cache
+            weights = published.resolve(cfg.model.load_weights) if first else cfg.model.load_weights
+        cfg.model.load_weights = weights if first else published.resolve(weights)
         stage = pretraining_stage(cfg) if unsupervised else None
         stage_point = resume.find(stage) if stage is not None else None
     elif not os.path.isfile(cfg.model.load_weights):
@@ -285,14 +299,23 @@ def run(cfg: CfgNode) -> None:
         cfg.model.load_weights = str(beside) if beside.is_file() else ''
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu
-    with host.logged_to(Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')):
+    log = Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')
+    with host.logged_to(log) if processes.is_first() else processes.silence():
         print(f'Show configuration\n{cfg}\n')
-        for part in filter(None, (cfg, stage)):
-            render_data(part)
+        with processes.first_alone() as first:
+            for part in filter(None, (cfg, stage) if first else ()):
+                render_data(part)
+                set_aside(part)
         if unsupervised:
             adapt(cfg, point, stage, stage_point)
         else:
             train_supervised(cfg, point)
+
+
+def set_aside(cfg: CfgNode) -> None:
+    """Renames the checkpoints of an earlier run, which a run that starts anew must not be taken for."""
+    if not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
+        CheckpointFolder(Path(cfg.data.save_dir, 'model')).set_aside()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -301,10 +324,14 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # a line of progress is seen when it is printed, in a pipe too
     try:
         with stopping.stop_signals():
-            run(settings.load_config(argv, DESCRIPTION))
+            cfg = settings.load_config(argv, DESCRIPTION)
+            checks.check_config(cfg)
+            with processes.group(cfg.use_gpu):
+                run(cfg)
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f'error: {line}', file=sys.stderr)
+        if launch.launched_first() or error.of_one_process:
+            for line in str(error).splitlines():
+                print(f'error: {line}', file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a full disk, a missing permission
         if error.errno is None:
@@ -313,5 +340,15 @@ def main(argv: list[str] | None = None) -> None:
         print(f'error: cannot read or write {where}: {error.strerror}', file=sys.stderr)
         sys.exit(2)
     except stopping.Stopped as stop:
-        print(f'{stop}: go on with model.resume {resume.AUTO}', file=sys.stderr)
+        if launch.launched_first():
+            print(f'{stop}: go on with model.resume {resume.AUTO}', file=sys.stderr)
         sys.exit(stop.status)
+    except RuntimeError as error:
+        if not processes.is_loss_of_another(error):
+            raise
+        print(
+            f'error: process {os.environ["RANK"]} has lost another process of this run: go on with model.resume '
+            f'{resume.AUTO}, which torchrun --max-restarts does by itself',
+            file=sys.stderr,
+        )
+        sys.exit(1)

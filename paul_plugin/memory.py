@@ -106,6 +106,22 @@ class PatchMemory(nn.Module):
         source = torch.where(here, torch.arange(len(rows), device=rows.device), here.int().argmax())
         return rows[source].clamp(0, size - 1), features[source], here.any()
 
+    def read(self, rows: Tensor) -> Tensor:
+        """Rows of the bank, from whichever shard holds them; all processes ask for the same ones.
+
+        Args:
+            rows: (B,) int64.
+
+        Returns:
+            (M, B, D).
+        """
+        if self.shard is None:
+            return self.bank[:, rows]
+        rows = rows - self.held.start
+        size = self.bank.shape[1]
+        here = (rows >= 0) & (rows < size)
+        return processes.total(self.bank[:, rows.clamp(0, size - 1)].masked_fill(~here[:, None], 0))
+
     def gathered_state(self) -> dict[str, Tensor]:
         """What `state_dict` of the whole bank would be; all processes call it, for a checkpoint.
 

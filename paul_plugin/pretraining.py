@@ -5,6 +5,7 @@ import torchreid
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from . import processes
 from .precision import MixedPrecision
 from .resumable import ResumableEngine
 from .triplet import NearestTripletLoss
@@ -69,6 +70,10 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
             share = share if len(share) else 1.0
         with self.precision.autocast():
             logits, embeddings = self.model(images)
+        # From here on it is the whole batch of all processes; mixup has mixed within each one's share.
+        logits = [processes.gather_with_grad(branch) for branch in logits]
+        embeddings = processes.gather_with_grad(embeddings)
+        targets, others, pids = processes.gather(targets), processes.gather(others), processes.gather(pids)
         logits = [branch.float() for branch in logits] if self.precision.dtype else logits
         loss_x = sum(F.cross_entropy(branch, targets, label_smoothing=self.smoothing) for branch in logits)
         loss_t = self.criterion_t(embeddings, pids)

@@ -1,12 +1,61 @@
 """The processes of a distributed run: who is who, and collectives that autograd sees."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import timedelta
+
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+
+from .errors import UserError
+from .launch import launched
 
 # Every function that names "all processes" is a collective: all of them call it, in the same order, with tensors of
 # equal shapes and types on a device that the backend takes (NCCL: the process' GPU). Without a process group there is
 # one process, and nothing is sent.
+
+
+PATIENCE = timedelta(hours=2)  # the others wait while the first process ranks a large gallery
+
+
+@contextmanager
+def group(use_gpu: bool) -> Iterator[None]:
+    """The process group of a run that torchrun started, NCCL on GPUs and gloo on CPUs; nothing without torchrun.
+
+    Raises:
+        UserError: if there are more processes than GPUs on this machine.
+    """
+    if not launched():
+        yield
+        return
+    if use_gpu:
+        local = int(os.environ.get('LOCAL_RANK', 0))
+        if local >= torch.cuda.device_count():
+            raise UserError(
+                f'process {local} of this machine has no GPU, there are {torch.cuda.device_count()}: '
+                'lower --nproc_per_node, or set use_gpu False'
+            )
+        torch.cuda.set_device(local)
+    dist.init_process_group('nccl' if use_gpu else 'gloo', timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def is_loss_of_another(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the run is gone."""
+    words = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'remote process exited')
+    return launched() and (isinstance(error, dist.DistError) or any(word in str(error) for word in words))
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """What a process but the first prints is not shown."""
+    with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _is_initialised() -> bool:
@@ -89,13 +138,18 @@ def scatter_sum(tensor: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def mean(tensor: Tensor) -> Tensor:
-    """The average over all processes of a floating-point tensor, for logs: the same shape, without gradient."""
+def total(tensor: Tensor) -> Tensor:
+    """The sum over all processes: the same shape, without gradient."""
     if world_size() == 1:
         return tensor.detach()
-    total = tensor.detach().clone()
-    dist.all_reduce(total)
-    return total / world_size()
+    summed = tensor.detach().clone()
+    dist.all_reduce(summed)
+    return summed
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """The average over all processes of a floating-point tensor, for logs: the same shape, without gradient."""
+    return total(tensor) / world_size() if world_size() > 1 else tensor.detach()
 
 
 def any_of(flag: bool) -> bool:
@@ -130,3 +184,40 @@ def collect(shard: Tensor, total: int, dim: int) -> Tensor | None:
             dist.recv(part, src=process)
         place.copy_(part)
     return whole
+
+
+def from_first(value: object) -> object:
+    """The first process' value, on all processes; any object that can be pickled."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+@contextmanager
+def first_alone() -> Iterator[bool]:
+    """A block that the first process is done with before the others go on; yields whether this is the first."""
+    yield is_first()
+    if world_size() > 1:
+        dist.barrier()
+
+
+def copy_buffers(model: nn.Module) -> None:
+    """Gives all processes the first one's buffers: without SyncBatchNorm each has statistics of its own images."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def gather_parts(part: Tensor, size: int) -> list[Tensor]:
+    """The tensors of all processes, in rank order, where some have fewer rows, or none.
+
+    Args:
+        part: (b, ...), b from 0 to `size`.
+        size: the same on all processes.
+    """
+    padded = part.new_zeros(size, *part.shape[1:])
+    padded[: len(part)] = part
+    counts = gather(torch.tensor([len(part)], device=part.device)).tolist()
+    return [rows[:count] for rows, count in zip(gather(padded).split(size), counts, strict=True)]

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from . import processes
+
 SECONDS_TO_STOP = 10  # that a worker lives after SIGTERM
 
 # Second number of a key, after the seed: what the random numbers are for.
@@ -93,10 +95,13 @@ class SeededImages(Dataset):
 class EpochOrder(Sampler):
     """An epoch's order as a function of the seed and the epoch, from any batch on.
 
+    Of several processes, each gets its share of every whole batch, in rank order; the images of an incomplete last
+    batch are left out.
+
     Args:
         sampler: torchreid's, which draws the order of the images.
         seed: at least 0.
-        batch_size: images of a whole batch.
+        batch_size: images of a whole batch, a multiple of the number of processes.
     """
 
     def __init__(self, sampler: Sampler, seed: int, batch_size: int) -> None:
@@ -109,7 +114,10 @@ class EpochOrder(Sampler):
         """Draws the order of an epoch, which is to be read from a batch on."""
         with seeded(self.seed, ORDER, epoch):
             order = list(self.sampler)
-        self.keys = [(epoch, place, index) for place, index in enumerate(order)][first_batch * self.batch_size :]
+        keys = [(epoch, place, index) for place, index in enumerate(order)]
+        own = processes.own(self.batch_size // processes.world_size())
+        starts = range(first_batch * self.batch_size, len(keys) - self.batch_size + 1, self.batch_size)
+        self.keys = [key for start in starts for key in keys[start : start + self.batch_size][own]]
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return iter(self.keys)
@@ -135,17 +143,17 @@ def stop_workers(loader: DataLoader) -> None:
 
 
 def seeded_loader(loader: DataLoader, seed: int) -> DataLoader:
-    """A loader of the same images and batch size, whose order and augmentation follow the seed and the epoch.
+    """A loader of the same images, or this process' share, whose order and augmentation follow the seed and the epoch.
 
     Its workers live from epoch to epoch; `loader.sampler.set_epoch` chooses what the next iteration gives.
     """
     return DataLoader(
         SeededImages(loader.dataset, seed),
         sampler=EpochOrder(loader.sampler, seed, loader.batch_size),
-        batch_size=loader.batch_size,
+        batch_size=loader.batch_size // processes.world_size(),
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
-        drop_last=loader.drop_last,
+        drop_last=True,  # as torchreid has it
         persistent_workers=loader.num_workers > 0,
         worker_init_fn=outlive_signals,
         generator=torch.Generator(),  # of the workers' seeds: else the number of epochs would move torch's own
@@ -156,7 +164,7 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
     """A loader that gives every training image once, without its surrogate, in batches of nearly equal size.
 
     torchreid's own train loader has `drop_last=True` and would leave images out; equal batches leave no last one
-    of a single image, for which BatchNorm has no statistics.
+    of a single image, for which BatchNorm has no statistics. Each process gets its share of every batch.
     """
     dataset = copy.copy(loader.dataset)
     dataset.transform = dataset.transform.single
@@ -167,7 +175,7 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
     bounds = [len(keys) * batch // batches for batch in range(batches + 1)]
     return DataLoader(
         SeededImages(dataset, seed, FILL),
-        batch_sampler=[keys[start:stop] for start, stop in itertools.pairwise(bounds)],
+        batch_sampler=[keys[start:stop][processes.share(stop - start)] for start, stop in itertools.pairwise(bounds)],
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
         generator=torch.Generator(),

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 
-from . import host, randomness, stopping
+from . import host, processes, randomness, stopping
 from .checkpoints import CheckpointFolder, write_atomically
+from .distributed import DistributedEngine
 from .errors import UserError
 
 VERSION = 1  # of what a checkpoint holds
@@ -37,7 +37,7 @@ class _RestOfEpoch:
         yield from self.loader
 
 
-class ResumableEngine(host.HostFixes):
+class ResumableEngine(DistributedEngine):
     """Mixin for torchreid's engines; put it first. The engine defines `training_step` as `forward_backward`.
 
     The order of the images and their augmentation are functions of the seed and the epoch. A checkpoint holds
@@ -93,8 +93,8 @@ class ResumableEngine(host.HostFixes):
         names = [repr(item[0]).rpartition('/')[2] for item in self.datamanager.train_loader.dataset.data]
         return hashlib.sha256('\n'.join(names).encode()).hexdigest()
 
-    def checkpoint(self, rank1: float = 0.0, best: bool = False) -> Path:
-        """Saves everything that the rest of the run depends on.
+    def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
+        """Saves everything that the rest of the run depends on; all processes call it, the first one saves.
 
         Raises:
             UserError: if the file cannot be written.
@@ -116,10 +116,9 @@ class ResumableEngine(host.HostFixes):
             'best': self.best,
             **self.extra_state(),
         }
-        path = self.folder.save(state, epochs, steps, best)
+        if processes.is_first():
+            print(f'Checkpoint saved to "{self.folder.save(state, epochs, steps, best)}"')
         self.saved_at = time.monotonic()
-        print(f'Checkpoint saved to "{path}"')
-        return path
 
     def resume(self, checkpoint: dict) -> int:
         """Goes on from a checkpoint that was read as data.
@@ -161,12 +160,13 @@ class ResumableEngine(host.HostFixes):
         if test_only:
             return super().run(save_dir=save_dir, test_only=True, **options)
         self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
-        self.folder.remove_partial()
-        if self.done == (start_epoch, 0) == (0, 0) and (aside := self.folder.set_aside()):
-            print(f'The checkpoints of an earlier run are in {aside} now')
+        if processes.is_first():
+            self.folder.remove_partial()
+            if self.done == (start_epoch, 0) == (0, 0):
+                self.folder.set_aside()
         self.saved_at = time.monotonic()
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
-        self.writer = self.writer or SummaryWriter(save_dir)
+        self.open_writer(save_dir)
         try:
             if self._lacks_test(max_epoch, **options):
                 names = options.keys() & inspect.signature(self.test).parameters.keys()
@@ -176,6 +176,9 @@ class ResumableEngine(host.HostFixes):
         except stopping.Stopped:
             if self.done > (0, 0):
                 self.checkpoint()
+            raise
+        except UserError as error:
+            error.of_one_process = True
             raise
         finally:
             randomness.stop_workers(self.loader)
@@ -208,7 +211,7 @@ class ResumableEngine(host.HostFixes):
         self.done = (self.epoch + 1, 0)
         self.end_of_epoch()
         self.write_history()
-        if self.is_due():
+        if self._agree({})[2]:
             self.checkpoint()
 
     def end_of_epoch(self) -> None:
@@ -222,25 +225,31 @@ class ResumableEngine(host.HostFixes):
             self._states = None
         self._losses = {}
         self._files = data['impath']
-        summary = self.training_step(data)
+        with self.averaged_gradients():
+            summary = self.training_step(data)
         self.check_finite(summary)
+        summary, stop, due = self._agree(summary)
         self._summaries.append(summary)
         self.done = (self.epoch, len(self._summaries))
-        stopping.check()
-        if self.is_due() and len(self._summaries) < self.num_batches:
+        if stop:
+            stopping.check_together()
+        if due and len(self._summaries) < self.num_batches:
             self.checkpoint()
         return summary
 
-    def is_due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        return self.folder is not None and time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes
+    def _agree(self, summary: dict[str, float]) -> tuple[dict[str, float], bool, bool]:
+        """What all processes know after a step: the mean losses, whether to stop, whether a checkpoint is due.
 
-    def extract_features(self, input: Tensor) -> Tensor:
-        stopping.check()  # training stands still during a test
-        return super().extract_features(input)
+        The last is what the clock of the first process says.
+        """
+        due = self.folder is not None and time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes
+        numbers = [*summary.values(), stopping.requested(), due and processes.is_first()]
+        device = next(self.model.parameters()).device
+        *means, stop, due = processes.mean(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+        return dict(zip(summary, means, strict=True)), stop > 0, due > 0
 
     def test(self, *args, **kwargs) -> float:
-        with host.recorded_results() as results, stopping.instead_of_errors():
+        with host.recorded_results() as results:
             rank1 = super().test(*args, **kwargs)
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
@@ -256,7 +265,7 @@ class ResumableEngine(host.HostFixes):
         self.checkpoint(rank1, best)
 
     def write_history(self) -> None:
-        if self.folder is not None:
+        if self.folder is not None and processes.is_first():
             write_atomically(json.dumps(self.history, indent=1) + '\n', self.folder.path.parent / 'history.json')
 
     # ---- numbers that are not finite -------------------------------------------------------------------------------

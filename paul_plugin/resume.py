@@ -36,6 +36,7 @@ FREE = {
     'test.visrank',
     'test.visrank_topk',
     'paul.collapse_cosine',
+    'paul.memory.shard',
     'paul.pretrain.config',
     'paul.pretrain.opts',
 }

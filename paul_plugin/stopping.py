@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from . import launch, processes
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
 
@@ -19,7 +21,10 @@ class Stopped(Exception):
 
 
 def _receive(number: int, frame) -> None:
-    # os.write: the signal may have come in the middle of a print.
+    # os.write: the signal may have come in the middle of a print. torchrun repeats what it and all of its processes
+    # got from Ctrl-C, and ends by itself those that do not stop in 30 seconds.
+    if _received and launch.launched():
+        return
     if _received:
         os.write(2, b'stopped at once\n')
         for child in multiprocessing.active_children():
@@ -39,6 +44,21 @@ def stop_signals() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _received.clear()
+
+
+def requested() -> bool:
+    """Whether this process was asked to stop; of several, one may know it before the others."""
+    return bool(_received)
+
+
+def check_together() -> None:
+    """`check` in a distributed run: all processes call it, and stop if one of them was asked to.
+
+    Raises:
+        Stopped: if the run was asked to.
+    """
+    if processes.any_of(requested()):
+        raise Stopped(_received[0] if _received else signal.SIGTERM)
 
 
 def check() -> None:

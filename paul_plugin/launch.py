@@ -1,0 +1,23 @@
+"""What torchrun tells a process by its environment, before the processes know each other."""
+
+import os
+
+
+def launched() -> bool:
+    """Whether torchrun started this process; it says so by the environment."""
+    return 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
+
+
+def number_launched() -> int:
+    """How many processes torchrun started."""
+    return int(os.environ['WORLD_SIZE']) if launched() else 1
+
+
+def launched_first() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one, also where no group is."""
+    return int(os.environ['RANK']) == 0 if launched() else True
+
+
+def restarted() -> bool:
+    """Whether torchrun started it again, after one process had died (`--max-restarts`)."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0

@@ -283,7 +283,7 @@ def run(cfg: CfgNode) -> None:
         UserError: for what the user can mend, before any long work starts.
     """
     check_names(cfg)
-    if launch.restarted():
+    if launch.attempt() > 0:
         cfg.model.resume = resume.AUTO
     point = resume.find(cfg)
     unsupervised = cfg.loss.name == 'paul'

@@ -18,6 +18,6 @@ def launched_first() -> bool:
     return int(os.environ['RANK']) == 0 if launched() else True
 
 
-def restarted() -> bool:
-    """Whether torchrun started it again, after one process had died (`--max-restarts`)."""
-    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+def attempt() -> int:
+    """How often torchrun has started the processes again, after one had died (`--max-restarts`)."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))

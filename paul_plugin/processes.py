@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from . import launch
 from .errors import UserError
-from .launch import launched
 
 # Every function that names "all processes" is a collective: all of them call it, in the same order, with tensors of
 # equal shapes and types on a device that the backend takes (NCCL: the process' GPU). Without a process group there is
@@ -27,7 +27,7 @@ def group(use_gpu: bool) -> Iterator[None]:
     Raises:
         UserError: if there are more processes than GPUs on this machine.
     """
-    if not launched():
+    if not launch.launched():
         yield
         return
     if use_gpu:
@@ -38,7 +38,11 @@ def group(use_gpu: bool) -> Iterator[None]:
                 'lower --nproc_per_node, or set use_gpu False'
             )
         torch.cuda.set_device(local)
-    dist.init_process_group('nccl' if use_gpu else 'gloo', timeout=PATIENCE)
+    store, number, world = next(dist.rendezvous('env://', timeout=PATIENCE))
+    # torchrun keeps the store when it starts all processes again: under the same keys they would meet the dead ones.
+    store = dist.PrefixStore(f'attempt {launch.attempt()}', store)
+    backend = 'nccl' if use_gpu else 'gloo'
+    dist.init_process_group(backend, store=store, rank=number, world_size=world, timeout=PATIENCE)
     try:
         yield
     finally:
@@ -48,7 +52,7 @@ def group(use_gpu: bool) -> Iterator[None]:
 def is_loss_of_another(error: RuntimeError) -> bool:
     """Whether an error says that another process of the run is gone."""
     words = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'remote process exited')
-    return launched() and (isinstance(error, dist.DistError) or any(word in str(error) for word in words))
+    return launch.launched() and (isinstance(error, dist.DistError) or any(word in str(error) for word in words))
 
 
 @contextmanager

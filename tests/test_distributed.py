@@ -2,17 +2,21 @@
 
 import contextlib
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from distributed_runs import CASES, largest_difference, render, train
+from distributed_runs import CASES, FORKS, largest_difference, render, train
 from kill_and_resume import differences
+
+from paul_plugin import job
+from paul_plugin.checks import check_config
+from paul_plugin.config import get_default_config
+from paul_plugin.errors import UserError
 
 PROJECT = Path(__file__).parents[1]
 LIMIT = 1e-9  # float64
@@ -63,20 +67,22 @@ def test_another_number_of_processes_goes_on(root, alone, before, after):
     assert max(largest_difference(found, alone('replicated bank')).values()) < LIMIT
 
 
-def torchrun(root, log, *words, restarts=0):
-    return subprocess.Popen(
-        [
-            'timeout', '-k', '5', '100', sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--max-restarts', str(restarts),
-            '--rdzv-backend', 'c10d', '--rdzv-endpoint', 'localhost:0',
-            PROJECT / 'tools/main.py', '--config-file', PROJECT / 'configs/paul_synthetic.yaml', '--root', root,
-            'data.save_dir', log, 'data.workers', '0', 'use_gpu', 'False', 'paul.pretrain.config', '', 'paul.k', '3',
-            'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '5', 'paul.synthetic.images_per_id', '6',
-            'train.seed', '5', 'train.batch_size', '16', 'train.max_epoch', '3', 'train.print_freq', '1',
-            'train.checkpoint_minutes', '0', 'data.height', '64', 'data.width', '48', *words,
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )  # fmt: skip
+def words(root, log):
+    return [
+        '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root), 'data.save_dir', str(log),
+        'data.workers', '0', 'use_gpu', 'False', 'paul.pretrain.config', '', 'paul.k', '3', 'train.seed', '5',
+        'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '5', 'paul.synthetic.images_per_id', '6',
+        'train.batch_size', '16', 'train.max_epoch', '2', 'train.print_freq', '1', 'train.checkpoint_minutes', '0',
+        'data.height', '64', 'data.width', '48',
+    ]  # fmt: skip
+
+
+def run_as_torchrun_does(rank, port, argv):
+    torch.set_num_threads(1)
+    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
+    os.environ |= {'MASTER_ADDR': 'localhost', 'MASTER_PORT': str(port)}
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        job.main(argv)
 
 
 def kill_one_process(log):
@@ -84,52 +90,60 @@ def kill_one_process(log):
     found = []
     for path in Path('/proc').glob('[0-9]*/cmdline'):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            words = path.read_bytes().split(b'\0')
-            if str(log).encode() in words and b'torch.distributed.run' not in words:
+            parts = path.read_bytes().split(b'\0')
+            if str(log).encode() in parts and b'torch.distributed.run' not in parts:
                 found.append(int(path.parent.name))
     os.kill(max(found), signal.SIGKILL)
 
 
 def test_torchrun_goes_on_after_a_process_was_killed(root, tmp_path):
     """Killed in the second epoch; torchrun starts both again, and the end is that of an undisturbed run."""
-    states = []
-    for disturbed in (False, True):
-        log = tmp_path / str(disturbed)
-        process = torchrun(root, log, restarts=3 if disturbed else 0)
-        lines, killed = [], False
-        for line in process.stdout:
-            lines.append(line)
-            if disturbed and not killed and line.startswith('epoch: [2/3][2/3]'):
-                kill_one_process(log)
-                killed = True
-        assert process.wait(60) == 0, ''.join(lines)
-        assert killed == disturbed
-        text = ''.join(lines)
-        assert text.count('Going on from') == disturbed
-        assert text.count('=> Final test') == 1  # one process prints
-        states.append(torch.load(log / 'model/model.pth.tar-3', weights_only=True))
-        states[-1].pop('config')
-        states.append((log / 'results.json').read_text())
-    assert differences(states[2], states[0]) == []
-    assert states[3] == states[1]
+    log, undisturbed = tmp_path / 'killed', tmp_path / 'undisturbed'
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        port = free.getsockname()[1]
+    others = [
+        FORKS.Process(target=run_as_torchrun_does, args=(rank, port, words(root, undisturbed))) for rank in (0, 1)
+    ]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+        assert other.exitcode == 0
 
-
-def test_without_restarts_a_death_ends_the_job_in_words(root, tmp_path):
-    process = torchrun(root, tmp_path / 'log')
-    begin = None
-    lines = []
+    process = subprocess.Popen(
+        [
+            'timeout', '-k', '5', '100', sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+            '--max-restarts', '3', '--rdzv-backend', 'c10d', '--rdzv-endpoint', 'localhost:0',
+            PROJECT / 'tools/main.py', *words(root, log),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    lines, killed = [], False
     for line in process.stdout:
         lines.append(line)
-        if begin is None and line.startswith('epoch: [1/3][2/3]'):
-            kill_one_process(tmp_path / 'log')
-            begin = time.monotonic()
-    assert process.wait(60) == 1
-    assert time.monotonic() - begin < 30
-    assert re.search('has lost another process of this run: go on with model.resume auto', ''.join(lines))
+        if not killed and line.startswith('epoch: [2/2][2/3]'):
+            kill_one_process(log)
+            killed = True
+    text = ''.join(lines)
+    assert process.wait() == 0, text
+    assert killed
+    assert 'has lost another process of this run: go on with model.resume auto' in text
+    assert text.count('Going on from') == 1
+    assert text.count('=> Final test') == 1  # one process prints
+    ours, theirs = (torch.load(folder / 'model/model.pth.tar-2', weights_only=True) for folder in (log, undisturbed))
+    assert ours.pop('config') != theirs.pop('config')  # it names the folder
+    assert differences(ours, theirs) == []
+    assert (log / 'results.json').read_text() == (undisturbed / 'results.json').read_text()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(root, tmp_path):
-    process = torchrun(root, tmp_path / 'log', 'train.batch_size', '9')
-    text = process.communicate(timeout=60)[0]
-    assert process.returncode != 0
-    assert text.count('train.batch_size = 9: is shared by 2 processes: it must be a multiple of 2') == 1
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '8')
+    cfg = get_default_config()
+    for batch_size in (42, 16):
+        cfg.train.batch_size = batch_size
+        with pytest.raises(UserError, match=f'train.batch_size = {batch_size}: is shared by 8 processes'):
+            check_config(cfg)
+    cfg.train.batch_size = 40
+    check_config(cfg)

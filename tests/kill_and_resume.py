@@ -41,18 +41,24 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run(argv: list[str], output: Path) -> None:
+def run(argv: list[str], output: Path, errors: Path) -> None:
     """The job, in a process of its own."""
     os.setsid()  # its workers die with it
-    with open(output, 'a', buffering=1) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with open(output, 'a', buffering=1) as out, open(errors, 'a', buffering=1) as err:
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             job.main(argv)
 
 
-def start(argv: list[str], output: Path) -> multiprocessing.Process:
-    process = multiprocessing.get_context('fork').Process(target=run, args=(argv, output))
+def start(argv: list[str], output: Path, errors: Path | None = None, before=lambda: None) -> multiprocessing.Process:
+    """Forks a process that calls `before` and runs the job; both streams go to `output` where there is no `errors`."""
+
+    def target() -> None:
+        before()
+        run(argv, output, errors or output)
+
+    process = multiprocessing.get_context('fork').Process(target=target)
     process.start()
     return process
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
-from .config import get_default_config, value_of
+from .config import all_keys, get_default_config, value_of
 from .errors import nearest, raise_together, show
 from .launch import number_launched
 from .settings import has_gpu, opts_errors
@@ -39,12 +39,14 @@ _CHOICES = {
     'paul.patch_source': ('pgn', 'stripe', 'random'),
 }
 
+_LARGEST = 3e38  # of a number that torch computes with, in float32
+
 # Range in words, its test, the keys.
 _RANGES = (
     (
         'at least 0',
         lambda x: x >= 0,
-        'data.workers data.split_id train.lr train.weight_decay train.max_epoch train.start_epoch '
+        'data.split_id train.lr train.weight_decay train.max_epoch train.start_epoch '
         'train.fixbase_epoch train.base_lr_mult train.gamma sgd.momentum rmsprop.alpha loss.triplet.margin '
         'loss.triplet.weight_t loss.triplet.weight_x train.checkpoint_minutes '
         'paul.margin paul.weight_pedal paul.weight_ipfl',
@@ -52,9 +54,15 @@ _RANGES = (
     (
         'at least 1',
         lambda x: x >= 1,
-        'data.height data.width data.k_tfm sampler.num_instances video.seq_len train.batch_size '
-        'train.print_freq train.keep_checkpoints test.batch_size test.visrank_topk '
-        'paul.num_patches paul.feature_dim paul.k paul.r',
+        'data.k_tfm sampler.num_instances train.batch_size train.print_freq train.keep_checkpoints test.batch_size '
+        'test.visrank_topk paul.k paul.r',
+    ),
+    # Bounds that no sensible value reaches: beyond them the machine stands still before any error comes.
+    ('at least 0 and at most 1000', lambda x: 0 <= x <= 1000, 'data.workers'),
+    (
+        'at least 1 and at most 10000',
+        lambda x: 1 <= x <= 10_000,
+        'data.height data.width video.seq_len paul.num_patches paul.feature_dim',
     ),
     ('above 0', lambda x: x > 0, 'paul.scale'),
     ('at least 0', lambda x: x >= 0, 'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates'),
@@ -78,7 +86,7 @@ _RANGES = (
 _LISTS = (
     ('must name at least one data set', bool, 'data.sources data.targets'),
     ('must be 3 numbers', lambda x: len(x) == 3, 'data.norm_mean'),
-    ('must be 3 numbers above 0', lambda x: len(x) == 3 and min(x) > 0, 'data.norm_std'),
+    ('must be 3 numbers above 0.000001', lambda x: len(x) == 3 and min(x) > 1e-6, 'data.norm_std'),
     ('must be epochs, at least 1', lambda x: x and min(x) >= 1, 'train.stepsize'),
     ('must be ranks from 1 to 50', lambda x: x and min(x) > 0 and max(x) <= 50, 'test.ranks'),
     (
@@ -93,8 +101,17 @@ def _complaint(cfg: CfgNode, key: str, way_out: str) -> str:
     return f'{key} = {show(value_of(cfg, key))}: {way_out}'
 
 
+def _is_text(value: str) -> bool:
+    """Whether a file can be named so and the log can hold it."""
+    return '\0' not in value and value == value.encode('utf-8', 'replace').decode()
+
+
 def _value_errors(cfg: CfgNode) -> Iterator[str]:
     """Values that are wrong whatever the others are."""
+    for key in all_keys(cfg):
+        value = value_of(cfg, key)
+        if isinstance(value, str) and not _is_text(value):
+            yield _complaint(cfg, key, 'must be UTF-8 text without null characters')
     for key, names in _CHOICES.items():
         value = value_of(cfg, key)
         if value not in names:
@@ -102,8 +119,8 @@ def _value_errors(cfg: CfgNode) -> Iterator[str]:
     for words, test, keys in _RANGES:
         for key in keys.split():
             value = value_of(cfg, key)
-            if not (-math.inf < value < math.inf and test(value)):
-                finite = ', finite' if isinstance(value, float) else ''
+            if not (abs(value) <= _LARGEST and test(value)):
+                finite = ', finite in float32' if isinstance(value, float) else ''
                 yield _complaint(cfg, key, f'must be {words}{finite}')
     for words, test, keys in _LISTS:
         for key in keys.split():
@@ -226,6 +243,12 @@ def _combination_errors(cfg: CfgNode) -> Iterator[str]:
             'train.amp',
             "torchreid's own engines have no mixed precision, set it to off",
         ),
+        (cfg.data.k_tfm > 1, 'data.k_tfm', 'every engine needs 1, those of torchreid too'),
+        (
+            cfg.train.batch_size == 1 and loss != 'paul' and not cfg.test.evaluate,
+            'train.batch_size',
+            'must be at least 2, a single image has no statistics for BatchNorm',
+        ),
         (cfg.use_gpu and not has_gpu(), 'use_gpu', 'torch finds no GPU, set it to False'),
         (
             loss in ('softmax', 'triplet') and SURROGATE in _transforms(cfg),
@@ -253,7 +276,6 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
             'paul.surrogate.hue',
             'needs paul.surrogate.sequence True',
         ),
-        (cfg.data.k_tfm > 1, 'data.k_tfm', 'loss.name paul needs 1'),
         (
             not cfg.model.name.startswith('paul'),
             'model.name',

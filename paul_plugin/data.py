@@ -49,10 +49,10 @@ def build_datamanager(cfg: CfgNode):
         return torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
     except Exception as error:  # a folder with other content than expected fails in many ways inside torchreid
         names = ', '.join(dict.fromkeys([*cfg.data.sources, *cfg.data.targets]))
-        reason = ' '.join(str(error).split())[:200]
         raise UserError(
-            f'torchreid cannot read the data of {names} in {cfg.data.root} ({type(error).__name__}: {reason}): compare '
-            'the folders and file names with the layout that it expects, or train.batch_size with the number of images'
+            f'torchreid cannot read the data of {names} in {cfg.data.root} ({host.why_unreadable(error)}): compare '
+            'the folders and file names with the layout that it expects, or train.batch_size and the settings under '
+            'sampler with the numbers of images, cameras and data sets'
         ) from None
 
 

@@ -94,7 +94,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         host.sort_training_images(datamanager)
         paths = host.training_images(datamanager)
         if len(paths) <= k:
-            raise ValueError(f'ImagePAULEngine: k={k} needs more than k training images, got {len(paths)}')
+            raise ValueError(f'ImagePAULEngine: k={k} needs more than k training images, got {len(paths)}: lower k')
         if len(paths) < datamanager.train_loader.batch_size:  # torchreid's loader drops the incomplete batch
             raise ValueError(
                 f'ImagePAULEngine: a batch of {datamanager.train_loader.batch_size} images is more than '
@@ -103,7 +103,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.row_of = {path: row for row, path in enumerate(paths)}
         if len(self.row_of) < len(paths):
             twice = next(path for row, path in enumerate(paths) if self.row_of[path] != row)
-            raise ValueError(f'ImagePAULEngine: a training image is listed twice: {twice}')
+            raise ValueError(f'ImagePAULEngine: a training image is listed twice: {twice}: name its data set once')
 
         if self.use_gpu:  # the tensors stay the optimizer's own
             model.cuda()

@@ -1,6 +1,7 @@
 """The error that a user can cause, and the nearest-name hint that its message carries."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -20,9 +21,16 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     return f' (did you mean {close[0]!r}?)' if close else ''
 
 
+# A list in YAML can hold itself many times over: written out in full, it would fill the memory.
+_repr = reprlib.Repr()
+_repr.maxlevel = 3
+_repr.maxlist = _repr.maxtuple = _repr.maxdict = 20
+_repr.maxstring = _repr.maxother = _repr.maxlong = 1000
+
+
 def show(value: object) -> str:
     """A value for a message: one line, not too long."""
-    text = repr(value)
+    text = _repr.repr(value)
     return text if len(text) <= 200 else f'{text[:200]}...'
 
 

@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 import tarfile
+import traceback
 import warnings
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -64,16 +65,16 @@ def weights_cache(name: str) -> str:
     """Where torchreid looks for a backbone's ImageNet weights before it fetches them."""
     backbone = BACKBONES.get(name, name)
     if backbone.startswith('osnet'):
-        return os.path.expanduser(f'~/.cache/torch/checkpoints/{backbone}_imagenet.pth')
+        cache = os.path.join(os.getenv('XDG_CACHE_HOME', '~/.cache'), 'torch')
+        home = os.path.expanduser(os.getenv('TORCH_HOME', cache))
+        return os.path.join(home, 'checkpoints', f'{backbone}_imagenet.pth')
     return os.path.join(torch.hub.get_dir(), 'checkpoints')
 
 
-def build_backbone(name: str, pretrained: bool = True) -> nn.Module:
-    """torchreid's model without its heads, last stride 1: a feature map of 1/16 of the image's size."""
-    factory = _model_factory()[name]
-    arguments = {'num_classes': 1, 'loss': 'softmax', 'use_gpu': False}
+def _or_random_weights(name: str, factory: Callable[..., nn.Module], pretrained: bool) -> nn.Module:
+    """torchreid's model; with a warning from random weights, where ImageNet's are wanted and cannot be had."""
     try:
-        net = factory(pretrained=pretrained, **arguments)
+        return factory(pretrained=pretrained)
     except Exception as error:  # torchreid downloads by urllib and by gdown: each fails in its own ways
         if not pretrained:
             raise
@@ -82,9 +83,22 @@ def build_backbone(name: str, pretrained: bool = True) -> nn.Module:
             f'no ImageNet weights for {name} ({reason[0] if reason else type(error).__name__}): '
             'it starts from random weights',
             PretrainedWeightsWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-        net = factory(pretrained=False, **arguments)
+        return factory(pretrained=False)
+
+
+def build_model(name: str, pretrained: bool, **options) -> nn.Module:
+    """Any model by name. Where it finds no ImageNet weights, it warns, as ours do and torchreid's do not."""
+    if name in BACKBONES:
+        return models.build_model(name, pretrained=pretrained, **options)
+    return _or_random_weights(name, functools.partial(models.build_model, name, **options), pretrained)
+
+
+def build_backbone(name: str, pretrained: bool = True) -> nn.Module:
+    """torchreid's model without its heads, last stride 1: a feature map of 1/16 of the image's size."""
+    factory = functools.partial(_model_factory()[name], num_classes=1, loss='softmax', use_gpu=False)
+    net = _or_random_weights(name, factory, pretrained)
     # torchreid's resnet functions fix last_stride=2 and refuse another, but the stride is an attribute of two layers.
     if hasattr(net, 'layer4'):
         for layer in net.layer4.modules():
@@ -170,6 +184,21 @@ def check_dataset(name: str, root: str, kind: str = 'image') -> None:
             f'data set {name!r} is not there: expected the folder {folder} '
             '(--root names the folder that holds the data sets)'
         )
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
+    reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for variables in (frame.f_locals for frame in reversed(frames)):
+        for name in ('img_path', 'img_name'):
+            if isinstance(variables.get(name), str):
+                return f'{variables[name]}: {reason}'
+        parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
+        empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
+        if empty:
+            return f'no {" and no ".join(empty)} images'
+    return reason
 
 
 def register_reader() -> None:
@@ -335,14 +364,24 @@ class _Log(utils.Logger):
     """torchreid's Logger closes the console with its file, when it is closed and when it is forgotten."""
 
     def close(self):
-        self.file.close()
+        if self.file is not None:  # it could not be opened
+            self.file.close()
 
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Writes what is printed to a file as well, by torchreid's Logger."""
+    """Writes what is printed to a file as well, by torchreid's Logger.
+
+    Raises:
+        UserError: if the file cannot be made.
+    """
     console = sys.stdout
-    sys.stdout = log = _Log(str(path))
+    try:
+        sys.stdout = log = _Log(str(path))
+    except OSError as error:
+        raise UserError(
+            f'cannot write the log into the folder {path.parent} ({error.strerror}): choose another data.save_dir'
+        ) from None
     try:
         yield
     finally:

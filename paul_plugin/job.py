@@ -13,11 +13,11 @@ import torchreid
 from torch import nn
 from yacs.config import CfgNode
 
-from . import checks, config, datasets, host, launch, processes, published, resume, settings, stopping
+from . import checks, config, datasets, failures, host, launch, processes, published, resume, settings, stopping
 from .checkpoints import CheckpointFolder, save_atomically, write_atomically
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .engine import ImagePAULEngine
-from .errors import UserError, nearest
+from .errors import UserError, nearest, raise_together
 from .pretraining import ImagePretrainEngine
 from .resumable import resumable
 from .resume import ResumePoint, go_on
@@ -35,7 +35,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
     """The model that the config names, on the GPU if `use_gpu`.
 
     Raises:
-        UserError: if its ImageNet weights are wanted and cannot be had.
+        UserError: if its ImageNet weights are wanted and cannot be had, or if it cannot take images of this size.
     """
     print(f'Building model: {cfg.model.name}')
     options = {}
@@ -48,7 +48,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter('error', host.PretrainedWeightsWarning)
         build = functools.partial(
-            torchreid.models.build_model,
+            host.build_model,
             cfg.model.name,
             num_classes=num_classes,
             loss=cfg.loss.name,
@@ -65,14 +65,56 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
                 f'{warning}; set model.pretrained False to accept that, or model.load_weights to a file, '
                 f'or put the weights into {host.weights_cache(cfg.model.name)}'
             ) from None
+    if cfg.model.name not in host.BACKBONES:
+        check_image_size(cfg, model)
     if cfg.use_gpu and processes.world_size() > 1:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = model.to(memory_format=torch.channels_last)  # the faster layout of convolutions, on CPUs and GPUs
     return model.cuda() if cfg.use_gpu else model
 
 
+@torch.no_grad()
+def check_image_size(cfg: CfgNode, model: nn.Module) -> None:
+    """Shows a model of torchreid's one image, on the CPU: each has its own smallest size, and none says so.
+
+    Raises:
+        UserError: if it fails.
+    """
+    try:
+        model.eval()(torch.zeros(1, 3, cfg.data.height, cfg.data.width))
+    except RuntimeError as error:
+        if failures.is_out_of_memory(error):
+            raise
+        reason = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'{cfg.model.name} cannot take images of data.height {cfg.data.height}, data.width {cfg.data.width} '
+            f'({reason}): compare with the size that torchreid names for it'
+        ) from None
+    model.train()
+
+
+def check_layers(cfg: CfgNode, model: nn.Module) -> None:
+    """Refuses layers that the model lacks; torchreid stops after much work at some and passes over others.
+
+    Raises:
+        UserError: naming each, with the nearest name.
+    """
+    layers = [name for name, _ in model.named_children()]
+    wanted = {'open_layers': cfg.train.fixbase_epoch > 0, 'new_layers': cfg.train.staged_lr}
+    raise_together(
+        [
+            f'train.{key}: {cfg.model.name} has no layer {name!r}{nearest(name, layers)}: one of {", ".join(layers)}'
+            for key, used in wanted.items()
+            if used
+            for name in cfg.train[key]
+            if name not in layers
+        ]
+    )
+
+
 def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
+    check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
@@ -328,27 +370,11 @@ def main(argv: list[str] | None = None) -> None:
             checks.check_config(cfg)
             with processes.group(cfg.use_gpu):
                 run(cfg)
-    except UserError as error:
-        if launch.launched_first() or error.of_one_process:
-            for line in str(error).splitlines():
-                print(f'error: {line}', file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:  # a full disk, a missing permission
-        if error.errno is None:
+    except Exception as error:
+        explained = failures.explain(error)
+        if explained is None:
             raise
-        where = f'{error.filename}' if error.filename else 'a file of data.save_dir'
-        print(f'error: cannot read or write {where}: {error.strerror}', file=sys.stderr)
-        sys.exit(2)
-    except stopping.Stopped as stop:
-        if launch.launched_first():
-            print(f'{stop}: go on with model.resume {resume.AUTO}', file=sys.stderr)
-        sys.exit(stop.status)
-    except RuntimeError as error:
-        if not processes.is_loss_of_another(error):
-            raise
-        print(
-            f'error: process {os.environ["RANK"]} has lost another process of this run: go on with model.resume '
-            f'{resume.AUTO}, which torchrun --max-restarts does by itself',
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        lines, status = explained
+        for line in lines:
+            print(line, file=sys.stderr)
+        sys.exit(status)

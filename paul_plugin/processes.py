@@ -49,7 +49,7 @@ def group(use_gpu: bool) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def is_loss_of_another(error: RuntimeError) -> bool:
+def is_loss_of_another(error: Exception) -> bool:
     """Whether an error says that another process of the run is gone."""
     words = ('Connection closed by peer', 'Connection reset by peer', 'Broken pipe', 'remote process exited')
     return launch.launched() and (isinstance(error, dist.DistError) or any(word in str(error) for word in words))

@@ -20,6 +20,7 @@ from .distributed import DistributedEngine
 from .errors import UserError
 
 VERSION = 1  # of what a checkpoint holds
+_TYPES = {'epoch': int, 'seed': int, 'history': list, 'best': float, 'summaries': list, 'random': dict}
 
 
 class _RestOfEpoch:
@@ -127,12 +128,17 @@ class ResumableEngine(DistributedEngine):
             The number of epochs that are done, `start_epoch` of `run`.
 
         Raises:
-            KeyError, RuntimeError, ValueError: if the checkpoint is of another model, optimizer or set of images.
+            KeyError, RuntimeError, TypeError, ValueError: if the checkpoint is damaged, or of another model, optimizer
+                or set of images.
         """
         if checkpoint.get('version') != VERSION:
             raise ValueError('it holds weights but not the state of a run; model.load_weights takes the weights')
         if checkpoint['images'] != self.images_digest:
             raise ValueError('it is of other training images, by their number or their names')
+        for name, kind in _TYPES.items():
+            if not isinstance(checkpoint[name], kind):
+                raise ValueError(f'its {name} is of type {type(checkpoint[name]).__name__}, not {kind.__name__}')
+        randomness.set_states(checkpoint['random'])  # needed again later, but refused now if they are none
         host.unwrap(self.model).load_state_dict(checkpoint['state_dict'])
         self.optimizer.load_state_dict(checkpoint['optimizer'])
         if self.scheduler is not None:

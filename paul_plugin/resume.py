@@ -50,9 +50,15 @@ class ResumePoint(NamedTuple):
 
 
 def changed_keys(cfg: CfgNode, config: str) -> list[str]:
-    """`KEY from OLD to NEW` for what differs from a checkpoint's configuration and must not."""
+    """`KEY from OLD to NEW` for what differs from a checkpoint's configuration and must not.
+
+    Raises:
+        yaml.YAMLError, ValueError, RecursionError: for a text that is no configuration.
+    """
     old = get_default_config()
     tree = yaml.safe_load(config) or {}
+    if not isinstance(tree, dict):
+        raise ValueError('a configuration consists of keys and values')
     changes = []
     for key in all_keys(old):
         before, now = tree, value_of(cfg, key)
@@ -61,7 +67,7 @@ def changed_keys(cfg: CfgNode, config: str) -> list[str]:
         if before == {}:  # the checkpoint is of a version without this key
             before = value_of(old, key)
         free = key in FREE and not (key == 'train.max_epoch' and cfg.train.lr_scheduler == 'cosine')
-        if not free and before != now and list_of(before) != list_of(now):
+        if not free and before != list_of(now):
             changes.append(f'{key} from {show(before)} to {show(now)}')
     return changes
 
@@ -85,10 +91,13 @@ def find(cfg: CfgNode) -> ResumePoint | None:
             return None
         point = ResumePoint(*point)
     else:
-        point = ResumePoint(Path(cfg.model.resume), read_checkpoint(cfg.model.resume))
+        try:
+            point = ResumePoint(Path(cfg.model.resume), read_checkpoint(cfg.model.resume))
+        except UserError as error:
+            raise UserError(f'{error} (model.resume)') from None
     config = point.checkpoint.get('config')
     try:
-        changes = changed_keys(cfg, config) if isinstance(config, str) else []
+        changes = changed_keys(cfg, config) if config and isinstance(config, str) else []
     except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f'{point.path} is damaged: its configuration cannot be read (model.resume)') from None
     if changes:

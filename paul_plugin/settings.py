@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 from .config import all_keys, get_default_config, value_of
 from .errors import UserError, nearest, raise_together, show
 
+_LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
 Setting = tuple[str, str, object]  # where it was set (`FILE: ` or nothing), key, value as read
 
 
@@ -142,6 +143,12 @@ def _read(path: str) -> list[Setting]:
     Raises:
         UserError: if it cannot be read or is no YAML mapping.
     """
+    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
+    if os.path.exists(path) and not os.path.isdir(path):
+        if not os.path.isfile(path):
+            raise UserError(f'cannot read the config file {path}: it is a pipe or a device, not a file')
+        if os.path.getsize(path) > _LARGEST_FILE:
+            raise UserError(f'cannot read the config file {path}: it has more than {_LARGEST_FILE} bytes')
     # Not yacs's own reader: that one runs a `.py` file.
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding='utf-8'))

@@ -1,5 +1,6 @@
 """Reading PatchNet's weights from a file: this project's checkpoints, torchreid's, and those of the 2019 release."""
 
+import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -49,6 +50,9 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         UserError: if the file is missing, damaged, or holds something else than a dictionary.
     """
+    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
@@ -71,9 +75,13 @@ def load_host_weights(model: nn.Module, path: str | Path) -> None:
     """Loads a file into one of torchreid's own models by its own function, which leaves out what does not fit.
 
     Raises:
-        UserError: one line, for a file that cannot be read or holds no weights.
+        UserError: one line, for a file that cannot be read or holds no weights or those of another model.
     """
-    state_of(read_checkpoint(path), path)
+    kind, state = state_of(read_checkpoint(path), path)
+    own = {f'backbone.{key}': value.shape for key, value in model.state_dict().items()}
+    fitting = sum(own.get(key) == value.shape for key, value in state.items())
+    if kind != 'torchreid' or fitting < len(own) / 2:
+        raise UserError(f'{path} holds the weights of another model: its layers are not those of this one')
     with torch.serialization.safe_globals(_NUMPY_SCALARS):
         torchreid.utils.load_pretrained_weights(model, str(path))
 

@@ -44,18 +44,18 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run(argv: list[str], output: Path) -> None:
+def run(argv: list[str], output: Path, errors: Path) -> None:
     """The job, in a process of its own."""
     os.setsid()  # its workers die with it
-    with open(output, 'a', buffering=1) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with open(output, 'a', buffering=1) as out, open(errors, 'a', buffering=1) as err:
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             job.main(argv)
 
 
 def start(argv: list[str], output: Path) -> multiprocessing.Process:
-    process = FORKS.Process(target=run, args=(argv, output))
+    process = FORKS.Process(target=run, args=(argv, output, output))
     process.start()
     return process
 

@@ -60,10 +60,7 @@ def save_atomically(state: dict, path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch turns an OSError of the file into a RuntimeError of its own
         cause = error if isinstance(error, OSError) else error.__context__
         reason = getattr(cause, 'strerror', None) or str(error).splitlines()[0]
-        raise UserError(
-            f'cannot save {path}: {reason}; the checkpoints before it are untouched, make room and go on '
-            'with model.resume auto'
-        ) from None
+        raise UserError(f'cannot write {path}: {reason}') from None
 
 
 class CheckpointFolder:
@@ -123,7 +120,11 @@ class CheckpointFolder:
             UserError: if it cannot be written.
         """
         path = self.path / (f'model.pth.tar-{epochs}-{steps}' if steps else f'model.pth.tar-{epochs}')
-        save_atomically(state, path)
+        try:
+            save_atomically(state, path)
+        except UserError as error:
+            way_out = 'the checkpoints before it are untouched, make room and go on with model.resume auto'
+            raise UserError(f'{error}; {way_out}') from None
         if best:
             with _partial(self.path / BEST) as partial:
                 try:

@@ -262,13 +262,16 @@ class ResumableEngine(DistributedEngine):
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
         """Called by torchreid after each test; the best is told by the mAP of the first data set."""
-        first = next(iter(self.results.values()))
+        if self.folder is None:  # called by the user, outside of `run`
+            self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
+            self.done = (epoch + 1, 0)
+        first = next(iter(self.results.values()), {'mAP': -math.inf, 'rank1': rank1})
         if self.history and self.history[-1]['epoch'] == epoch + 1:
             self.history[-1].update(mAP=first['mAP'], rank1=first['rank1'])
             self.write_history()
-        best = first['mAP'] > self.best
+        is_best = is_best or first['mAP'] > self.best
         self.best = max(self.best, first['mAP'])
-        self.checkpoint(rank1, best)
+        self.checkpoint(rank1, is_best)
 
     def write_history(self) -> None:
         if self.folder is not None and processes.is_first():

@@ -572,9 +572,7 @@ RESUME = [
 ]
 
 
-FULL = (
-    'cannot save HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room and go on'
-)
+FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room and go on'
 RAN = r'train\.log.*|events\..*|history\.json|results\.json|model'  # what a run leaves that got to its training
 
 SAVE_DIR = [
@@ -593,7 +591,7 @@ SAVE_DIR = [
     Case(
         'holds a file named model',
         '',
-        'cannot save HERE/log/model/model.pth.tar-0-1: ',
+        'cannot write HERE/log/model/model.pth.tar-0-1: ',
         prepare=together(lambda here: (here / 'log').mkdir(), write('log/model', 'text')),
         writes='train.log.*|events.*|results.json|history.json',
     ),

@@ -87,7 +87,7 @@ def test_a_start_from_random_weights_is_seeded(run, tmp_path):
 
 @pytest.mark.parametrize('layout', ['market1501', 'dukemtmcreid'])
 def test_real_layouts_with_resnet50(run, tmp_path, layout):
-    """paul_market.yaml and paul_duke.yaml as they are, but for a few people, one epoch and a small batch."""
+    """paul_market.yaml and paul_duke.yaml, with a few people, one epoch, small batches and small images."""
     folder = {'market1501': 'market1501', 'dukemtmcreid': 'dukemtmc-reid'}[layout]
     counts = {'train_ids': 4, 'test_ids': 3, 'images_per_id': 4}
     synthetic.render(tmp_path / folder, 'target', seed=5, layout=layout, **counts)
@@ -95,6 +95,7 @@ def test_real_layouts_with_resnet50(run, tmp_path, layout):
     name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
     status, out, err = run(
         '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
+        'data.height', '192', 'data.width', '64',
         'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 4]", root=tmp_path,
     )  # fmt: skip
     assert status == 0, err

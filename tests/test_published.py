@@ -239,7 +239,7 @@ def test_jobs_take_the_name(publish, cache, monkeypatch):
     publish()
     monkeypatch.setattr(job, 'check_names', lambda cfg: None)
     monkeypatch.setattr(job, 'render_data', lambda cfg: None)
-    monkeypatch.setattr(job, 'adapt', lambda cfg, stage: taken.append((cfg.model.load_weights, stage)))
+    monkeypatch.setattr(job, 'adapt', lambda cfg, point, stage, _: taken.append((cfg.model.load_weights, stage)))
     cfg = settings.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
     cfg.model.load_weights = 'weights'
     cfg.data.save_dir = str(cache)

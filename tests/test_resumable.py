@@ -230,7 +230,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
         'save_atomically({"weights": torch.zeros(1_000_000)}, Path(sys.argv[1]))'
     )
     done = subprocess.run([sys.executable, '-c', program, path], capture_output=True, text=True)
-    assert re.search(f'UserError: cannot save {path}: File too large; ', done.stderr)
+    assert re.search(f'UserError: cannot write {path}: File too large', done.stderr)
     assert read_checkpoint(path) == {'epoch': 1}
     assert os.listdir(tmp_path) == [path.name]
 
@@ -274,7 +274,7 @@ def test_a_second_signal_stops_at_once():
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_the_program_stops_with_its_workers(rendered, tmp_path, number):
-    """The signal reaches the whole process group, as Ctrl-C and many job schedulers send it; then it goes on."""
+    """The signal reaches the whole process group, as Ctrl-C and many job schedulers send it."""
     words = [
         sys.executable, PROJECT / 'tools/main.py', '--config-file', PROJECT / 'configs/paul_synthetic.yaml',
         '--root', rendered, 'data.save_dir', tmp_path, 'data.workers', '1', 'train.batch_size', '8', 'paul.k', '3',
@@ -291,10 +291,6 @@ def test_the_program_stops_with_its_workers(rendered, tmp_path, number):
     assert 'Traceback' not in error
     assert 'go on with model.resume auto' in error
     assert len(os.listdir(tmp_path / 'model')) == 1
-    if number == signal.SIGINT:
-        done = subprocess.run([*words, 'data.workers', '0'], capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        assert 'Going on from' in done.stdout
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------------

@@ -69,11 +69,7 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     to = to or next(name for name in FORMATS if name != found)
     if to == found:
         raise UserError(f'{source} is in the format of {to} already: leave --to out to convert it to the other one')
-    try:
-        save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
-    except (OSError, RuntimeError) as error:  # torch turns some errors of the disk into a RuntimeError
-        reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
-        raise UserError(f'cannot write {target}: {reason}') from None
+    save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
     return f'{source}: {len(state)} tensors in the format of {found}, written to {target} in that of {to}'
 
 

@@ -572,7 +572,7 @@ RESUME = [
 ]
 
 
-FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room and go on'
+FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room'
 RAN = r'train\.log.*|events\..*|history\.json|results\.json|model'  # what a run leaves that got to its training
 
 SAVE_DIR = [

@@ -19,8 +19,6 @@ from pathlib import Path
 
 import torch
 
-from paul_plugin import job
-
 # Every run is a fork of a server that has imported everything once and computed nothing.
 FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['paul_plugin.job'])
@@ -46,6 +44,8 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
 
 def run(argv: list[str], output: Path, errors: Path) -> None:
     """The job, in a process of its own."""
+    from paul_plugin import job  # the server has it; this program needs it for nothing else
+
     os.setsid()  # its workers die with it
     with open(output, 'a', buffering=1) as out, open(errors, 'a', buffering=1) as err:
         os.dup2(out.fileno(), 1)

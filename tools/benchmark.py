@@ -22,9 +22,20 @@ from collections.abc import Callable
 
 import torch
 import torchreid
+from torch import distributed, multiprocessing, nn
 from torch.nn import functional as F
 
-from paul_plugin import CyclicRankingMiner, ImagePAULEngine, IPFLLoss, PatchMemory, PEDALLoss, pool_patches, synthetic
+from paul_plugin import (
+    CyclicRankingMiner,
+    ImagePAULEngine,
+    IPFLLoss,
+    PatchMemory,
+    PEDALLoss,
+    pool_patches,
+    processes,
+    randomness,
+    synthetic,
+)
 from paul_plugin.patch_generation import random_boxes
 from paul_plugin.precision import MixedPrecision
 
@@ -316,10 +327,11 @@ def loader_of_the_embedded_job(device: torch.device) -> dict[str, float]:
         engine = ImagePAULEngine(datamanager, model, optimizer, use_gpu=device.type == 'cuda', k=K, scale=10.0)
         engine.fill_memory()
         engine.two_stepped_transfer_learning(0, 0, None)
+        loader = randomness.seeded_loader(datamanager.train_loader, seed=1)
         for _ in range(2):  # the workers start with the first epoch
             waited, images, start = 0.0, 0, time.perf_counter()
             end = start
-            for batch in engine.train_loader:
+            for batch in loader:
                 waited += time.perf_counter() - end
                 engine.forward_backward(batch)
                 images += len(batch['impath'])
@@ -328,6 +340,87 @@ def loader_of_the_embedded_job(device: torch.device) -> dict[str, float]:
     figures = {'images_per_second': images / total, 'data_share': waited / total}
     print(f'\nunsupervised epoch of the embedded job, 2 workers: {images / total:.0f} images/s, ', end='')
     print(f'waiting for data {waited / total:.1%} of the time')
+    return figures
+
+
+# ---- several processes -----------------------------------------------------------------------------------------------
+
+
+def received() -> int:
+    """Bytes that came in over the machine's own network interface, through which its processes talk."""
+    with open('/proc/net/dev') as file:
+        return next(int(line.split()[1]) for line in file if line.strip().startswith('lo:'))
+
+
+def time_distributed(rank: int, world: int, sharded: bool, repeats: int, folder: str) -> None:
+    """One process of a training step that several share: ResNet-50, 256x128, 8 images and 8 surrogates in all."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // world))
+    torch.manual_seed(0)
+    distributed.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=world)
+    batch = 8
+    model = torchreid.models.build_model('paul', loss='paul', pretrained=False).to(memory_format=torch.channels_last)
+    for module in (model.pgn, model.classifier, model.embedding):
+        module.requires_grad_(False)
+    network = nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
+    memory = PatchMemory(MARKET, M, D, sharded=sharded)
+    memory.filled.fill_(True)
+    memory.bank.copy_(unit_features(*memory.bank.shape, device='cpu'))
+    images = torch.randn(2 * batch // world, 3, 256, 128)
+    rows = torch.randperm(MARKET)[:batch][processes.own(batch // world)]
+
+    def step():
+        real, surrogate = network(images).chunk(2)
+        everyone = processes.gather_with_grad(real)
+        memory.update(processes.gather(rows), everyone)
+        loss = PEDALLoss(K, S)(real, memory.bank, rows, memory.filled, memory.shard)
+        loss = loss + our_ipfl(everyone.flatten(1), processes.gather_with_grad(surrogate).flatten(1))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for _ in range(2):  # DistributedDataParallel sorts its buckets after the first
+        step()
+    distributed.barrier()
+    before, times = received(), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    distributed.barrier()
+    if rank == 0:
+        features = 4 * batch * M * D  # bytes; each process gets the others' (W - 1) / W of them
+        gathers = 2 * features + 8 * batch  # real images, surrogates, rows
+        if sharded:  # as PEDALLoss has it: features and rows, logits, and gradients as gloo sums them
+            gathers += features + 8 * batch + 4 * world * batch * M * (K + 1) + 2 * features
+        gradients = 2 * sum(4 * p.numel() for p in model.parameters() if p.requires_grad)
+        buffers = sum(b.numel() * b.element_size() for b in model.buffers())  # rank 0's, to the others
+        found = {
+            'times': times,
+            'bytes': (received() - before) / repeats,
+            'ideal': (world - 1) * (gradients + gathers + buffers),
+            'gradients': (world - 1) * gradients,
+            'bank_mb': memory.bank.numel() * 4 / 2**20,
+        }
+        with open(os.path.join(folder, 'found.json'), 'w') as file:
+            json.dump(found, file)
+    distributed.destroy_process_group()
+
+
+def distributed_steps(repeats: int) -> dict[str, dict]:
+    """A training step shared by 1, 2 and 4 processes of this machine's CPU, with and without shards of the bank."""
+    print('\n| processes (gloo, CPU) | step | sent per step, all processes | least possible | bank of each |')
+    print('| --- | --- | --- | --- | --- |')
+    figures = {}
+    for world, sharded in ((1, False), (2, False), (2, True), (4, False), (4, True)):
+        with tempfile.TemporaryDirectory() as folder:
+            multiprocessing.spawn(time_distributed, (world, sharded, repeats, folder), nprocs=world)
+            with open(os.path.join(folder, 'found.json')) as file:
+                found = json.load(file)
+        name = f'{world}{", bank in shards" if sharded else ""}'
+        figures[name] = found
+        sent = f'{found["bytes"] / 2**20:.2f} MB | {found["ideal"] / 2**20:.2f} MB'
+        print(f'| {name} | {describe(found["times"])} | {sent} | {found["bank_mb"]:.0f} MB |', flush=True)
     return figures
 
 
@@ -377,6 +470,8 @@ def main() -> None:
         figures['pedal'] = pedal_growth(device, args.repeats)
     if wanted('loader', args.only):
         figures['loader'] = loader_of_the_embedded_job(device)
+    if wanted('distributed', args.only):
+        figures['distributed'] = distributed_steps(args.repeats)
     if args.json:
         with open(args.json, 'w') as file:
             json.dump(figures, file, indent=2)

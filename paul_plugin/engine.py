@@ -72,7 +72,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         amp: str = 'off',
         bank_dtype: str = 'float32',
         shard_memory: bool = False,
-        collapse_cosine: float = 0.9,
+        collapse_cosine: float = 0.5,
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = host.unwrap(model)

@@ -13,7 +13,7 @@ import torchreid
 from torch import nn
 from yacs.config import CfgNode
 
-from . import checks, config, datasets, failures, host, launch, processes, published, resume, settings, stopping
+from . import checks, config, datasets, failures, host, processes, published, resume, settings, stopping
 from .checkpoints import CheckpointFolder, save_atomically, write_atomically
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .engine import ImagePAULEngine
@@ -325,8 +325,7 @@ def run(cfg: CfgNode) -> None:
         UserError: for what the user can mend, before any long work starts.
     """
     check_names(cfg)
-    if launch.attempt() > 0:
-        cfg.model.resume = resume.AUTO
+    resume.after_restart(cfg)
     point = resume.find(cfg)
     unsupervised = cfg.loss.name == 'paul'
     stage = stage_point = None

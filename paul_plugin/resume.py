@@ -6,6 +6,7 @@ from typing import NamedTuple
 import yaml
 from yacs.config import CfgNode
 
+from . import launch, processes
 from .checkpoints import CheckpointFolder
 from .config import all_keys, get_default_config, value_of
 from .errors import UserError, show
@@ -77,6 +78,16 @@ def list_of(value: object) -> object:
     return [list_of(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def _folder(cfg: CfgNode) -> CheckpointFolder:
+    return CheckpointFolder(Path(cfg.data.save_dir, 'model'))
+
+
+def after_restart(cfg: CfgNode) -> None:
+    """When torchrun starts the processes again, they go on from the run's own checkpoints, if it has come so far."""
+    if launch.attempt() > 0 and (not cfg.model.resume or _folder(cfg).newest()):
+        cfg.model.resume = AUTO
+
+
 def find(cfg: CfgNode) -> ResumePoint | None:
     """The checkpoint that `model.resume` asks for; None where the run starts from the beginning.
 
@@ -86,10 +97,11 @@ def find(cfg: CfgNode) -> ResumePoint | None:
     if not cfg.model.resume:
         return None
     if cfg.model.resume == AUTO:
-        point = CheckpointFolder(Path(cfg.data.save_dir, 'model')).read_newest()
-        if point is None:
+        newest = _folder(cfg).read_newest() if processes.is_first() else None
+        path = processes.from_first(newest and newest[0])  # all take the same one
+        if path is None:
             return None
-        point = ResumePoint(*point)
+        point = ResumePoint(path, newest[1] if newest else read_checkpoint(path))
     else:
         try:
             point = ResumePoint(Path(cfg.model.resume), read_checkpoint(cfg.model.resume))
@@ -121,5 +133,6 @@ def go_on(engine, point: ResumePoint) -> int:
         if isinstance(error, KeyError):
             reason = f'it lacks {reason}'
         raise UserError(f'{point.path} does not fit this run (model.resume): {reason[:200]}') from None
+    point.checkpoint.clear()  # or the second memory bank would stay for the whole run
     print(f'Going on from {point.path}: {epochs} epochs and {engine.done[1]} steps are done')
     return epochs

@@ -50,7 +50,7 @@ def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval().train = lambda mode=True, module=module: module
     optimizer = torchreid.optim.build_optimizer(model, optim='sgd', lr=lr)
-    scheduler = torchreid.optim.build_lr_scheduler(optimizer, stepsize=3)
+    scheduler = torchreid.optim.build_lr_scheduler(optimizer, stepsize=50)
     engine = paul_plugin.ImagePAULEngine(
         datamanager, model, optimizer, scheduler=scheduler, use_gpu=False, k=5, scale=10.0, **options
     )
@@ -95,7 +95,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
         bank = engine.memory.gathered_state()
         if rank == 0:
             state = {'losses': losses, 'bank': bank, 'distances': distances, 'results': engine.results}
-            torch.save({**state, 'weights': engine.model.state_dict()}, folder / 'found.pt')
+            torch.save({**state, 'weights': dict(engine.model.named_parameters())}, folder / 'found.pt')
     if world > 1:
         dist.destroy_process_group()
 
@@ -128,6 +128,11 @@ def largest_difference(ours: dict, theirs: dict) -> dict[str, float]:
     }
 
 
+def show(ours: dict, theirs: dict) -> str:
+    differences = ', '.join(f'{name} {value:.1e}' for name, value in largest_difference(ours, theirs).items())
+    return f'{differences}; the same mAP and CMC: {ours["results"] == theirs["results"]}'
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--processes', type=int, nargs='+', default=[1, 2, 4])
@@ -136,6 +141,12 @@ def main() -> None:
     root = render(Path(tempfile.mkdtemp()))
     run = {'root': root, 'epochs': -(-options.steps // 3)}  # 54 images in batches of 16
     print(f'{3 * run["epochs"]} steps; largest difference from one process')
+    alone = train(1, root / 'alone', **run)
+    for before, after in ((2, 1), (1, max(options.processes))):
+        folder = root / f'{before} to {after}'
+        train(before, folder, stop_after=4, options=CASES['bank in shards'], **run)
+        found = train(after, folder, resume=True, options=CASES['bank in shards'], **run)
+        print(f'{before} processes, stopped after 4 steps, then {after}, bank in shards: {show(found, alone)}')
     for fixed in (True, False):
         for name, case in CASES.items():
             if not fixed and name != 'replicated bank':
@@ -145,10 +156,8 @@ def main() -> None:
                 if world > 1:
                     folder = root / f'{world} {name} {fixed}'
                     found = train(world, folder, options=case, fixed_statistics=fixed, **run)
-                    shown = ', '.join(f'{key} {value:.1e}' for key, value in largest_difference(found, alone).items())
-                    same = found['results'] == alone['results']
                     kind = 'BatchNorm in eval mode' if fixed else "each process' own BatchNorm statistics"
-                    print(f'{world} processes, {name}, {kind}: {shown}; the same mAP and CMC: {same}')
+                    print(f'{world} processes, {name}, {kind}: {show(found, alone)}')
 
 
 if __name__ == '__main__':

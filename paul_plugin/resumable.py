@@ -6,11 +6,13 @@ import hashlib
 import inspect
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torchreid
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -21,6 +23,13 @@ from .errors import UserError
 
 VERSION = 1  # of what a checkpoint holds
 _TYPES = {'epoch': int, 'seed': int, 'history': list, 'best': float, 'summaries': list, 'random': dict}
+
+
+def software() -> dict[str, str]:
+    """The versions that the last bits of a result depend on."""
+    package = sys.modules[__package__]  # it is not whole yet while it imports this file
+    packages = {'paul_plugin': package, 'torch': torch, 'torchreid': torchreid}
+    return {name: str(package.__version__) for name, package in packages.items()}  # torch's is a class of its own
 
 
 class _RestOfEpoch:
@@ -108,6 +117,7 @@ class ResumableEngine(DistributedEngine):
             'optimizer': self.optimizer.state_dict(),
             **({} if self.scheduler is None else {'scheduler': self.scheduler.state_dict()}),
             'version': VERSION,
+            'software': software(),
             'config': self.config,
             'images': self.images_digest,
             'seed': self.seed,
@@ -150,6 +160,8 @@ class ResumableEngine(DistributedEngine):
         self._summaries = checkpoint['summaries']
         self._states = checkpoint['random']
         self.done = (checkpoint['epoch'], len(self._summaries))
+        if checkpoint.get('software') != software():
+            print(f'* saved by {checkpoint.get("software")}, goes on with {software()}: the last bits may differ')
         return checkpoint['epoch']
 
     # ---- torchreid's loop ------------------------------------------------------------------------------------------
@@ -308,13 +320,18 @@ class ResumableEngine(DistributedEngine):
         if not all(math.isfinite(value) for value in summary.values()):
             self._refuse(summary, 'nothing of this step is saved')
 
+    def _other_way_out(self) -> str:
+        """What may help against numbers that are not finite, beside a lower rate."""
+        precision = getattr(self, 'precision', None)
+        return ', or set train.amp off' if precision is not None and precision.dtype is not None else ''
+
     def _refuse(self, numbers: dict[str, float], consequence: str) -> None:
         last = self.folder.newest() if self.folder is not None else None
         step = len(self._summaries) + 1
         shown = ', '.join(f'{name} {number:.6g}' for name, number in numbers.items())
         raise UserError(
             f'epoch {self.epoch + 1}, step {step}: not finite: {shown}; {consequence}, '
-            f'the last checkpoint is {last or "none"}: lower train.lr, or set train.amp off\n'
+            f'the last checkpoint is {last or "none"}: lower train.lr{self._other_way_out()}\n'
             f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(str, self._files))}'
         )
 

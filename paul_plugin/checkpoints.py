@@ -37,12 +37,19 @@ def _partial(path: Path):
         raise
 
 
-def write_atomically(text: str, path: Path) -> None:
-    """Writes a text file that a reader, or a kill, finds whole: the old one or the new one."""
-    with _partial(path) as partial, open(partial, 'w', encoding='utf-8') as file:
-        file.write(text)
+@contextlib.contextmanager
+def _whole_file(path: Path):
+    """A file to write bytes to, which gets its name when they are on the disk."""
+    with _partial(path) as partial, open(partial, 'wb') as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_atomically(text: str, path: Path) -> None:
+    """Writes a text file that a reader, or a kill, finds whole: the old one or the new one."""
+    with _whole_file(path) as file:
+        file.write(text.encode())
 
 
 def save_atomically(state: dict, path: Path) -> None:
@@ -53,10 +60,8 @@ def save_atomically(state: dict, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _partial(path) as partial, open(partial, 'wb') as file:
+        with _whole_file(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch turns an OSError of the file into a RuntimeError of its own
         cause = error if isinstance(error, OSError) else error.__context__
         reason = getattr(cause, 'strerror', None) or str(error).splitlines()[0]

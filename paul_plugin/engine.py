@@ -52,6 +52,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         >>> engine.run(save_dir='log/paul', max_epoch=60, dist_metric='cosine')
     """
 
+    every_parameter_used = True
+
     def __init__(
         self,
         datamanager,
@@ -127,8 +129,6 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.collapse_cosine = collapse_cosine
-
-    every_parameter_used = True
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""

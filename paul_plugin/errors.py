@@ -8,11 +8,11 @@ from collections.abc import Iterable
 class UserError(Exception):
     """An error that the user can cause and mend: one line that names the thing, the value and the way out.
 
-    The tools print it as `error: ...` and exit with status 2; where all processes of a distributed run meet the same
-    error, the first one prints it.
+    The tools print it as `error: ...` and exit with status 2; where all processes of a machine meet the same error,
+    the first one prints it.
     """
 
-    of_one_process = False
+    of_one_process = False  # what only one may meet, it prints itself
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

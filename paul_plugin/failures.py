@@ -12,13 +12,13 @@ from .errors import UserError
 def explain(error: Exception) -> tuple[list[str], int] | None:
     """The lines for the error stream and the exit status; None for an error that only a traceback explains.
 
-    Where all processes of a distributed run meet the same error, the first one says it.
+    Where all processes of a machine meet the same error, the first one says it.
     """
     if isinstance(error, UserError):
-        told = launch.launched_first() or error.of_one_process
+        told = launch.first_of_machine() or error.of_one_process
         return [f'error: {line}' for line in str(error).splitlines() if told], 2
     if isinstance(error, stopping.Stopped):
-        return [f'{error}: go on with model.resume {resume.AUTO}'] if launch.launched_first() else [], error.status
+        return [f'{error}: go on with model.resume {resume.AUTO}'] if launch.first_of_machine() else [], error.status
     if is_out_of_memory(error):
         way_out = 'lower train.batch_size or test.batch_size, data.height and data.width, data.workers'
         return [f'error: out of memory: {way_out}, or the size of the model'], 2

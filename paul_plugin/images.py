@@ -30,6 +30,8 @@ class BadImage(UserError):
     The one line is taken out of it, so that `str(error)` is the same in the worker and in the parent.
     """
 
+    of_one_process = True
+
     def __init__(self, text: str) -> None:
         lines = re.findall(r'^[\w.]*BadImage: (.*)$', text, re.MULTILINE)
         super().__init__(lines[-1] if lines else text)

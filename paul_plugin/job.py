@@ -14,7 +14,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from . import checks, config, datasets, failures, host, processes, published, resume, settings, stopping
-from .checkpoints import CheckpointFolder, save_atomically, write_atomically
+from .checkpoints import save_atomically, write_atomically
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest, raise_together
@@ -346,17 +346,11 @@ def run(cfg: CfgNode) -> None:
         with processes.first_alone() as first:
             for part in filter(None, (cfg, stage) if first else ()):
                 render_data(part)
-                set_aside(part)
+                resume.set_aside(part)
         if unsupervised:
             adapt(cfg, point, stage, stage_point)
         else:
             train_supervised(cfg, point)
-
-
-def set_aside(cfg: CfgNode) -> None:
-    """Renames the checkpoints of an earlier run, which a run that starts anew must not be taken for."""
-    if not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
-        CheckpointFolder(Path(cfg.data.save_dir, 'model')).set_aside()
 
 
 def main(argv: list[str] | None = None) -> None:

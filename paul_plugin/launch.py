@@ -13,9 +13,9 @@ def number_launched() -> int:
     return int(os.environ['WORLD_SIZE']) if launched() else 1
 
 
-def launched_first() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one, also where no group is."""
-    return int(os.environ['RANK']) == 0 if launched() else True
+def first_of_machine() -> bool:
+    """Whether this is the first of the processes that torchrun started on this machine, or the only one."""
+    return int(os.environ.get('LOCAL_RANK', os.environ['RANK'])) == 0 if launched() else True
 
 
 def attempt() -> int:

@@ -33,10 +33,12 @@ def group(use_gpu: bool) -> Iterator[None]:
     if use_gpu:
         local = int(os.environ.get('LOCAL_RANK', 0))
         if local >= torch.cuda.device_count():
-            raise UserError(
+            error = UserError(
                 f'process {local} of this machine has no GPU, there are {torch.cuda.device_count()}: '
                 'lower --nproc_per_node, or set use_gpu False'
             )
+            error.of_one_process = True
+            raise error
         torch.cuda.set_device(local)
     store, number, world = next(dist.rendezvous('env://', timeout=PATIENCE))
     # torchrun keeps the store when it starts all processes again: under the same keys they would meet the dead ones.

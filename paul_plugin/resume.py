@@ -88,6 +88,12 @@ def after_restart(cfg: CfgNode) -> None:
         cfg.model.resume = AUTO
 
 
+def set_aside(cfg: CfgNode) -> None:
+    """Renames the checkpoints of an earlier run, which a run that starts anew must not be taken for."""
+    if not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
+        _folder(cfg).set_aside()
+
+
 def find(cfg: CfgNode) -> ResumePoint | None:
     """The checkpoint that `model.resume` asks for; None where the run starts from the beginning.
 

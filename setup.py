@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 VERSION = next(
     line.split("'")[1] for line in (HERE / 'paul_plugin/__init__.py').read_text().splitlines() if '__version__' in line
 )
+# What some of the tools need beyond training: plots, ONNX files, Parquet files
+TOOLS = ['matplotlib', 'onnx', 'onnxruntime', 'onnxscript', 'pyarrow']
 
 setup(
     name='paul-plugin',
@@ -31,5 +33,5 @@ setup(
         'h5py',
         'imageio',
     ],
-    extras_require={'test': ['pytest', 'ruff']},
+    extras_require={'tools': TOOLS, 'test': ['pytest', 'ruff', *TOOLS]},
 )

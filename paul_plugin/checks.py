@@ -37,6 +37,7 @@ _CHOICES = {
     'paul.bank_dtype': ('float32', 'bfloat16'),
     'paul.ipfl': ('descriptor', 'centroid'),
     'paul.patch_source': ('pgn', 'stripe', 'random'),
+    'paul.similarity': ('patch', 'image'),
 }
 
 _LARGEST = 3e38  # of a number that torch computes with, in float32
@@ -65,7 +66,11 @@ _RANGES = (
         'data.height data.width video.seq_len paul.num_patches paul.feature_dim',
     ),
     ('above 0', lambda x: x > 0, 'paul.scale'),
-    ('at least 0', lambda x: x >= 0, 'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates'),
+    (
+        'at least 0',
+        lambda x: x >= 0,
+        'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates paul.pictures_freq',
+    ),
     ('above 0 and at most 1', lambda x: 0 < x <= 1, 'paul.momentum'),
     ('from 0 to 1', lambda x: 0 <= x <= 1, 'paul.surrogate.jitter paul.collapse_cosine'),
     ('from 0 to 0.5', lambda x: 0 <= x <= 0.5, 'paul.surrogate.hue'),

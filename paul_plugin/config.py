@@ -39,6 +39,11 @@ def get_default_config() -> CfgNode:
             'market1501': {
                 'use_500k_distractors': False,  # enlarge the gallery by the distractor images
             },
+            # The data set `folder`: any tree of crops, without labels
+            'folder': {
+                'path': '',  # the folder, '': data.root itself
+                'labels': '',  # CSV file `path,pid,camid` of the crops to test on, paths relative to the folder
+            },
             'cuhk03': {
                 'labeled_images': False,  # boxes drawn by hand instead of detected ones
                 'classic_split': False,  # the 20 splits of CVPR 2014 instead of the 767/700 one
@@ -112,11 +117,14 @@ def get_default_config() -> CfgNode:
                 'rerank': False,  # re-rank by k-reciprocal neighbours; with test.evaluate only
                 'visrank': False,  # write pictures of ranked results; with test.evaluate only
                 'visrank_topk': 10,  # results in such a picture
+                'fast_rank': False,  # CMC and mAP without torchreid's Python loops, the same to the last digit
             },
             'paul': {
                 'num_patches': 6,  # M, patches of an image
                 'feature_dim': 256,  # D, length of a patch feature
                 'patch_source': 'pgn',  # pgn (learned) | stripe | random (fixed)
+                # What PEDAL compares: patches, each with its own memory bank, or, for the ablation, whole images
+                'similarity': 'patch',
                 'k': 10,  # PEDAL: nearest neighbours that are drawn near
                 'scale': 30.0,  # s of PEDAL
                 'momentum': 0.1,  # l, share of a new feature in the memory bank's running average
@@ -133,6 +141,7 @@ def get_default_config() -> CfgNode:
                 'weight_pedal': 2.0,  # lambda, weight of PEDAL in the objective
                 'weight_ipfl': 1.0,  # weight of IPFL
                 'collapse_cosine': 0.5,  # mean cosine between the bank's descriptors over which a warning is printed
+                'pictures_freq': 0,  # epochs between two sets of pictures in TensorBoard, 0: none
                 'surrogate': {
                     'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
                     'rotation': 10.0,  # largest angle, in degrees

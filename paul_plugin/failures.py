@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+from typing import NoReturn
 
 import torch
 
@@ -29,6 +31,17 @@ def explain(error: Exception) -> tuple[list[str], int] | None:
         where = error.filename2 or error.filename or 'a file of data.save_dir'  # the second: where it was to be moved
         return [f'error: cannot read or write {where}: {error.strerror}'], 2
     return None
+
+
+def exit_with(error: Exception) -> NoReturn:
+    """Ends the program with what `explain` says; an error that it does not know is raised again."""
+    explained = explain(error)
+    if explained is None:
+        raise error
+    lines, status = explained
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.exit(status)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -5,13 +5,14 @@ repository (1.4.0, `torchreid.models`, ...).
 """
 
 import functools
+import io
 import os
 import sys
 import tarfile
 import traceback
 import warnings
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,13 @@ def _pair(transform: Compose, surrogate: Callable) -> PairTransform:
     steps = transform.transforms
     cut = next(i for i, step in enumerate(steps) if isinstance(step, ToTensor))
     return PairTransform(Compose(steps[:cut]), Compose(steps[cut:]), surrogate)
+
+
+def test_transform(height: int, width: int, mean: Sequence[float], std: Sequence[float]) -> Compose:
+    """torchreid's transform of test images, PIL image -> (3, height, width), without what its function prints."""
+    build_transforms = _module(data.ImageDataManager).build_transforms
+    with redirect_stdout(io.StringIO()):
+        return build_transforms(height, width, transforms=[], norm_mean=list(mean), norm_std=list(std))[1]
 
 
 def gives_surrogates(datamanager) -> bool:

@@ -294,7 +294,8 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
         pretrained = train_supervised(stage, stage_point)
         with processes.first_alone() as first:
             if first:
-                save_atomically({'state_dict': pretrained.state_dict()}, Path(cfg.model.load_weights))
+                weights = {'state_dict': pretrained.state_dict(), 'config': stage.dump()}
+                save_atomically(weights, Path(cfg.model.load_weights))
 
     path = Path(cfg.data.save_dir, 'results.json')
     results = processes.from_first(read_results(path, cfg.data.targets) if point is not None else {})
@@ -364,10 +365,4 @@ def main(argv: list[str] | None = None) -> None:
             with processes.group(cfg.use_gpu):
                 run(cfg)
     except Exception as error:
-        explained = failures.explain(error)
-        if explained is None:
-            raise
-        lines, status = explained
-        for line in lines:
-            print(line, file=sys.stderr)
-        sys.exit(status)
+        failures.exit_with(error)

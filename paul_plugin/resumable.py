@@ -32,6 +32,12 @@ def software() -> dict[str, str]:
     return {name: str(package.__version__) for name, package in packages.items()}  # torch's is a class of its own
 
 
+def images_digest(datamanager) -> str:
+    """Tells a data manager's training images by number, names and order."""
+    names = [repr(item[0]).rpartition('/')[2] for item in datamanager.train_loader.dataset.data]
+    return hashlib.sha256('\n'.join(names).encode()).hexdigest()
+
+
 class _RestOfEpoch:
     """A loader that gives None for each step that was done before the run was resumed, then the other batches."""
 
@@ -99,9 +105,7 @@ class ResumableEngine(DistributedEngine):
 
     @functools.cached_property
     def images_digest(self) -> str:
-        """Tells the training images by number, names and order."""
-        names = [repr(item[0]).rpartition('/')[2] for item in self.datamanager.train_loader.dataset.data]
-        return hashlib.sha256('\n'.join(names).encode()).hexdigest()
+        return images_digest(self.datamanager)
 
     def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
         """Saves everything that the rest of the run depends on; all processes call it, the first one saves.

@@ -117,6 +117,8 @@ def test_torchreids_keys_and_defaults():
     ours = {'amp': 'off', 'checkpoint_minutes': 5.0, 'keep_checkpoints': 2}
     assert {key: cfg.train.pop(key) for key in ours} == ours
     assert cfg.data.pop('bad_images') == 'stop'
+    assert cfg.test.pop('fast_rank') is False
+    assert cfg.pop('folder') == {'path': '', 'labels': ''}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
     assert (paul.k, paul.scale, paul.momentum, paul.r, paul.margin, paul.weight_pedal) == (

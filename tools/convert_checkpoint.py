@@ -4,11 +4,11 @@ Example: python tools/convert_checkpoint.py released.pth patchnet.pth
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from torch import Tensor
 
+from paul_plugin import command
 from paul_plugin.checkpoints import save_atomically
 from paul_plugin.errors import UserError
 from paul_plugin.weights import read_checkpoint, state_of, to_release
@@ -88,11 +88,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    try:
-        print(convert(**vars(parse(argv))))
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    command.run(lambda: print(convert(**vars(parse(argv)))))
 
 
 if __name__ == '__main__':

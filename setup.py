@@ -33,5 +33,5 @@ setup(
         'h5py',
         'imageio',
     ],
-    extras_require={'tools': TOOLS, 'test': ['pytest', 'ruff', *TOOLS]},
+    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', *TOOLS]},
 )

@@ -1,7 +1,10 @@
 """Settings and fixtures shared by the tests: small rendered data sets and what trains on them."""
 
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: two processes of tests share two cores
 
 import pytest
 import torchreid

@@ -18,6 +18,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=['paul_plugin'],
+    package_data={'paul_plugin': ['report.html']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.6',  # torch.load reads weights only

@@ -2,6 +2,7 @@
 
 from . import datasets, host
 from .engine import ImagePAULEngine
+from .folder import FolderDataset
 from .ipfl import IPFLLoss
 from .memory import PatchMemory
 from .miner import CyclicRankingMiner
@@ -17,6 +18,7 @@ from .weights import load_weights
 __version__ = '0.1.0'
 __all__ = [
     'CyclicRankingMiner',
+    'FolderDataset',
     'IPFLLoss',
     'ImagePAULEngine',
     'ImagePretrainEngine',

@@ -213,6 +213,7 @@ def _combination_errors(cfg: CfgNode) -> Iterator[str]:
     """Values of torchreid's keys that cannot go together, or not on this machine."""
     loss, sgd, synthetic = cfg.loss.name, cfg.sgd, cfg.paul.synthetic
     both = ', '.join(sorted(set(cfg.data.sources) & set(cfg.data.targets)))
+    folder = 'folder' in (*cfg.data.sources, *cfg.data.targets)
     # The PGN, a part of our models whatever the loss, convolves a feature map of 1/16 of the image's size by 3x3.
     has_pgn = cfg.model.name.startswith('paul') and cfg.paul.patch_source == 'pgn'
     sides = ('data.height', 'data.width') if has_pgn else ()
@@ -236,6 +237,12 @@ def _combination_errors(cfg: CfgNode) -> Iterator[str]:
             cfg.data.bad_images == 'skip' and cfg.data.type == 'video',
             'data.bad_images',
             'must be stop for data.type video',
+        ),
+        (cfg.data.type == 'video' and folder, 'data.type', 'the data set folder holds images'),
+        (
+            'folder' in cfg.data.sources and loss != 'paul' and not cfg.test.evaluate,
+            'data.sources',
+            f'the data set folder has no labels, which loss.name {loss} needs: set loss.name paul or take it out',
         ),
         (cfg.test.visrank and not cfg.test.evaluate, 'test.visrank', 'needs test.evaluate True'),
         (

@@ -1,12 +1,14 @@
 """The data of a run: rendered if the config names synthetic ones, read by torchreid, and looked at before it starts."""
 
+import functools
+from collections.abc import Container
 from pathlib import Path
 
 import torchreid
 from tqdm import tqdm
 from yacs.config import CfgNode
 
-from . import config, datasets, host, stopping, synthetic
+from . import config, datasets, folder, host, stopping, synthetic
 from .errors import UserError, raise_together
 from .images import check_images, describe_bad
 from .surrogate import SurrogatePositive
@@ -35,18 +37,50 @@ def render_data(cfg: CfgNode) -> None:
                 raise UserError(str(error)) from None
 
 
+def root_of(cfg: CfgNode, name: str) -> str:
+    """The folder that a data set is looked for in; for the data set `folder`, itself."""
+    return (name == folder.NAME and cfg.folder.path) or cfg.data.root
+
+
+def check_datasets(cfg: CfgNode, made: Container[str] = ()) -> None:
+    """Refuses data sets that are unknown or not there.
+
+    Args:
+        cfg: the config.
+        made: those that are made if they are not there.
+
+    Raises:
+        UserError: naming the nearest data set, or the folder that is expected.
+    """
+    for name in [*cfg.data.sources, *cfg.data.targets]:
+        if name == folder.NAME:
+            folder.check_folder(root_of(cfg, name))
+        elif name not in made:
+            host.check_dataset(name, cfg.data.root, cfg.data.type)
+
+
 def build_datamanager(cfg: CfgNode):
     """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`.
+
+    A target without images to test on is left out of the test.
 
     Raises:
         UserError: if torchreid cannot read the data sets' folders.
     """
     options = cfg.paul.surrogate
     host.register_transform(lambda: SurrogatePositive(**options))
+    # Read once for the three data sets that a data manager makes of a name.
+    crops = functools.partial(
+        folder.FolderDataset, path=cfg.folder.path, labels=cfg.folder.labels, read=functools.cache(folder.read_crops)
+    )
     try:
-        if cfg.data.type == 'video':
-            return torchreid.data.VideoDataManager(**config.videodata_kwargs(cfg))
-        return torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
+        with host.dataset_made_by(folder.NAME, crops):
+            if cfg.data.type == 'video':
+                datamanager = torchreid.data.VideoDataManager(**config.videodata_kwargs(cfg))
+            else:
+                datamanager = torchreid.data.ImageDataManager(**config.imagedata_kwargs(cfg))
+    except UserError:
+        raise
     except Exception as error:  # a folder with other content than expected fails in many ways inside torchreid
         names = ', '.join(dict.fromkeys([*cfg.data.sources, *cfg.data.targets]))
         raise UserError(
@@ -54,6 +88,8 @@ def build_datamanager(cfg: CfgNode):
             'the folders and file names with the layout that it expects, or train.batch_size and the settings under '
             'sampler with the numbers of images, cameras and data sets'
         ) from None
+    host.leave_out_untestable(datamanager)
+    return datamanager
 
 
 def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
@@ -86,10 +122,16 @@ def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
             **{name: cfg.sampler[name] for name in ('num_instances', 'num_cams', 'num_datasets')},
         )
         show_left_out(left_out)
-    if len(datamanager.train_loader) == 0 and cfg.train.max_epoch > 0 and not cfg.test.evaluate:
+    if cfg.test.evaluate and not datamanager.test_loader:
         raise UserError(
-            f'{len(datamanager.train_loader.dataset)} training images do not make one batch of '
-            f'train.batch_size {cfg.train.batch_size}: lower it'
+            f'test.evaluate = True: {", ".join(cfg.data.targets)} has no images to test on: give the folder '
+            'sub-folders query and gallery, or name a CSV file path,pid,camid by folder.labels'
+        )
+    if len(datamanager.train_loader) == 0 and cfg.train.max_epoch > 0 and not cfg.test.evaluate:
+        count, least = len(datamanager.train_loader.dataset), cfg.paul.r + 2 if cfg.loss.name == 'paul' else 2
+        way_out = 'lower it' if count >= least else f'add images, a batch has at least {least}'
+        raise UserError(
+            f'{count} training images do not make one batch of train.batch_size {cfg.train.batch_size}: {way_out}'
         )
     return left_out
 

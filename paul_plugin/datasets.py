@@ -1,6 +1,7 @@
 """The project's own data sets, registered with torchreid like any other."""
 
 from . import host
+from .folder import NAME, FolderDataset
 
 SYNTHETIC = {'synthetic_source': 'source', 'synthetic_target': 'target'}  # data set -> rendered domain
 
@@ -21,3 +22,4 @@ class SyntheticTarget(SyntheticSource):
 def register() -> None:
     host.data.register_image_dataset('synthetic_source', SyntheticSource)
     host.data.register_image_dataset('synthetic_target', SyntheticTarget)
+    host.data.register_image_dataset(NAME, FolderDataset)

@@ -180,7 +180,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             print(
                 f'warning: collapse: the descriptors in the memory bank have a mean cosine of {cosine:.3f}, more than '
                 f'{self.collapse_cosine} (paul.collapse_cosine): lower train.lr or paul.weight_ipfl, raise paul.scale, '
-                'check that the pre-trained weights are those of this model, or go back to model-best.pth.tar'
+                'check that the pre-trained weights are those of this model, or go back to an earlier checkpoint'
             )
         if self.precision.skipped:
             print(f'{self.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')

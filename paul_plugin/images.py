@@ -14,6 +14,7 @@ from .errors import UserError
 
 # What PIL may read. Among its other formats are some that start a program (EPS starts Ghostscript).
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000')
+_SUFFIX = re.compile(r'(?i)\.(jpg|jpe|jpeg|jfif|png|bmp|gif|tiff?|webp|p[gbp]m|jp2)$')
 _END_MARKERS = {'JPEG': b'\xff\xd9', 'MPO': b'\xff\xd9', 'PNG': b'IEND'}  # MPO is a camera's JPEG
 _TAIL = 16  # bytes at the end of a file in which the marker is looked for
 _BUFFER = 1 << 16  # most crops are smaller: one read takes the whole file
@@ -66,7 +67,22 @@ def read_image(path: str) -> Image.Image:
         raise
     except Exception as error:  # a damaged file fails in many ways inside PIL
         reason = _reason(path, error)
-    raise BadImage(f'bad image {_one_line(path)}: {reason}: replace it or take it out of the data set')
+    raise BadImage(f'bad image {one_line(path)}: {reason}: replace it or take it out of the data set')
+
+
+def is_image(path: str) -> bool:
+    """Whether a file is meant for an image: by its suffix, whatever it holds, or by its header."""
+    if _SUFFIX.search(path):
+        return True
+    try:
+        with _open_file(path) as file, Image.open(file, formats=_FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except MemoryError:
+        raise
+    except Exception:  # what is no image fails in many ways inside PIL
+        return False
 
 
 def check_images(paths: Iterable[str], decode: bool = False) -> dict[str, str]:
@@ -102,7 +118,7 @@ def describe_bad(bad: dict[str, str], limit: int = 10) -> str:
           a.jpg: it is empty (0 bytes)
           ... and 32 more
     """
-    lines = [f'  {_one_line(path)}: {reason}' for path, reason in list(bad.items())[:limit]]
+    lines = [f'  {one_line(path)}: {reason}' for path, reason in list(bad.items())[:limit]]
     return '\n'.join(lines + [f'  ... and {len(bad) - limit} more'] * (len(bad) > limit))
 
 
@@ -193,6 +209,6 @@ def _reason(path: str, error: Exception) -> str:
     return f'it is damaged ({" ".join(str(error).split())[:100] or type(error).__name__})'
 
 
-def _one_line(path: str) -> str:
+def one_line(path: str) -> str:
     """A path as it is, or escaped if it holds a line break or bytes that cannot be printed."""
     return path if path.isprintable() else ascii(path)

@@ -14,8 +14,8 @@ from torch import nn
 from yacs.config import CfgNode
 
 from . import checks, config, datasets, failures, host, processes, published, resume, settings, stopping
-from .checkpoints import save_atomically, write_atomically
-from .data import build_datamanager, check_data, render_data, show_left_out
+from .checkpoints import CheckpointFolder, save_atomically, write_atomically
+from .data import build_datamanager, check_data, check_datasets, render_data, show_left_out
 from .engine import ImagePAULEngine
 from .errors import UserError, nearest, raise_together
 from .pretraining import ImagePretrainEngine
@@ -173,9 +173,7 @@ def check_names(cfg: CfgNode) -> None:
     models = host.available_models()
     if cfg.model.name not in models:
         raise UserError(f'unknown model.name {cfg.model.name!r}{nearest(cfg.model.name, models)}')
-    for name in [*cfg.data.sources, *cfg.data.targets]:
-        if name not in datasets.SYNTHETIC:
-            host.check_dataset(name, cfg.data.root, cfg.data.type)
+    check_datasets(cfg, made=datasets.SYNTHETIC)
 
 
 def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
@@ -201,6 +199,7 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     stage.use_gpu = cfg.use_gpu
     stage.model.update({name: cfg.model[name] for name in ('name', 'pretrained')})
     stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers', 'bad_images')})
+    stage.folder.update(cfg.folder)
     stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
     stage.train.update({name: cfg.train[name] for name in ('seed', 'checkpoint_minutes', 'keep_checkpoints')})
     if cfg.model.resume == resume.AUTO:
@@ -266,16 +265,14 @@ def train_supervised(cfg: CfgNode, point: ResumePoint | None) -> nn.Module:
     return model
 
 
-def direct_transfer(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
-    """Loads the pre-trained weights into the engine's model and tests it on the targets as it is."""
+def load_pretrained(engine, cfg: CfgNode) -> None:
+    """Loads the pre-trained weights, if there are any, into the engine's model."""
     if cfg.model.load_weights:
         loaded = load_weights(engine.model, cfg.model.load_weights)
         print(f'Loaded {len(loaded.loaded)} tensors from {cfg.model.load_weights}')
         for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
             if names:
                 print(f'* {words}: {", ".join(names)}')
-    print(f'\n=== Direct transfer to {", ".join(cfg.data.targets)} ===')
-    return measure(engine, cfg)
 
 
 def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_point: ResumePoint | None) -> None:
@@ -298,13 +295,19 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
                 save_atomically(weights, Path(cfg.model.load_weights))
 
     path = Path(cfg.data.save_dir, 'results.json')
-    results = processes.from_first(read_results(path, cfg.data.targets) if point is not None else {})
+    tested = list(engine.test_loader)  # the targets with labels
+    results = processes.from_first(read_results(path, tested) if point is not None and tested else {})
+    if point is None and not tested and processes.is_first():
+        path.unlink(missing_ok=True)  # of an earlier run, which had labels
     if 'direct_transfer' not in results and (cfg.model.load_weights or point is None):
-        results = {'direct_transfer': direct_transfer(engine, cfg), **results}
-        write_results(results, path)
+        load_pretrained(engine, cfg)
+        if tested:
+            print(f'\n=== Direct transfer to {", ".join(tested)} ===')
+            results = {'direct_transfer': measure(engine, cfg), **results}
+            write_results(results, path)
     if point is not None:
         cfg.train.start_epoch = go_on(engine, point)
-    finished = cfg.train.start_epoch >= cfg.train.max_epoch and 'adapted' in results
+    finished = cfg.train.start_epoch >= cfg.train.max_epoch and ('adapted' in results or not tested)
     if cfg.test.evaluate and point is not None:
         print(f'\n=== Test of {point.path} ===')
         results['adapted'] = measure(engine, cfg)
@@ -313,10 +316,14 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
         engine.run(**config.engine_run_kwargs(cfg))
         if engine.results:
             results['adapted'] = engine.results
-    write_results(results, path)
     show_left_out(left_out)
-    show_results(results)
-    print(f'\nWritten to {path}')
+    if results:
+        write_results(results, path)
+        show_results(results)
+        print(f'\nWritten to {path}')
+    else:
+        model = CheckpointFolder(Path(cfg.data.save_dir, 'model')).newest()
+        print(f'\nNo results, as there is nothing to test on. The adapted model is {model}')
 
 
 def run(cfg: CfgNode) -> None:

@@ -212,7 +212,7 @@ class ResumableEngine(DistributedEngine):
         """Whether the run was killed in the test that followed the last epoch that is done."""
         epochs, steps = self.done
         due = 0 < epochs < max_epoch and epochs >= start_eval and eval_freq > 0 and epochs % eval_freq == 0
-        return due and steps == 0 and 'mAP' not in self.history[-1]
+        return due and steps == 0 and bool(self.test_loader) and 'mAP' not in self.history[-1]
 
     def train(self, *args, **kwargs) -> None:
         if self.loader is None:
@@ -281,12 +281,13 @@ class ResumableEngine(DistributedEngine):
         if self.folder is None:  # called by the user, outside of `run`
             self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
             self.done = (epoch + 1, 0)
-        first = next(iter(self.results.values()), {'mAP': -math.inf, 'rank1': rank1})
-        if self.history and self.history[-1]['epoch'] == epoch + 1:
+        first = next(iter(self.results.values()), None)
+        if first and self.history and self.history[-1]['epoch'] == epoch + 1:
             self.history[-1].update(mAP=first['mAP'], rank1=first['rank1'])
             self.write_history()
-        is_best = is_best or first['mAP'] > self.best
-        self.best = max(self.best, first['mAP'])
+        mean_ap = first['mAP'] if first else -math.inf
+        is_best = is_best or mean_ap > self.best
+        self.best = max(self.best, mean_ap)
         self.checkpoint(rank1, is_best)
 
     def write_history(self) -> None:

@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from . import checks, host, settings
 from .checkpoints import CheckpointFolder
 from .config import all_keys, get_default_config
-from .data import build_datamanager, check_data
+from .data import build_datamanager, check_data, check_datasets, root_of
 from .errors import UserError
 from .resumable import images_digest
 from .weights import load_weights, read_checkpoint, state_of
@@ -80,19 +80,9 @@ class Trained(NamedTuple):
         """
         if self.checkpoint.get('images') != images_digest(datamanager):
             raise UserError(
-                f'the training images in {self.cfg.data.root} are not those that {self.path} was trained on: '
-                'name their folder by --root'
+                f'the training images in {root_of(self.cfg, self.cfg.data.sources[0])} are not those that {self.path} '
+                'was trained on: name their folder by --root, or by --opts folder.path'
             )
-
-
-def check_datasets(cfg: CfgNode) -> None:
-    """Refuses data sets that are not there.
-
-    Raises:
-        UserError: naming the folder that is expected.
-    """
-    for name in [*cfg.data.sources, *cfg.data.targets]:
-        host.check_dataset(name, cfg.data.root, cfg.data.type)
 
 
 def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[object, ...] = ()) -> Trained:

@@ -119,6 +119,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
+    engine.fast_rank = cfg.test.fast_rank
     return engine
 
 
@@ -217,8 +218,13 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
 
 
 def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
-    """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions."""
-    names = ('dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks')
+    """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions.
+
+    Re-ranking and pictures are for `test.evaluate` alone, as in torchreid's `run`.
+    """
+    names = ['dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks']
+    if cfg.test.evaluate:
+        names += ['visrank', 'visrank_topk', 'rerank']
     arguments = config.engine_run_kwargs(cfg)
     engine.test(**{name: arguments[name] for name in names})
     return engine.results
@@ -297,7 +303,8 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
                 weights = {'state_dict': pretrained.state_dict(), 'config': stage.dump()}
                 save_atomically(weights, Path(cfg.model.load_weights))
 
-    path = Path(cfg.data.save_dir, 'results.json')
+    reranked = cfg.test.evaluate and cfg.test.rerank  # then no figure is like those without
+    path = Path(cfg.data.save_dir, 'results_reranked.json' if reranked else 'results.json')
     results = processes.from_first(read_results(path, cfg.data.targets) if point is not None else {})
     if 'direct_transfer' not in results and (cfg.model.load_weights or point is None):
         results = {'direct_transfer': direct_transfer(engine, cfg), **results}

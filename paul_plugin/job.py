@@ -119,6 +119,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
+    engine.fast_rank = cfg.test.fast_rank
     return engine
 
 
@@ -210,14 +211,19 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
         checks.check_config(stage)
         check_names(stage)
     except UserError as error:
-        lines = (f'pre-training stage {cfg.paul.pretrain.config}: {line}' for line in str(error).splitlines())
-        raise UserError('\n'.join(lines)) from None
+        where, way_out = f'pre-training stage {cfg.paul.pretrain.config}', 'or name its weights by model.load_weights'
+        raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
     return stage
 
 
 def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
-    """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions."""
-    names = ('dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks')
+    """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions.
+
+    Re-ranking and pictures are for `test.evaluate` alone, as in torchreid's `run`.
+    """
+    names = ['dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks']
+    if cfg.test.evaluate:
+        names += ['visrank', 'visrank_topk', 'rerank']
     arguments = config.engine_run_kwargs(cfg)
     engine.test(**{name: arguments[name] for name in names})
     return engine.results
@@ -294,7 +300,8 @@ def adapt(cfg: CfgNode, point: ResumePoint | None, stage: CfgNode | None, stage_
                 weights = {'state_dict': pretrained.state_dict(), 'config': stage.dump()}
                 save_atomically(weights, Path(cfg.model.load_weights))
 
-    path = Path(cfg.data.save_dir, 'results.json')
+    reranked = cfg.test.evaluate and cfg.test.rerank  # then no figure is like those without
+    path = Path(cfg.data.save_dir, 'results_reranked.json' if reranked else 'results.json')
     tested = list(engine.test_loader)  # the targets with labels
     results = processes.from_first(read_results(path, tested) if point is not None and tested else {})
     if point is None and not tested and processes.is_first():

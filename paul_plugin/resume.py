@@ -34,6 +34,7 @@ FREE = {
     'test.evaluate',
     'test.eval_freq',
     'test.start_eval',
+    'test.rerank',
     'test.visrank',
     'test.visrank_topk',
     'test.fast_rank',

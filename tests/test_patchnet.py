@@ -136,15 +136,3 @@ def test_warns_in_one_line_where_imagenet_weights_cannot_be_fetched(monkeypatch)
 def test_refuses_arguments(options, words):
     with pytest.raises(ValueError, match=words):
         build(**options)
-
-
-def test_model_complexity_and_feature_extractor(tmp_path):
-    model = build('paul_resnet18', num_classes=1)
-    parameters, flops = torchreid.utils.compute_model_complexity(model, (1, 3, 96, 48))
-    assert parameters > 1e7
-    assert flops > 1e8
-    path = tmp_path / 'model.pth.tar'
-    torch.save({'state_dict': model.state_dict()}, path)
-    extractor = torchreid.utils.FeatureExtractor('paul_resnet18', str(path), image_size=(96, 48), device='cpu')
-    images = torch.randn(2, 3, 96, 48)
-    torch.testing.assert_close(extractor(images), model.eval()(images))

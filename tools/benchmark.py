@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torchreid
 from torch import distributed, multiprocessing, nn
@@ -36,11 +37,13 @@ from paul_plugin import (
     randomness,
     synthetic,
 )
+from paul_plugin.fast_rank import fast_rank
 from paul_plugin.patch_generation import random_boxes
 from paul_plugin.precision import MixedPrecision
 
 M, D, K, S, R, MARGIN = 6, 256, 10, 30.0, 3, 2.0
 MARKET = 12_936  # training images of Market-1501
+QUERY, GALLERY = 3_368, 15_913  # its test images
 
 
 # ---- the straightforward implementation ------------------------------------------------------------------------------
@@ -171,6 +174,24 @@ def bench_ipfl(device, batch):
         loss(anchors, positives).backward()
 
     return {'plain': lambda: run(plain_ipfl), 'ours': lambda: run(our_ipfl)}
+
+
+def bench_ranking(device):
+    """CMC and mAP of random distances, by torchreid's Python evaluation and by ours, on the CPU; they must be equal."""
+    draw = np.random.default_rng(0)
+    distances = draw.random((QUERY, GALLERY), np.float32)
+    whose = [draw.integers(0, most, size) for most in (751, 6) for size in (QUERY, GALLERY)]  # people, cameras
+    found = []
+
+    def run_plain():
+        found[:] = torchreid.metrics.evaluate_rank(distances, *whose, use_cython=False)
+
+    def run_ours():
+        cmc, mean_ap = fast_rank(distances, *whose)
+        if not np.array_equal(cmc, found[0]) or mean_ap != found[1]:
+            raise ValueError('fast_rank parts from torchreid')
+
+    return {'plain': run_plain, 'ours': run_ours}
 
 
 class WholeStep:
@@ -444,6 +465,7 @@ def main() -> None:
         f'bank update + PEDAL, N={MARKET:,}, B=40': (bench_pedal, {}),
         'cyclic ranking + IPFL, B=40': (bench_ipfl, {'batch': 40}),
         'cyclic ranking + IPFL, B=256': (bench_ipfl, {'batch': 256}),
+        f'ranking evaluation, {QUERY:,} x {GALLERY:,}': (bench_ranking, {}),
         'whole training step, ResNet-50, 384x128, 4+4 images': (bench_step, {'amp': args.amp}),
     }
     figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp, 'parts': {}}

@@ -141,7 +141,7 @@ def get_default_config() -> CfgNode:
                 'weight_pedal': 2.0,  # lambda, weight of PEDAL in the objective
                 'weight_ipfl': 1.0,  # weight of IPFL
                 'collapse_cosine': 0.5,  # mean cosine between the bank's descriptors over which a warning is printed
-                'pictures_freq': 0,  # epochs between two sets of pictures in TensorBoard, 0: none
+                'pictures_freq': 0,  # epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests
                 'surrogate': {
                     'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
                     'rotation': 10.0,  # largest angle, in degrees

@@ -1,5 +1,6 @@
 """The unsupervised stage: PEDAL + IPFL as a torchreid engine."""
 
+import numpy as np
 import torch
 import torchreid
 from torch import Tensor
@@ -13,6 +14,7 @@ from .miner import CyclicRankingMiner
 from .pedal import PEDALLoss
 from .precision import MixedPrecision
 from .resumable import ResumableEngine
+from .tensorboard_pictures import write_pictures, write_ranking
 
 
 class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
@@ -42,6 +44,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
         shard_memory: with several processes, each holds its share of the memory bank instead of all of it.
         collapse_cosine: mean cosine between the bank's descriptors over which a warning is printed, 1 for none.
+        pictures_freq: epochs between two sets of pictures in TensorBoard, 0 for none; a ranking is drawn in each test.
 
     Raises:
         ValueError: for an argument out of range, a data manager without surrogates, or training images that are
@@ -75,6 +78,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         bank_dtype: str = 'float32',
         shard_memory: bool = False,
         collapse_cosine: float = 0.5,
+        pictures_freq: int = 0,
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = host.unwrap(model)
@@ -129,6 +133,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.collapse_cosine = collapse_cosine
+        self.pictures_freq = pictures_freq
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""
@@ -173,7 +178,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         super().train(*args, **kwargs)
 
     def end_of_epoch(self) -> None:
-        """Reports what goes wrong slowly: a collapse, and steps that float16 skipped."""
+        """Reports what goes wrong slowly: a collapse, and steps that float16 skipped; draws pictures."""
         cosine = mean_cosine(self.memory.bank, self.memory.filled, self.memory.shard is not None)
         self.history[-1]['cosine'] = cosine
         if cosine > self.collapse_cosine:
@@ -184,6 +189,12 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             )
         if self.precision.skipped:
             print(f'{self.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')
+        if self.pictures_freq and (self.epoch + 1) % self.pictures_freq == 0:
+            write_pictures(self)
+
+    def ranked(self, target: int, distances: np.ndarray) -> None:
+        if self.pictures_freq:
+            write_ranking(self, target, distances)
 
     def image_loss(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """IPFL of the whole batch of all processes, and the share of anchors that have a mined negative.

@@ -388,11 +388,14 @@ def register_engine(engine_class: type) -> None:
 
 
 @contextmanager
-def recorded_results(fast: bool = False) -> Iterator[list[dict[str, float]]]:
+def recorded_results(
+    fast: bool = False, ranked: Callable[[int, np.ndarray], None] = lambda *_: None
+) -> Iterator[list[dict[str, float]]]:
     """Collects what torchreid's evaluation measures; `Engine.test` returns the last data set's Rank-1 only.
 
     Args:
         fast: rank by `fast_rank`, the numbers of torchreid's Python evaluation in a fraction of its time.
+        ranked: is called by the first process before a data set is evaluated, with its number and its distances (Q, G).
 
     Yields:
         A list that grows by `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions, a test data set.
@@ -412,6 +415,8 @@ def recorded_results(fast: bool = False) -> Iterator[list[dict[str, float]]]:
 
     @functools.wraps(evaluate_rank)
     def record(*args, **kwargs):
+        if processes.is_first():
+            ranked(len(results), args[0])
         # One process ranks for all.
         cmc, mean_ap = processes.from_first(evaluate(*args, **kwargs) if processes.is_first() else None)
         # With fewer gallery images torchreid's curve is shorter, and its report fails: a curve stays at its end.

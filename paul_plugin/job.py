@@ -140,7 +140,7 @@ def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        names = 'k scale margin r momentum weight_pedal weight_ipfl ipfl bank_dtype collapse_cosine'
+        names = 'k scale margin r momentum weight_pedal weight_ipfl ipfl bank_dtype collapse_cosine pictures_freq'
         options = {name: method[name] for name in names.split()}
         options['shard_memory'] = method.memory.shard
         try:

@@ -16,7 +16,7 @@ from . import processes
 SECONDS_TO_STOP = 10  # that a worker lives after SIGTERM
 
 # Second number of a key, after the seed: what the random numbers are for.
-ORDER, AUGMENTATION, TRAINING, FILL_ORDER, FILL = range(5)
+ORDER, AUGMENTATION, TRAINING, FILL_ORDER, FILL, PICTURES = range(6)
 
 
 def get_states() -> dict:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchreid
 from torch import Tensor
@@ -273,10 +274,13 @@ class ResumableEngine(DistributedEngine):
         return dict(zip(summary, means, strict=True)), stop > 0, due > 0
 
     def test(self, *args, **kwargs) -> float:
-        with host.recorded_results(self.fast_rank) as results:
+        with host.recorded_results(self.fast_rank, self.ranked) as results:
             rank1 = super().test(*args, **kwargs)
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
+
+    def ranked(self, target: int, distances: np.ndarray) -> None:
+        """Called in a test, on the first process, with the distances (Q, G) of each target by its number."""
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
         """Called by torchreid after each test; the best is told by the mAP of the first data set."""

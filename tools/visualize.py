@@ -1,0 +1,191 @@
+"""Draws pictures of a trained model as PNG files: learned patches, nearest neighbours, mined negatives, rankings.
+
+Example: python tools/visualize.py patches log/paul_synthetic
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from paul_plugin import command
+from paul_plugin.drawing import save_png
+from paul_plugin.errors import UserError
+from paul_plugin.pictures import Pictures
+from paul_plugin.search import draw_search, read_gallery, search
+from paul_plugin.trained import Trained
+
+
+class Figure(NamedTuple):
+    """A sub-command.
+
+    Attributes:
+        draw: writes the picture that the arguments ask for, and returns its path.
+        help: one line.
+        examples: lines of arguments.
+        add_arguments: adds the sub-command's own to its parser.
+        suffix: of the file.
+    """
+
+    draw: Callable[[argparse.Namespace], Path]
+    help: str
+    examples: tuple[str, ...]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    suffix: str = '.png'
+
+
+def count(word: str, least: int = 1) -> int:
+    """A number of at least 1."""
+    number = int(word)
+    if number < least:
+        raise ValueError
+    return number
+
+
+def seed(word: str) -> int:
+    """A number of at least 0."""
+    return count(word, least=0)
+
+
+def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) -> Path:
+    """Writes a picture where `--out` says, or into the folder of the run, or, for a bare weight file, here."""
+    path = arguments.out or (trained.run or Path()) / f'{arguments.figure}.png'
+    save_png(image, path)
+    return path
+
+
+def add_common(parser: argparse.ArgumentParser, images: str) -> None:
+    """Adds the arguments of all pictures of images, which `common` reads."""
+    parser.add_argument('--images', nargs='+', default=[], metavar='IMAGE', help=images)
+    parser.add_argument('--number', type=count, help='how many images, where --images names none')
+    parser.add_argument('--seed', type=seed, help='draws them at random (default: evenly spread, for mining 0)')
+    parser.add_argument('--pixels', type=count, default=160, help='height of an image in the picture (default: 160)')
+
+
+def common(arguments: argparse.Namespace) -> dict[str, object]:
+    """The arguments of `add_common` for a picture, which has defaults of its own for those that are not given."""
+    given = {name: getattr(arguments, name) for name in ('images', 'number', 'seed')}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def patches(arguments: argparse.Namespace) -> Path:
+    trained = command.trained_of(arguments)
+    return save(Pictures(trained, arguments.pixels).patches(**common(arguments)), trained, arguments)
+
+
+def add_patches(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, 'any image files, or names or numbers of training images')
+
+
+def neighbours(arguments: argparse.Namespace) -> Path:
+    trained = command.trained_of(arguments)
+    options = {'k': arguments.k, 'labels': arguments.labels}
+    return save(Pictures(trained, arguments.pixels).neighbours(**common(arguments), **options), trained, arguments)
+
+
+def add_neighbours(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, 'any image files, or names or numbers of training images')
+    parser.add_argument('--k', type=count, default=5, help='neighbours of each image and patch (default: 5)')
+    parser.add_argument('--labels', action='store_true', help='frame neighbours of the same and of another person')
+
+
+def mining(arguments: argparse.Namespace) -> Path:
+    trained = command.trained_of(arguments)
+    return save(Pictures(trained, arguments.pixels).mining(**common(arguments)), trained, arguments)
+
+
+def add_mining(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, 'names or numbers of training images that are the first of the batch')
+    parser.set_defaults(seed=0)
+
+
+def ranking(arguments: argparse.Namespace) -> Path:
+    if bool(arguments.query) != bool(arguments.gallery):
+        raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
+    trained = command.trained_of(arguments)
+    if not arguments.query:
+        options = {'k': arguments.k, 'worst': arguments.worst}
+        return save(Pictures(trained, arguments.pixels).ranking(**common(arguments), **options), trained, arguments)
+    gallery = read_gallery(trained, arguments.gallery)
+    found = search(trained, arguments.query, gallery, arguments.k)
+    for each in found:
+        print(each.query)
+        for caption, path in zip(each.captions, each.gallery):
+            print(f'  {caption.split()[0]}  {path}')
+    return save(draw_search(trained, found, len(gallery[0]), arguments.pixels), trained, arguments)
+
+
+def add_ranking(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "names or numbers of the target's queries")
+    parser.add_argument('--k', type=count, default=10, help='gallery images a query (default: 10)')
+    parser.add_argument('--worst', action='store_true', help='take the queries of the lowest average precision')
+    parser.add_argument(
+        '--query', nargs='+', default=[], metavar='FILE', help='any images, to be looked for in --gallery'
+    )
+    parser.add_argument(
+        '--gallery', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote (.npz, .parquet)'
+    )
+
+
+FIGURES = {
+    'patches': Figure(
+        patches,
+        "the model's patches, drawn on images, and what lies in them",
+        ('patches log/paul_market', 'patches patchnet.pth --images crops/*.jpg --out patches.png'),
+        add_patches,
+    ),
+    'neighbours': Figure(
+        neighbours,
+        'the nearest patches and the nearest images in the memory bank',
+        ('neighbours log/paul_market --images me.jpg --k 8',),
+        add_neighbours,
+    ),
+    'mining': Figure(
+        mining,
+        'cyclic ranking in a batch: anchors, surrogates, mined negatives, rejected candidates',
+        ('mining log/paul_market --seed 3',),
+        add_mining,
+    ),
+    'ranking': Figure(
+        ranking,
+        'queries and the gallery images nearest to them, or any image against a folder of crops',
+        ('ranking log/paul_market --worst', 'ranking log/paul_market --query me.jpg --gallery crops'),
+        add_ranking,
+    ),
+}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    def example(figure: Figure) -> str:
+        return '\n'.join(f'  python tools/visualize.py {line}' for line in figure.examples)
+
+    parser = command.make_parser(
+        'Draws pictures of a trained model as PNG files.', '\n'.join(map(example, FIGURES.values()))
+    )
+    figures = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
+    for name, figure in FIGURES.items():
+        options = {'epilog': f'example:\n{example(figure)}', 'formatter_class': parser.formatter_class}
+        sub = figures.add_parser(name, help=figure.help, description=f'Draws {figure.help}.', **options)
+        command.add_trained(sub)
+        sub.add_argument('--out', type=Path, metavar='FILE', help="default: FIGURE.png in the run's folder")
+        figure.add_arguments(sub)
+    return parser.parse_args(argv)
+
+
+def draw(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    figure = FIGURES[arguments.figure]
+    if arguments.out is not None and arguments.out.suffix.lower() != figure.suffix:
+        raise UserError(f'--out {arguments.out}: {arguments.figure} writes a file whose name ends in {figure.suffix}')
+    print(f'Written to {figure.draw(arguments)}')
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: exit status 2 and one line for what the user can mend."""
+    command.run(lambda: draw(argv))
+
+
+if __name__ == '__main__':
+    main()

@@ -153,7 +153,7 @@ def check_folder(path: str) -> str:
     """
     top = os.path.abspath(os.path.expanduser(path))
     if not path or not os.path.isdir(top):
-        raise UserError(f'the folder of crops {show(path)} is not there: name it by folder.path')
+        raise UserError(f'the folder of crops {show(path)} is not there: name a folder (folder.path in a config)')
     return top
 
 

@@ -179,7 +179,34 @@ class Pictures:
         return draw_labelled(target, found, self.pixels)
 
 
-def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None] = print) -> dict[str, Image.Image]:
+# Name of a picture -> its heading and explanation in a report
+EXPLANATIONS = {
+    'patches': (
+        'Learned patches',
+        'Where the patch generation network (section 3.1) looks at an image, and what lies there; Figure 6 of the '
+        'paper. It starts at equal stripes and learns affine boxes, which may turn and reach over the edge.',
+    ),
+    'neighbours': (
+        'Nearest neighbours in the memory bank',
+        'For each patch of an image the nearest patches of all training images, which PEDAL (section 3.2) draws it '
+        'to, and for comparison the nearest whole images; Figure 3 of the paper.',
+    ),
+    'mining': (
+        'Cyclic ranking',
+        'The hard negatives that IPFL (section 3.3) pushes an image from, mined without labels; Figure 4 of the '
+        'paper. A nearer image is rejected when the anchor is among its own r nearest: both may be one person.',
+    ),
+    'ranking': (
+        'Rankings',
+        'Queries of the test and the gallery images nearest to them. Labels are used for these frames and the '
+        'figures above only.',
+    ),
+}
+
+
+def run_pictures(
+    trained: Trained, pixels: int = 160, say: Callable[[str], None] = print
+) -> list[tuple[str, str, Image.Image]]:
     """All pictures of a finished run that can be drawn.
 
     Args:
@@ -188,16 +215,17 @@ def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None]
         say: is told of each that cannot be drawn, and why.
 
     Returns:
-        Name -> RGB image, of `patches`, `neighbours`, `mining` and `ranking`.
+        Heading, explanation and RGB image of each.
 
     Example:
-        >>> run_pictures(open_trained('log/paul_synthetic'))['patches'].save('patches.png')
+        >>> [heading for heading, *_ in run_pictures(open_trained('log/paul_synthetic'))][0]
+        'Learned patches'
     """
     pictures = Pictures(trained, pixels)
-    drawn = {}
-    for name in ('patches', 'neighbours', 'mining', 'ranking'):
+    drawn = []
+    for name, texts in EXPLANATIONS.items():
         try:
-            drawn[name] = getattr(pictures, name)()
+            drawn.append((*texts, getattr(pictures, name)()))
         except UserError as error:
             say(f'{name}: not drawn: {error}')
     return drawn

@@ -14,10 +14,9 @@ from tqdm import tqdm
 from .descriptors import describe
 from .errors import UserError
 from .figure_ranking import Ranked, draw_ranking
+from .folder import check_folder, find_images
 from .images import check_images, describe_bad
 from .trained import Trained
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp', '.ppm', '.jp2')
 
 
 def descriptors_of(trained: Trained, paths: Sequence[str]) -> Tensor:
@@ -36,22 +35,6 @@ def distances_of(trained: Trained, queries: Sequence[str], gallery: Tensor) -> T
     )
 
 
-def crops_in(folder: str | Path) -> list[str]:
-    """All files of a folder, and of the folders in it, that are images by their names, sorted; no hidden ones.
-
-    Raises:
-        UserError: if there is none.
-    """
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        images = [name for name in names if not name.startswith('.') and name.lower().endswith(SUFFIXES)]
-        found += [os.path.join(where, name) for name in images]
-    if not found:
-        raise UserError(f'no image in the folder {folder}: name a folder of crops ({", ".join(SUFFIXES)})')
-    return sorted(found)
-
-
 def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]:
     """A folder of crops, described now, or a file of descriptors (.npz, .parquet) that `tools/extract.py` made.
 
@@ -65,7 +48,9 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     """
     if Path(path).suffix in ('.npz', '.parquet'):
         return _read_descriptors(trained, path)
-    paths = crops_in(path)
+    paths = find_images(check_folder(str(path)))[0]
+    if not paths:
+        raise UserError(f'no image in the folder {path}: name a folder of crops')
     bad = check_images(paths, decode=True)
     if bad:
         print(f'{len(bad)} of {len(paths)} images in {path} cannot be read and are left out:\n{describe_bad(bad)}')

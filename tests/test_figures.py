@@ -16,7 +16,6 @@ from paul_plugin.figure_patches import corners, crop, outlined
 from paul_plugin.figure_ranking import average_precision, ranked_items, ranking
 from paul_plugin.patch_generation import stripes
 from paul_plugin.pictures import choose, spread
-from paul_plugin.search import crops_in
 
 WIDTH, HEIGHT = 31, 61
 WHOLE = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
@@ -165,15 +164,6 @@ def test_which_images():
     assert choose(['c.jpg', '5', '/data/a.jpg', '/data/x/../b.jpg'], paths, 2) == [2, 5, 0, 1]
     with pytest.raises(UserError, match='none of the 6 images'):
         choose(['z.jpg'], paths, 2)
-
-
-def test_crops_of_a_folder(tmp_path):
-    for name in ('b.png', 'in/a.JPG', 'in/deep/c.webp', '.hidden/d.jpg', 'in/.e.jpg', 'notes.txt'):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert crops_in(tmp_path) == [str(tmp_path / name) for name in ('b.png', 'in/a.JPG', 'in/deep/c.webp')]
-    with pytest.raises(UserError, match='no image in the folder'):
-        crops_in(tmp_path / 'in/deep/deeper')
 
 
 def test_palette_has_as_many_colours_as_patches():

@@ -440,7 +440,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
 @pytest.mark.parametrize(
     ('count', 'words', 'expected'),
     [
-        (None, '', 'the folder of crops FOLDER is not there: name it by folder.path'),
+        (None, '', 'the folder of crops FOLDER is not there: name a folder (folder.path in a config)'),
         (0, '', 'no image to train on in the folder'),
         (1, '', '1 training images do not make one batch of train.batch_size 12: add images, a batch has at least 5'),
         (9, '', '9 training images do not make one batch of train.batch_size 12: lower it'),

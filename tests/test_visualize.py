@@ -190,14 +190,36 @@ def test_help_ends_with_an_example(capsys, figure):
     assert f'python tools/visualize.py {figure} ' in capsys.readouterr().out.splitlines()[-1]
 
 
+def headings(drawn):
+    return [heading for heading, *_ in drawn]
+
+
 def test_all_pictures_of_a_run(trained):
     told = []
-    assert pictures.run_pictures(trained, 60, told.append).keys() == {'patches', 'neighbours', 'mining', 'ranking'}
+    names = ['Learned patches', 'Nearest neighbours in the memory bank', 'Cyclic ranking', 'Rankings']
+    assert headings(pictures.run_pictures(trained, 60, told.append)) == names
     assert told == []
     bare = trained._replace(checkpoint={})
-    assert pictures.run_pictures(bare, 60, told.append).keys() == {'patches', 'mining', 'ranking'}
+    assert headings(pictures.run_pictures(bare, 60, told.append)) == [names[0], *names[2:]]
     assert len(told) == 1
     assert told[0].startswith('neighbours: not drawn: ')
+
+
+def test_curves_and_report_by_the_tool(runs, tmp_path, capsys):
+    out = tmp_path / 'curves.png'
+    visualize.main(['curves', *map(str, runs), '--out', str(out)])
+    assert capsys.readouterr().out == f'Written to {out}\n'
+    with Image.open(out) as image:
+        assert image.width >= 1400
+    out = tmp_path / 'new' / 'report.html'
+    visualize.main(['report', str(runs[0]), '--pixels', '60', '--out', str(out)])
+    page = out.read_text()
+    assert all(text in page for text, _ in pictures.EXPLANATIONS.values())
+    assert page.count('src="data:image/') == 5
+    with pytest.raises(SystemExit) as stop:
+        visualize.main(['report', str(runs[0]), '--out', str(tmp_path / 'report.png')])
+    assert stop.value.code == 2
+    assert 'ends in .html' in capsys.readouterr().err
 
 
 def test_pictures_in_tensorboard_change_nothing(runs):

@@ -1,4 +1,4 @@
-"""Draws pictures of a trained model as PNG files: learned patches, nearest neighbours, mined negatives, rankings.
+"""Draws pictures of a trained model (patches, neighbours, mining, rankings), curves of runs, and a run's report.
 
 Example: python tools/visualize.py patches log/paul_synthetic
 """
@@ -13,7 +13,9 @@ from PIL import Image
 from paul_plugin import command
 from paul_plugin.drawing import save_png
 from paul_plugin.errors import UserError
-from paul_plugin.pictures import Pictures
+from paul_plugin.figure_curves import curves_of
+from paul_plugin.pictures import Pictures, run_pictures
+from paul_plugin.report import make_report
 from paul_plugin.search import draw_search, read_gallery, search
 from paul_plugin.trained import Trained
 
@@ -27,6 +29,7 @@ class Figure(NamedTuple):
         examples: lines of arguments.
         add_arguments: adds the sub-command's own to its parser.
         suffix: of the file.
+        several: it takes the folders of several runs, and opens no model.
     """
 
     draw: Callable[[argparse.Namespace], Path]
@@ -34,6 +37,7 @@ class Figure(NamedTuple):
     examples: tuple[str, ...]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     suffix: str = '.png'
+    several: bool = False
 
 
 def count(word: str, least: int = 1) -> int:
@@ -49,9 +53,13 @@ def seed(word: str) -> int:
     return count(word, least=0)
 
 
+def target(trained: Trained, arguments: argparse.Namespace) -> Path:
+    """Where to write: what `--out` says, or the folder of the run, or, for a bare weight file, here."""
+    return arguments.out or (trained.run or Path()) / (arguments.figure + FIGURES[arguments.figure].suffix)
+
+
 def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) -> Path:
-    """Writes a picture where `--out` says, or into the folder of the run, or, for a bare weight file, here."""
-    path = arguments.out or (trained.run or Path()) / f'{arguments.figure}.png'
+    path = target(trained, arguments)
     save_png(image, path)
     return path
 
@@ -129,6 +137,25 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def curves(arguments: argparse.Namespace) -> Path:
+    path = arguments.out or Path(arguments.runs[0] if len(arguments.runs) == 1 else '.') / 'curves.png'
+    save_png(curves_of(arguments.runs), path)
+    return path
+
+
+def add_curves(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='folders of runs (their data.save_dir)')
+
+
+def report(arguments: argparse.Namespace) -> Path:
+    trained = command.trained_of(arguments)
+    return make_report(trained, target(trained, arguments), run_pictures(trained, arguments.pixels))
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--pixels', type=count, default=160, help='height of an image in the pictures (default: 160)')
+
+
 FIGURES = {
     'patches': Figure(
         patches,
@@ -154,6 +181,20 @@ FIGURES = {
         ('ranking log/paul_market --worst', 'ranking log/paul_market --query me.jpg --gallery crops'),
         add_ranking,
     ),
+    'curves': Figure(
+        curves,
+        'losses, mAP and Rank-1 of one or several runs over their epochs',
+        ('curves log/paul_pedal log/paul_both --out curves.png',),
+        add_curves,
+        several=True,
+    ),
+    'report': Figure(
+        report,
+        'one HTML page of a run: settings, numbers before and after, curves, and all of these pictures',
+        ('report log/paul_market',),
+        add_report,
+        suffix='.html',
+    ),
 }
 
 
@@ -162,15 +203,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         return '\n'.join(f'  python tools/visualize.py {line}' for line in figure.examples)
 
     parser = command.make_parser(
-        'Draws pictures of a trained model as PNG files.', '\n'.join(map(example, FIGURES.values()))
+        'Draws pictures of a trained model, curves of runs, and the report of a run.',
+        '\n'.join(map(example, FIGURES.values())),
     )
     figures = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
     for name, figure in FIGURES.items():
         options = {'epilog': f'example:\n{example(figure)}', 'formatter_class': parser.formatter_class}
         sub = figures.add_parser(name, help=figure.help, description=f'Draws {figure.help}.', **options)
-        command.add_trained(sub)
-        sub.add_argument('--out', type=Path, metavar='FILE', help="default: FIGURE.png in the run's folder")
+        if not figure.several:
+            command.add_trained(sub)
         figure.add_arguments(sub)
+        where = f"default: {name}{figure.suffix} in the run's folder{', of several here' if figure.several else ''}"
+        sub.add_argument('--out', type=Path, metavar='FILE', help=where)
     return parser.parse_args(argv)
 
 

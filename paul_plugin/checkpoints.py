@@ -46,10 +46,10 @@ def _whole_file(path: Path):
         os.fsync(file.fileno())
 
 
-def write_atomically(text: str, path: Path) -> None:
-    """Writes a text file that a reader, or a kill, finds whole: the old one or the new one."""
+def write_atomically(content: str | bytes, path: Path) -> None:
+    """Writes a file that a reader, or a kill, finds whole: the old one or the new one."""
     with _whole_file(path) as file:
-        file.write(text.encode())
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def save_atomically(state: dict, path: Path) -> None:

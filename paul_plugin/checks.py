@@ -20,6 +20,7 @@ SAMPLERS = (
     'RandomDatasetSampler',
 )
 SURROGATE = 'surrogate_positive'
+TRANSFORMATIONS = ('crop', 'rotation', 'colour')  # of a surrogate
 TRANSFORMS = ('random_flip', 'random_crop', 'random_patch', 'color_jitter', 'random_erase', SURROGATE)
 
 _CHOICES = {
@@ -98,6 +99,11 @@ _LISTS = (
         'must be two shares, 0 < low <= high <= 1',
         lambda x: len(x) == 2 and 0 < x[0] <= x[1] <= 1,
         'paul.surrogate.crop',
+    ),
+    (
+        f'must be of {", ".join(TRANSFORMATIONS)}',
+        lambda x: set(x) <= set(TRANSFORMATIONS),
+        'paul.surrogate.transforms',
     ),
 )
 

@@ -143,6 +143,7 @@ def get_default_config() -> CfgNode:
                 'collapse_cosine': 0.5,  # mean cosine between the bank's descriptors over which a warning is printed
                 'pictures_freq': 0,  # epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests
                 'surrogate': {
+                    'transforms': ['crop', 'rotation', 'colour'],  # which there are; []: the image is its own surrogate
                     'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
                     'rotation': 10.0,  # largest angle, in degrees
                     'jitter': 0.2,  # largest relative change of brightness, contrast or saturation

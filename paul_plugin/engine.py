@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torchreid
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from . import host, processes, randomness, stopping
@@ -36,6 +37,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         momentum: of PatchMemory.
         weight_pedal: lambda of the paper.
         weight_ipfl: 1 in the paper; 0 for the ablation.
+        similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
+            the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
         ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives
             mined among the former; or `centroid`, the release's: the embeddings of real images and surrogates are
             anchors, their image's centroid is the positive, negatives are mined among centroids.
@@ -72,6 +75,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         momentum: float = 0.1,
         weight_pedal: float = 2.0,
         weight_ipfl: float = 1.0,
+        similarity: str = 'patch',
         ipfl: str = 'descriptor',
         max_candidates: int | None = None,
         amp: str = 'off',
@@ -88,6 +92,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             raise ValueError("ImagePAULEngine needs 'surrogate_positive' among the data manager's transforms")
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
+        if similarity not in ('patch', 'image'):
+            raise ValueError(f"ImagePAULEngine: similarity must be 'patch' or 'image', got {similarity!r}")
         if ipfl not in ('descriptor', 'centroid'):
             raise ValueError(f"ImagePAULEngine: ipfl must be 'descriptor' or 'centroid', got {ipfl!r}")
         if bank_dtype not in ('float32', 'bfloat16'):
@@ -119,10 +125,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.register_model('model', model, optimizer, scheduler)
         self.device = next(model.parameters()).device
         self.precision = MixedPrecision(amp, self.device)
+        self.similarity = similarity
+        size = (1, net.num_patches * net.dim) if similarity == 'image' else (net.num_patches, net.dim)
         dtype = getattr(torch, bank_dtype)
-        self.memory = PatchMemory(len(paths), net.num_patches, net.dim, momentum, dtype, sharded=shard_memory).to(
-            self.device
-        )
+        self.memory = PatchMemory(len(paths), *size, momentum, dtype, sharded=shard_memory).to(self.device)
         self.pedal = PEDALLoss(k, scale)
         self.centroids = None
         if ipfl == 'centroid':
@@ -156,6 +162,17 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         """Bank rows of images: (B,) int64."""
         return torch.tensor([self.row_of[path] for path in paths], device=self.device)
 
+    def compared(self, features: Tensor) -> Tensor:
+        """What PEDAL compares and the memory bank keeps of an image: its patch features, or one feature of them all.
+
+        Args:
+            features: (B, M, D), L2-normalised per patch.
+
+        Returns:
+            The same with `similarity='patch'`; else (B, 1, M * D), L2-normalised, so that the scale s means the same.
+        """
+        return features if self.similarity == 'patch' else F.normalize(features.flatten(1), dim=1).unsqueeze(1)
+
     @torch.no_grad()
     def fill_memory(self) -> None:
         """Stores the features of every training image, one pass in training mode."""
@@ -166,7 +183,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         for batch in tqdm(loader, 'Filling the patch memory bank', mininterval=1, disable=quiet):
             stopping.check_together()
             with self.precision.autocast():
-                features = self.model(batch['img'].to(self.device, non_blocking=True))
+                features = self.compared(self.model(batch['img'].to(self.device, non_blocking=True)))
             parts = (processes.gather_parts(part, share) for part in (self.rows(batch['impath']), features))
             self.memory.update(*map(torch.cat, parts))
         processes.copy_buffers(self.model)
@@ -230,8 +247,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         with self.precision.autocast():
             real, surrogate = self.model(images).chunk(2)
         all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
-        self.memory.update(all_rows, all_real)
-        pedal = self.pedal(real, self.memory.bank, rows, self.memory.filled, self.memory.shard)
+        self.memory.update(all_rows, self.compared(all_real))
+        pedal = self.pedal(self.compared(real), self.memory.bank, rows, self.memory.filled, self.memory.shard)
         ipfl, mined = self.image_loss(all_real, processes.gather_with_grad(surrogate), all_rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 

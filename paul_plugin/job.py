@@ -140,8 +140,9 @@ def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        names = 'k scale margin r momentum weight_pedal weight_ipfl ipfl bank_dtype collapse_cosine pictures_freq'
-        options = {name: method[name] for name in names.split()}
+        numbers = 'k scale margin r momentum weight_pedal weight_ipfl collapse_cosine pictures_freq'
+        words = 'similarity ipfl bank_dtype'
+        options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options['shard_memory'] = method.memory.shard
         try:
             return ImagePAULEngine(
@@ -180,8 +181,7 @@ def check_names(cfg: CfgNode) -> None:
 def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
     """The config of the pre-training stage, or None where the weights are there or none are asked for.
 
-    The stage is the file `paul.pretrain.config`. It takes over the data's root, the image size, the model, the seed
-    and the machine's settings, and after them `paul.pretrain.opts`. Sets `cfg.model.load_weights` to what it makes.
+    Sets `cfg.model.load_weights` to what it makes.
 
     Raises:
         UserError: if weights are asked for, are not there or cannot be fetched, and no stage makes them.
@@ -195,12 +195,25 @@ def pretraining_stage(cfg: CfgNode) -> CfgNode | None:
             f'no weight file at {cfg.model.load_weights} (model.load_weights), '
             'and paul.pretrain.config names no stage that makes it'
         )
+    return stage_config(cfg)
+
+
+def stage_config(cfg: CfgNode) -> CfgNode:
+    """The config of the pre-training stage, the file `paul.pretrain.config`.
+
+    It takes over the data's root, the image size, the model, the seed and the machine's settings, and after them
+    `paul.pretrain.opts`.
+
+    Raises:
+        UserError: for what is wrong with it.
+    """
     stage = config.get_default_config()
     settings.merge_file(stage, cfg.paul.pretrain.config)
     stage.use_gpu = cfg.use_gpu
     stage.model.update({name: cfg.model[name] for name in ('name', 'pretrained')})
     stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers', 'bad_images')})
     stage.folder.update(cfg.folder)
+    stage.test.fast_rank = cfg.test.fast_rank
     stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
     stage.train.update({name: cfg.train[name] for name in ('seed', 'checkpoint_minutes', 'keep_checkpoints')})
     if cfg.model.resume == resume.AUTO:

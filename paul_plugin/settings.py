@@ -235,7 +235,7 @@ example:
 """
 
 
-def _starts_pair(word: str, cfg: CfgNode) -> bool:
+def starts_pair(word: str, cfg: CfgNode) -> bool:
     """Whether a word after `-t a b` is a KEY, misspelt or not; torchreid takes it for one more name."""
     group, dot, _ = word.partition('.')
     return word == 'use_gpu' or bool(dot and nearest(group, cfg))
@@ -264,7 +264,7 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
                 if not equals and words and not words[0].startswith('-') and target != 'help':
                     names.append(words.popleft())
                 names = None
-        elif names is not None and not _starts_pair(word, cfg):
+        elif names is not None and not starts_pair(word, cfg):
             names.append(word)
         else:
             names = None

@@ -1,10 +1,12 @@
 """Surrogate positives: a randomly transformed copy stands in for an image's unknown positive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from PIL import Image
 from torchvision import transforms as T
+
+TRANSFORMATIONS = ('crop', 'rotation', 'colour')
 
 
 class SurrogatePositive:
@@ -19,6 +21,7 @@ class SurrogatePositive:
         jitter: largest relative change of brightness, contrast or saturation, in [0, 1].
         hue: largest shift of the hue as a share of the circle, in [0, 0.5]; with `sequence` only.
         sequence: apply all of them, colour, rotation, crop, as the release does, instead of one.
+        transforms: which of TRANSFORMATIONS there are, for the ablation; with none the surrogate is the image itself.
 
     Raises:
         ValueError: for an argument out of range.
@@ -34,6 +37,7 @@ class SurrogatePositive:
         jitter: float = 0.2,
         hue: float = 0.0,
         sequence: bool = False,
+        transforms: Collection[str] = TRANSFORMATIONS,
     ) -> None:
         if not 0 < crop[0] <= crop[1] <= 1:
             raise ValueError(f'SurrogatePositive: crop must be 0 < low <= high <= 1, got {crop}')
@@ -42,13 +46,18 @@ class SurrogatePositive:
                 raise ValueError(f'SurrogatePositive: {name} must be 0 to {limit}, got {value}')
         if hue > 0 and not sequence:
             raise ValueError(f'SurrogatePositive: hue is changed with sequence=True only, got {hue}')
+        unknown = [name for name in transforms if name not in TRANSFORMATIONS]
+        if unknown:
+            raise ValueError(f'SurrogatePositive: transforms must be of {TRANSFORMATIONS}, got {unknown[0]!r}')
         self.crop = tuple(crop)
         rotate = T.RandomRotation(rotation, interpolation=T.InterpolationMode.BILINEAR)
         if sequence:
-            self.transform = T.Compose([T.ColorJitter(jitter, jitter, jitter, hue), rotate, self._crop])
+            steps = {'colour': T.ColorJitter(jitter, jitter, jitter, hue), 'rotation': rotate, 'crop': self._crop}
         else:
             colours = [T.ColorJitter(**{name: jitter}) for name in ('brightness', 'contrast', 'saturation')]
-            self.transform = T.RandomChoice([self._crop, rotate, T.RandomChoice(colours)])
+            steps = {'crop': self._crop, 'rotation': rotate, 'colour': T.RandomChoice(colours)}
+        steps = [step for name, step in steps.items() if name in transforms]
+        self.transform = T.Compose(steps) if sequence or not steps else T.RandomChoice(steps)
 
     def _crop(self, image: Image.Image) -> Image.Image:
         width, height = image.size

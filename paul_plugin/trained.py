@@ -61,6 +61,8 @@ class Trained(NamedTuple):
     def memory(self) -> tuple[Tensor, Tensor]:
         """The memory bank, (M, N, D), and which rows are filled, (N,) bool.
 
+        Of a run with `paul.similarity image` it has one row of length M * D an image, (1, N, M * D), and no patches.
+
         Raises:
             UserError: if the file holds none.
         """

@@ -27,6 +27,7 @@ FORKS.set_forkserver_preload(['paul_plugin.job'])
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},
+    'whole images in shards': {'similarity': 'image', 'shard_memory': True},
     'centroids': {'ipfl': 'centroid'},
     'centroids in shards': {'ipfl': 'centroid', 'shard_memory': True},
 }

@@ -120,6 +120,7 @@ def test_torchreids_keys_and_defaults():
     assert cfg.test.pop('fast_rank') is False
     assert cfg.pop('folder') == {'path': '', 'labels': ''}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
+    assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']
     assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
     assert (paul.k, paul.scale, paul.momentum, paul.r, paul.margin, paul.weight_pedal) == (
         10,
@@ -476,6 +477,7 @@ def test_good_values(words):
         ('paul.surrogate.crop [0,1]', ['paul.surrogate.crop = [0.0, 1.0]', '0 < low']),
         ('paul.surrogate.crop [0.9,0.7]', ['paul.surrogate.crop = [0.9, 0.7]', 'low <= high']),
         ('paul.surrogate.crop 0.7', ['paul.surrogate.crop = [0.7]', 'two shares']),
+        ('paul.surrogate.transforms [crop,flip]', ["paul.surrogate.transforms = ['crop', 'flip']", 'crop, rotation']),
         ('paul.surrogate.rotation 181', ['paul.surrogate.rotation = 181.0', '0 to 180']),
         ('paul.surrogate.jitter 1.5', ['paul.surrogate.jitter = 1.5', '0 to 1']),
         ('paul.synthetic.images_per_id 3', ['paul.synthetic.images_per_id = 3', 'from 4']),

@@ -5,10 +5,12 @@ import copy
 import pytest
 import torch
 import torchreid
+from kill_and_resume import differences
 from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin import ImagePAULEngine, host, randomness
+from paul_plugin.weights import read_checkpoint
 
 
 def weights_of(module):
@@ -19,15 +21,16 @@ def test_is_torchreids_engine():
     assert torchreid.engine.ImagePAULEngine is ImagePAULEngine
 
 
-def test_memory_is_filled_from_all_images(make_engine, make_datamanager):
+@pytest.mark.parametrize(('similarity', 'shape'), [('patch', (6, 48)), ('image', (1, 48))])
+def test_memory_is_filled_from_all_images(make_engine, similarity, shape):
     """48 images in batches of 10: torchreid's own train loader would leave 8 out."""
-    engine = make_engine(make_datamanager())
+    engine = make_engine(similarity=similarity)
     assert not engine.memory.filled.any()
     statistics = engine.model.branches[0].norm.running_mean.clone()
     weights = weights_of(engine.model)
     engine.fill_memory()
     assert engine.memory.filled.all()
-    torch.testing.assert_close(engine.memory.bank.norm(dim=2), torch.ones(6, 48))
+    torch.testing.assert_close(engine.memory.bank.norm(dim=2), torch.ones(shape))
     assert not statistics.equal(engine.model.branches[0].norm.running_mean)  # a pass in training mode
     assert all(value.equal(weights[name]) for name, value in engine.model.named_parameters())
 
@@ -47,8 +50,8 @@ def test_rows_are_found_by_path(make_engine):
     assert engine.rows([paths[7], paths[0]]).tolist() == [7, 0]
 
 
-def brute_force_losses(real, surrogate, bank, rows, engine):
-    """PEDAL and IPFL of one batch, in loops written from the paper."""
+def brute_force_pedal(real, bank, rows, engine):
+    """PEDAL of one batch, (B, M, D), in loops written from the paper."""
     batch, patches, _ = real.shape
     pedal = 0
     for i in range(batch):
@@ -56,6 +59,12 @@ def brute_force_losses(real, surrogate, bank, rows, engine):
             others = [j for j in range(bank.shape[1]) if j != rows[i]]
             logits = torch.stack([-engine.pedal.scale / 2 * ((bank[m, j] - real[i, m]) ** 2).sum() for j in others])
             pedal += logits.logsumexp(0) - logits.sort(descending=True).values[: engine.pedal.k].logsumexp(0)
+    return pedal / (batch * patches)
+
+
+def brute_force_ipfl(real, surrogate, engine):
+    """IPFL of one batch, in loops written from the paper."""
+    batch = len(real)
     anchors, positives = real.flatten(1), surrogate.flatten(1)
     lists = [
         sorted((j for j in range(batch) if j != i), key=lambda j, i=i: torch.dist(anchors[i], anchors[j]).item())
@@ -67,12 +76,13 @@ def brute_force_losses(real, surrogate, bank, rows, engine):
         if negative is not None:
             to_positive, to_negative = (anchors[i] - positives[i]).norm(), (anchors[i] - anchors[negative]).norm()
             terms.append(F.relu(engine.ipfl.margin + to_positive - to_negative))
-    return pedal / (batch * patches), torch.stack(terms).mean()
+    return torch.stack(terms).mean()
 
 
-def test_one_step_follows_the_paper(make_engine):
+@pytest.mark.parametrize('similarity', ['patch', 'image'])
+def test_one_step_follows_the_paper(make_engine, similarity):
     """Losses, weights and bank after one step, against loops and an optimizer of their own."""
-    engine = make_engine()
+    engine = make_engine(similarity=similarity)
     engine.model.double()
     engine.memory.double()
     engine.fill_memory = None
@@ -86,9 +96,12 @@ def test_one_step_follows_the_paper(make_engine):
     model = copy.deepcopy(engine.model)
     bank = engine.memory.bank.clone()
     real, surrogate = model(images).chunk(2)
+    # Whole images: one patch, the concatenation of six unit vectors and so of length sqrt(6).
+    compared = real if similarity == 'patch' else (real.flatten(1) / 6**0.5).unsqueeze(1)
+    assert bank.shape == ((6, 48, 16) if similarity == 'patch' else (1, 48, 96))
     for i, row in enumerate(rows):
-        bank[:, row] = 0.9 * bank[:, row] + 0.1 * real[i].detach()
-    pedal, ipfl = brute_force_losses(real, surrogate, bank, rows.tolist(), engine)
+        bank[:, row] = 0.9 * bank[:, row] + 0.1 * compared[i].detach()
+    pedal, ipfl = brute_force_pedal(compared, bank, rows.tolist(), engine), brute_force_ipfl(real, surrogate, engine)
     (ipfl + 2 * pedal).backward()
 
     engine.two_stepped_transfer_learning(0, 0, None)
@@ -104,6 +117,21 @@ def test_one_step_follows_the_paper(make_engine):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=1e-9)
         expected = theirs - 0.01 * (theirs.grad + 1e-4 * theirs)
         torch.testing.assert_close(ours.detach(), expected.detach(), rtol=1e-6, atol=1e-9)
+
+
+def test_whole_images_are_resumed(make_engine, tmp_path):
+    """With image-level similarity: resumed from within the second epoch to the same bytes; not as another one."""
+    options = {'max_epoch': 2, 'print_freq': 9, 'dist_metric': 'cosine'}
+    engine = make_engine(similarity='image')
+    engine.checkpoint_minutes, engine.keep_checkpoints = 0, 100
+    engine.run(save_dir=str(tmp_path / 'whole'), **options)
+    path = tmp_path / 'whole/model/model.pth.tar-1-3'
+    again = make_engine(similarity='image')
+    again.run(save_dir=str(tmp_path / 'again'), start_epoch=again.resume(read_checkpoint(path)), **options)
+    finals = (read_checkpoint(tmp_path / name / 'model/model.pth.tar-2') for name in ('whole', 'again'))
+    assert differences(*finals) == []
+    with pytest.raises(RuntimeError, match='size mismatch for bank'):
+        make_engine().resume(read_checkpoint(path))
 
 
 def test_pgn_is_frozen_but_not_its_statistics(make_engine):
@@ -206,6 +234,7 @@ def test_host_engines_train_patchnet(make_datamanager, tmp_path, loss):
     [({'k': 48}, 'k=48 needs more than k training images, got 48'),
      ({'r': 9}, 'r=9 needs a batch of at least 11 images, got 10'),
      ({'weight_pedal': -1.0}, 'weight_pedal=-1.0'), ({'weight_pedal': 0.0, 'weight_ipfl': 0.0}, 'weights'),
+     ({'similarity': 'patches'}, "similarity must be 'patch' or 'image', got 'patches'"),
      ({'scale': 0.0}, 'scale'), ({'momentum': 2.0}, 'momentum'), ({'margin': -1.0}, 'margin')],
 )  # fmt: skip
 def test_refuses_arguments(make_engine, options, words):

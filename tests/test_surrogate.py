@@ -7,8 +7,10 @@ import pytest
 import torch
 import torchreid
 from PIL import Image
+from torchvision import transforms as T
 
-from paul_plugin import SurrogatePositive, host
+from paul_plugin import SurrogatePositive, checks, host
+from paul_plugin.surrogate import TRANSFORMATIONS
 
 
 @pytest.fixture(scope='module')
@@ -122,3 +124,38 @@ def test_sequence_applies_all(image):
     assert all(np.abs(difference).mean() > 0.2 for difference in changed)
     with pytest.raises(ValueError, match='hue'):
         SurrogatePositive(hue=0.1)
+
+
+def test_single_transformations(image):
+    """Alone, each is what is drawn every time; with none the surrogate is the image itself."""
+    untouched = image.tobytes()
+    for names, options in {
+        ('crop',): {'rotation': 0.0, 'jitter': 0.0},
+        ('rotation',): {'crop': (1.0, 1.0), 'jitter': 0.0},
+        ('colour',): {'crop': (1.0, 1.0), 'rotation': 0.0},
+        (): {},
+    }.items():
+        for sequence in (False, True):
+            draw = SurrogatePositive(**options, sequence=sequence, transforms=names)
+            changed = sum(draw(image).tobytes() != untouched for _ in range(30))
+            assert changed >= 28 if names else changed == 0, names
+    assert checks.TRANSFORMATIONS == TRANSFORMATIONS
+    with pytest.raises(ValueError, match="got 'flip'"):
+        SurrogatePositive(transforms=['crop', 'flip'])
+    one = {'crop', 'colour'}
+    changed = sum(SurrogatePositive(rotation=0.0, transforms=one)(image).tobytes() != untouched for _ in range(30))
+    assert changed >= 28  # two of the three, and never the third, which would change nothing
+
+
+def test_the_choice_of_all_draws_as_before(image):
+    """The draws of the version without the choice, written out: Python's generator picks, torch's sets the strength."""
+    ours = SurrogatePositive(transforms=['colour', 'rotation', 'crop'])
+    colours = [T.ColorJitter(**{name: 0.2}) for name in ('brightness', 'contrast', 'saturation')]
+    rotate = T.RandomRotation(10.0, interpolation=T.InterpolationMode.BILINEAR)
+    before = T.RandomChoice([ours._crop, rotate, T.RandomChoice(colours)])
+    results = []
+    for draw in (ours, before):
+        random.seed(3)
+        torch.manual_seed(3)
+        results.append([draw(image).tobytes() for _ in range(20)])
+    assert results[0] == results[1]

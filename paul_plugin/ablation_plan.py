@@ -10,9 +10,10 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from . import checks, datasets, job, resume
+from . import checks, datasets, folder, job, resume
 from .ablation import Table, with_keys
 from .config import all_keys, value_of
+from .data import root_of
 from .errors import UserError, raise_together
 from .published import PUBLISHED
 
@@ -155,8 +156,12 @@ def check_base(cfg: CfgNode) -> None:
     checks.check_config(cfg)
     if cfg.loss.name != 'paul':
         raise UserError(f'loss.name = {cfg.loss.name!r}: the tables are of the unsupervised stage, loss.name paul')
-    if 'folder' in cfg.data.targets and not cfg.folder.labels:
-        raise UserError("data.targets = ['folder']: nothing can be measured without labels: set folder.labels")
+    labelled = cfg.folder.labels or Path(root_of(cfg, folder.NAME), 'query').is_dir()
+    if folder.NAME in cfg.data.targets and not labelled:
+        raise UserError(
+            "data.targets = ['folder']: nothing can be measured without labels: set folder.labels, or give the folder "
+            'sub-folders query and gallery'
+        )
     weights = cfg.model.load_weights
     if weights and weights not in PUBLISHED and not os.path.isfile(weights):
         raise UserError(f'no weight file at {weights} (model.load_weights)')

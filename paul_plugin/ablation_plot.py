@@ -2,29 +2,21 @@
 
 import io
 
+from . import optional
 from .ablation_plan import Plan
 from .ablation_report import Measurement, mean_and_deviation
-from .errors import UserError
 
 _METRICS = {'mAP': 'mAP', 'rank1': 'Rank-1'}
 _COLOURS = {'mAP': '#1f6fb4', 'rank1': '#d1602a'}
 
 
-def check_matplotlib() -> None:
-    """Refuses to start without what the picture is drawn with.
+def draw(plan: Plan, found: list[Measurement]) -> bytes:
+    """The picture of a table as PNG, one line of panels a target.
 
     Raises:
-        UserError: naming the command that installs it.
+        UserError: if matplotlib is missing.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError("no matplotlib, which draws the table: pip install --editable '.[tools]'") from None
-
-
-def draw(plan: Plan, found: list[Measurement]) -> bytes:
-    """The picture of a table as PNG, one line of panels a target."""
-    check_matplotlib()
+    optional.load('matplotlib')
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

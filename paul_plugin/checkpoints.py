@@ -38,17 +38,29 @@ def _partial(path: Path):
 
 
 @contextlib.contextmanager
-def _whole_file(path: Path):
-    """A file to write bytes to, which gets its name when they are on the disk."""
+def whole_file(path: Path):
+    """A file to write bytes to, which gets its name when they are on the disk; after an error nothing is left of it."""
     with _partial(path) as partial, open(partial, 'wb') as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
+def check_target(path: Path, force: bool = False) -> None:
+    """Refuses a file that cannot be written, before any work is done for it.
+
+    Raises:
+        UserError: if it is a folder, or is there and may not be written over.
+    """
+    if path.is_dir():
+        raise UserError(f'{path} is a folder: name the file to write')
+    if path.exists() and not force:
+        raise UserError(f'{path} exists: give another name, or --force to write over it')
+
+
 def write_atomically(content: str | bytes, path: Path) -> None:
     """Writes a file that a reader, or a kill, finds whole: the old one or the new one."""
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -60,7 +72,7 @@ def save_atomically(state: dict, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _whole_file(path) as file:
+        with whole_file(path) as file:
             torch.save(state, file)
     except (OSError, RuntimeError) as error:  # torch turns an OSError of the file into a RuntimeError of its own
         cause = error if isinstance(error, OSError) else error.__context__

@@ -30,6 +30,17 @@ def trained_of(arguments: argparse.Namespace) -> Trained:
     return open_trained(arguments.run, arguments.height, arguments.width, (*root, *arguments.opts))
 
 
+def at_least(low: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number of at least `low`."""
+
+    def number(text: str) -> int:
+        if int(text) < low:
+            raise argparse.ArgumentTypeError(f'must be at least {low}, got {text}')
+        return int(text)
+
+    return number
+
+
 def run(main: Callable[[], None]) -> None:
     """Calls a tool's main function: one line an error and exit status 2 for what the user can mend, 130 for Ctrl-C."""
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from . import optional
 from .errors import UserError
 from .run_folder import describe, quantities, read_run
 
@@ -50,12 +51,11 @@ def draw_curves(runs: Sequence[Run]) -> Image.Image:
     Raises:
         UserError: if matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.lines import Line2D
-    except ImportError:
-        raise UserError("curves need matplotlib: pip install --editable '.[tools]'") from None
+    optional.load('matplotlib')
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
     names = quantities([entry for _, history, _ in runs for entry in history])
     rows = -(-len(names) // _COLUMNS)
     figure = Figure(figsize=(_WIDTH, 0.5 + rows * _HEIGHT), dpi=_DPI, layout='constrained')

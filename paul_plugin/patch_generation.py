@@ -76,7 +76,7 @@ class PatchGenerationNetwork(nn.Module):
         pooled = x.mean((2, 3))
         with torch.autocast(maps.device.type, enabled=False):  # half precision has too few bits for coordinates
             theta = self.regression(pooled.to(self.regression[0].weight.dtype))
-        return theta.view(len(maps), -1, 2, 3)
+        return theta.unflatten(1, (-1, 2, 3))
 
 
 class FixedPatches(nn.Module):
@@ -88,7 +88,7 @@ class FixedPatches(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) -> theta (B, M, 2, 3)."""
-        return self.theta.expand(len(maps), -1, -1, -1)
+        return self.theta.expand(maps.shape[0], -1, -1, -1)
 
 
 def build_patch_source(name: str, channels: int, num_patches: int) -> nn.Module:

@@ -8,6 +8,7 @@ from .patch_generation import build_patch_source
 from .pooling import pool_patches
 
 LOSSES = ('softmax', 'triplet', 'paul')
+HEADS = ('classifier', 'embedding')  # parts that training alone needs, the descriptor does not
 
 
 class PatchBranch(nn.Module):

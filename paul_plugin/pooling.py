@@ -58,7 +58,7 @@ def pool_patches(features: Tensor, theta: Tensor) -> Tensor:
         >>> pool_patches(torch.ones(1, 5, 8, 4), whole).shape
         torch.Size([1, 1, 5])
     """
-    if features.dim() != 4 or theta.dim() != 4 or theta.shape[2:] != (2, 3) or len(theta) != len(features):
+    if features.dim() != 4 or theta.dim() != 4 or theta.shape[2:] != (2, 3) or theta.shape[0] != features.shape[0]:
         raise ValueError(
             f'pool_patches needs features (B,C,H,W) and theta (B,M,2,3), got {tuple(features.shape)} '
             f'and {tuple(theta.shape)}'

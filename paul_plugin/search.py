@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .descriptors import describe
+from .dimension import reduce_dimension
 from .errors import UserError
+from .extraction import FORMATS, read_descriptors, read_meta
 from .figure_ranking import Ranked, draw_ranking
 from .folder import check_folder, find_images
 from .images import check_images, describe_bad
@@ -24,8 +26,11 @@ def descriptors_of(trained: Trained, paths: Sequence[str]) -> Tensor:
     cfg = trained.cfg
     batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, cfg.data.workers)
     total = -(-len(paths) // cfg.test.batch_size)
-    descriptors = torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False)))
-    return F.normalize(descriptors, dim=1) if cfg.test.normalize_feature else descriptors
+    return _as_tested(trained, torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False))))
+
+
+def _as_tested(trained: Trained, descriptors: Tensor) -> Tensor:
+    return F.normalize(descriptors, dim=1) if trained.cfg.test.normalize_feature else descriptors
 
 
 def distances_of(trained: Trained, queries: Sequence[str], gallery: Tensor) -> Tensor:
@@ -33,6 +38,18 @@ def distances_of(trained: Trained, queries: Sequence[str], gallery: Tensor) -> T
     return torchreid.metrics.compute_distance_matrix(
         descriptors_of(trained, queries), gallery, trained.cfg.test.dist_metric
     )
+
+
+def model_for(trained: Trained, gallery: str | Path) -> Trained:
+    """The model whose descriptors are compared with a gallery: with fewer numbers, if those of a file have fewer.
+
+    Raises:
+        UserError: if the file cannot be read, or the model cannot be reduced to its numbers.
+    """
+    if Path(gallery).suffix not in FORMATS:
+        return trained
+    dim = read_meta(gallery)['dim']
+    return trained if dim == trained.model.feature_dim else reduce_dimension(trained, dim)
 
 
 def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]:
@@ -44,10 +61,11 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
         G files and their descriptors, (G, E).
 
     Raises:
-        UserError: if there is no image that can be read, or the descriptors are of another length than the model's.
+        UserError: if there is no image that can be read, or the descriptors are of another model.
     """
-    if Path(path).suffix in ('.npz', '.parquet'):
-        return _read_descriptors(trained, path)
+    if Path(path).suffix in FORMATS:
+        paths, descriptors = read_descriptors(path, trained)
+        return paths, _as_tested(trained, descriptors)
     paths = find_images(check_folder(str(path)))[0]
     if not paths:
         raise UserError(f'no image in the folder {path}: name a folder of crops')
@@ -58,19 +76,6 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     if not paths:
         raise UserError(f'not one image in the folder {path} can be read: name another folder of crops')
     return paths, descriptors_of(trained, paths)
-
-
-def _read_descriptors(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]:
-    from .extraction import read_descriptors
-
-    paths, descriptors = read_descriptors(path)
-    descriptors = torch.as_tensor(descriptors).float()
-    if descriptors.shape[1:] != (trained.model.feature_dim,):
-        raise UserError(
-            f'{path} holds descriptors of {descriptors.shape[-1]} numbers, the model of {trained.path} makes some of '
-            f'{trained.model.feature_dim}: make them anew by tools/extract.py'
-        )
-    return list(map(str, paths)), descriptors
 
 
 def search(

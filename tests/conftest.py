@@ -7,10 +7,13 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: two processes of tests share two cores
 
 import pytest
+import torch
 import torchreid
 
 import paul_plugin
 from paul_plugin import host, synthetic
+from paul_plugin.config import get_default_config
+from paul_plugin.trained import open_trained
 
 sys.path.insert(0, str(Path(__file__).parent))  # for reference_numbers
 
@@ -56,5 +59,25 @@ def make_engine(make_datamanager):
         return paul_plugin.ImagePAULEngine(
             datamanager, model, optimizer, scheduler=scheduler, use_gpu=False, **{'k': 5, 'scale': 10.0, **options}
         )
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_trained(rendered, tmp_path_factory):
+    """Makes a trained model as the tools take it, of random weights, with a memory bank, tested on the target."""
+
+    def make(name='paul_osnet_x0_25'):
+        cfg = get_default_config()
+        cfg.data.update({'root': str(rendered), 'sources': ['synthetic_target'], 'targets': ['synthetic_target']})
+        cfg.data.update({'height': 96, 'width': 48, 'workers': 0})
+        cfg.model.name = name
+        model = torchreid.models.build_model(name, pretrained=False, loss='paul', dim=16)
+        model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
+        bank = torch.nn.functional.normalize(torch.randn(6, 48, 16), dim=2)
+        memory = {'bank': bank, 'filled': torch.arange(48) < 40}
+        path = tmp_path_factory.mktemp('trained') / 'weights.pth'
+        torch.save({'state_dict': model.state_dict(), 'memory': memory, 'config': cfg.dump()}, path)
+        return open_trained(path)
 
     return make

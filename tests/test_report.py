@@ -142,8 +142,8 @@ def test_curves_refuse_in_one_line(make_run, monkeypatch):
     with pytest.raises(UserError, match=r'no run at nowhere: name the folder of a run \(its data.save_dir\)'):
         read_run('nowhere')
     run = make_run(history=history_of_paul())
-    monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
-    with pytest.raises(UserError, match=r"need matplotlib: pip install --editable '\.\[tools\]'"):
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    with pytest.raises(UserError, match=r"matplotlib is not there: pip install --editable '\.\[tools\]'"):
         curves_of([run])
 
 

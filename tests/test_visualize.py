@@ -13,7 +13,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from paul_plugin import drawing, job, pictures
+from paul_plugin.dimension import reduce_dimension
 from paul_plugin.errors import UserError
+from paul_plugin.extraction import extract
+from paul_plugin.search import read_gallery
 from paul_plugin.tensorboard_pictures import eval_mode
 from paul_plugin.trained import open_trained
 from paul_plugin.weights import read_checkpoint
@@ -134,6 +137,32 @@ def test_one_image_against_a_folder(runs, queries, tmp_path, capsys):
     assert lines[11] == f'Written to {out}'  # a query that is in the folder does not find itself
     with Image.open(out) as image:
         assert drawing.RIGHT not in colours_of(image)
+
+
+@pytest.mark.parametrize(('suffix', 'dim'), [('.npz', None), ('.parquet', 16)])
+def test_one_image_against_a_file_of_descriptors(runs, trained, queries, tmp_path, capsys, suffix, dim):
+    crops = tmp_path / 'crops'
+    crops.mkdir()
+    for query in queries[:4]:
+        (crops / Path(query).name).write_bytes(Path(query).read_bytes())
+    described = tmp_path / f'crops{suffix}'
+    extract(trained if dim is None else reduce_dimension(trained, dim), crops, described)
+    found = []
+    for gallery in (crops, described):
+        words = ['--query', queries[0], '--gallery', str(gallery), '--out', str(tmp_path / 'search.png')]
+        visualize.main(['ranking', str(runs[0]), '--root', '/nowhere', *words])
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        found.append([(float(distance), path) for distance, path in map(str.split, lines)])
+    (of_folder, of_file) = found
+    assert [path for _, path in of_file[:1]] == [str(crops / Path(queries[0]).name)]
+    if dim is None:
+        assert [path for _, path in of_file] == [path for _, path in of_folder]
+        assert [one for one, _ in of_file] == pytest.approx([one for one, _ in of_folder], abs=2e-3)
+    else:
+        assert [one for one, _ in of_file] != [one for one, _ in of_folder]
+    torch.save(trained.model.state_dict() | {'pgn.regression.2.bias': torch.zeros(36)}, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match='of another model than'):
+        read_gallery(open_trained(tmp_path / 'other.pth', 64, 48), described)
 
 
 def test_weights_without_a_run(trained, queries, tmp_path):

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from paul_plugin import ablation, command, settings, stopping
+from paul_plugin import ablation, command, optional, settings, stopping
 from paul_plugin.ablation_plan import Plan, Run, check_base, make_plan
-from paul_plugin.ablation_plot import check_matplotlib, draw
+from paul_plugin.ablation_plot import draw
 from paul_plugin.ablation_report import as_csv, as_markdown, measurements, per_cent
 from paul_plugin.ablation_runs import OUTPUT, make_runs
 from paul_plugin.ablation_time import Estimates, in_words
@@ -140,7 +140,7 @@ def write_report(plan: Plan, out: Path, command_line: str) -> str:
 def ablate(argv: Sequence[str]) -> None:
     own, words = split_words(argv)
     arguments = make_parser().parse_args(own)
-    check_matplotlib()
+    optional.load('matplotlib')  # before hours of work, not after
     plan = plan_of(arguments, words)
     pending = plan.pending()
     estimates = Estimates(arguments.out, arguments.jobs)

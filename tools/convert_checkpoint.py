@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from paul_plugin import command
-from paul_plugin.checkpoints import save_atomically
+from paul_plugin.checkpoints import check_target, save_atomically
 from paul_plugin.errors import UserError
 from paul_plugin.weights import read_checkpoint, state_of, to_release
 
@@ -61,10 +61,7 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     Raises:
         UserError: one line, and no file is written.
     """
-    if target.is_dir():
-        raise UserError(f'{target} is a folder: name the file to write')
-    if target.exists() and not force:
-        raise UserError(f'{target} exists: give another name, or --force to write over it')
+    check_target(target, force)
     found, state = read_patchnet(source)
     to = to or next(name for name in FORMATS if name != found)
     if to == found:

@@ -16,7 +16,7 @@ from paul_plugin.errors import UserError
 from paul_plugin.figure_curves import curves_of
 from paul_plugin.pictures import Pictures, run_pictures
 from paul_plugin.report import make_report
-from paul_plugin.search import draw_search, read_gallery, search
+from paul_plugin.search import draw_search, model_for, read_gallery, search
 from paul_plugin.trained import Trained
 
 
@@ -40,19 +40,6 @@ class Figure(NamedTuple):
     several: bool = False
 
 
-def count(word: str, least: int = 1) -> int:
-    """A number of at least 1."""
-    number = int(word)
-    if number < least:
-        raise ValueError
-    return number
-
-
-def seed(word: str) -> int:
-    """A number of at least 0."""
-    return count(word, least=0)
-
-
 def target(trained: Trained, arguments: argparse.Namespace) -> Path:
     """Where to write: what `--out` says, or the folder of the run, or, for a bare weight file, here."""
     return arguments.out or (trained.run or Path()) / (arguments.figure + FIGURES[arguments.figure].suffix)
@@ -67,9 +54,13 @@ def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) ->
 def add_common(parser: argparse.ArgumentParser, images: str) -> None:
     """Adds the arguments of all pictures of images, which `common` reads."""
     parser.add_argument('--images', nargs='+', default=[], metavar='IMAGE', help=images)
-    parser.add_argument('--number', type=count, help='how many images, where --images names none')
-    parser.add_argument('--seed', type=seed, help='draws them at random (default: evenly spread, for mining 0)')
-    parser.add_argument('--pixels', type=count, default=160, help='height of an image in the picture (default: 160)')
+    parser.add_argument('--number', type=command.at_least(1), help='how many images, where --images names none')
+    parser.add_argument(
+        '--seed', type=command.at_least(0), help='draws them at random (default: evenly spread, for mining 0)'
+    )
+    parser.add_argument(
+        '--pixels', type=command.at_least(1), default=160, help='height of an image in the picture (default: 160)'
+    )
 
 
 def common(arguments: argparse.Namespace) -> dict[str, object]:
@@ -95,7 +86,9 @@ def neighbours(arguments: argparse.Namespace) -> Path:
 
 def add_neighbours(parser: argparse.ArgumentParser) -> None:
     add_common(parser, 'any image files, or names or numbers of training images')
-    parser.add_argument('--k', type=count, default=5, help='neighbours of each image and patch (default: 5)')
+    parser.add_argument(
+        '--k', type=command.at_least(1), default=5, help='neighbours of each image and patch (default: 5)'
+    )
     parser.add_argument('--labels', action='store_true', help='frame neighbours of the same and of another person')
 
 
@@ -116,6 +109,7 @@ def ranking(arguments: argparse.Namespace) -> Path:
     if not arguments.query:
         options = {'k': arguments.k, 'worst': arguments.worst}
         return save(Pictures(trained, arguments.pixels).ranking(**common(arguments), **options), trained, arguments)
+    trained = model_for(trained, arguments.gallery)
     gallery = read_gallery(trained, arguments.gallery)
     found = search(trained, arguments.query, gallery, arguments.k)
     for each in found:
@@ -127,7 +121,7 @@ def ranking(arguments: argparse.Namespace) -> Path:
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:
     add_common(parser, "names or numbers of the target's queries")
-    parser.add_argument('--k', type=count, default=10, help='gallery images a query (default: 10)')
+    parser.add_argument('--k', type=command.at_least(1), default=10, help='gallery images a query (default: 10)')
     parser.add_argument('--worst', action='store_true', help='take the queries of the lowest average precision')
     parser.add_argument(
         '--query', nargs='+', default=[], metavar='FILE', help='any images, to be looked for in --gallery'
@@ -153,7 +147,9 @@ def report(arguments: argparse.Namespace) -> Path:
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--pixels', type=count, default=160, help='height of an image in the pictures (default: 160)')
+    parser.add_argument(
+        '--pixels', type=command.at_least(1), default=160, help='height of an image in the pictures (default: 160)'
+    )
 
 
 FIGURES = {

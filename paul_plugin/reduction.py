@@ -1,0 +1,76 @@
+"""PCA of descriptors: fitted on the memory bank, applied as a last layer of the model."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_ROWS = 16384  # of the bank that are held in float64 at a time
+
+
+def fit_pca(bank: Tensor, filled: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Principal components of the memory bank, its rows taken as descriptors.
+
+    Computed in float64 by the eigenvectors of the covariance. The sign of a component is such that its number of the
+    largest absolute value is positive.
+
+    Args:
+        bank: (M, N, D).
+        filled: (N,) bool, the rows that count.
+        dim: how many components.
+
+    Returns:
+        The mean (M*D,) and the components (dim, M*D), orthonormal, the one of the largest variance first; float64.
+
+    Raises:
+        ValueError: if `dim` is not from 1 to min(rows - 1, M*D): the mean takes one of the rows' dimensions.
+
+    Example:
+        >>> mean, components = fit_pca(memory.bank, memory.filled, 256)
+        >>> components.shape
+        torch.Size([256, 1536])
+    """
+    rows = bank[:, filled].transpose(0, 1).flatten(1)
+    limit = min(len(rows) - 1, rows.shape[1])
+    if not 1 <= dim <= limit:
+        raise ValueError(
+            f'PCA of {len(rows)} descriptors of {rows.shape[1]} numbers gives 1 to {limit} numbers, not {dim}'
+        )
+    mean = sum(block.double().sum(0) for block in rows.split(_ROWS)) / len(rows)
+    centred = (block.double() - mean for block in rows.split(_ROWS))
+    covariance = sum(block.T @ block for block in centred)
+    components = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:dim]
+    largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+    return mean, components * largest.sign()
+
+
+class Reduction(nn.Module):
+    """Projects descriptors on principal components and L2-normalises them.
+
+    As with the whole descriptor, whose norm is always the square root of M, Euclidean and cosine distance and the dot
+    product then rank alike.
+
+    Args:
+        mean: (E,).
+        components: (dim, E), orthonormal.
+    """
+
+    def __init__(self, mean: Tensor, components: Tensor) -> None:
+        super().__init__()
+        self.register_buffer('mean', mean.float())
+        self.register_buffer('components', components.float())
+
+    def forward(self, descriptors: Tensor) -> Tensor:
+        """(B, E) -> (B, dim)."""
+        return F.normalize((descriptors - self.mean) @ self.components.T, dim=1)
+
+
+class Reduced(nn.Sequential):
+    """A model and the reduction of its descriptors.
+
+    Attributes:
+        feature_dim: numbers of the reduced descriptor, torchreid's name.
+    """
+
+    def __init__(self, model: nn.Module, reduction: Reduction) -> None:
+        super().__init__(model, reduction)
+        self.feature_dim = len(reduction.components)

@@ -67,7 +67,9 @@ def make_engine(make_datamanager):
 def make_trained(rendered, tmp_path_factory):
     """Makes a trained model as the tools take it, of random weights, with a memory bank, tested on the target."""
 
-    def make(name='paul_osnet_x0_25'):
+    def make(seed=0):
+        torch.manual_seed(seed)
+        name = 'paul_osnet_x0_25'
         cfg = get_default_config()
         cfg.data.update({'root': str(rendered), 'sources': ['synthetic_target'], 'targets': ['synthetic_target']})
         cfg.data.update({'height': 96, 'width': 48, 'workers': 0})

@@ -152,7 +152,7 @@ def test_kept_descriptors_of_something_else(trained, make_trained, crops, tmp_pa
         patch.setattr(extraction, '_save_part', once(extraction._save_part))
         with pytest.raises(KeyboardInterrupt):
             extract(trained, crops, target, chunk=5)
-    other = make_trained()
+    other = make_trained(seed=1)
     for model, options, what in ((other, {'chunk': 5}, 'model'), (trained, {'chunk': 6}, 'chunk')):
         with pytest.raises(UserError, match=rf'another extraction \(other {what}\): delete it, or --force'):
             extract(model, crops, target, **options)
@@ -188,7 +188,7 @@ def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, 
     torch.save({'state_dict': without_heads(trained)}, tmp_path / 'bare.pth')
     for _ in range(2):  # what the file lacks is random, and no part of the descriptor
         read_descriptors(file, open_trained(tmp_path / 'bare.pth', 96, 48))
-    for other in (make_trained(), open_trained(trained.path, 96, 64), reduce_dimension(trained, 8)):
+    for other in (make_trained(seed=1), open_trained(trained.path, 96, 64), reduce_dimension(trained, 8)):
         with pytest.raises(UserError, match='descriptors of 96 numbers of another model than'):
             read_descriptors(file, other)
 

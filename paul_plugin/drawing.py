@@ -206,3 +206,9 @@ def save_png(image: Image.Image, path: Path) -> None:
     """Writes a picture, into a folder that is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, 'PNG', optimize=True)
+
+
+def spread(total: int, number: int) -> list[int]:
+    """So many indices below a total, evenly spread; all of them if there are no more."""
+    number = min(number, total)
+    return [index * total // number for index in range(number)]

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from . import host, randomness
+from .drawing import spread
 from .errors import UserError
 from .figure_mining import draw_mining
 from .figure_neighbours import draw_neighbours
@@ -16,12 +17,6 @@ from .figure_ranking import draw_labelled, ranked_items
 from .miner import CyclicRankingMiner
 from .search import descriptors_of, distances_of
 from .trained import Trained
-
-
-def spread(total: int, number: int) -> list[int]:
-    """So many indices below a total, evenly spread; all of them if there are no more."""
-    number = min(number, total)
-    return [index * total // number for index in range(number)]
 
 
 def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | None = None) -> list[int]:

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import nn
 
 from . import host, processes
+from .drawing import spread
 from .figure_mining import draw_mining
 from .figure_neighbours import draw_neighbours
 from .figure_patches import draw_patches
 from .figure_ranking import draw_labelled, ranked_items
-from .pictures import spread
 
 PEOPLE, QUERIES, TOP = 8, 6, 10  # images with patches, queries of a ranking, gallery images of each
 

@@ -9,13 +9,14 @@ from PIL import Image
 from torch.nn import functional as F
 
 from paul_plugin import CyclicRankingMiner, drawing
+from paul_plugin.drawing import spread
 from paul_plugin.errors import UserError
 from paul_plugin.figure_mining import rank_all, rejected
 from paul_plugin.figure_neighbours import by_patch, nearest
 from paul_plugin.figure_patches import corners, crop, outlined
 from paul_plugin.figure_ranking import average_precision, ranked_items, ranking
 from paul_plugin.patch_generation import stripes
-from paul_plugin.pictures import choose, spread
+from paul_plugin.pictures import choose
 
 WIDTH, HEIGHT = 31, 61
 WHOLE = torch.tensor([[1.0, 0, 0], [0, 1, 0]])

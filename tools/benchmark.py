@@ -2,7 +2,8 @@
 
 The two are run in turn, several times; medians, spreads and the ratio of medians are printed as a Markdown table.
 
-Example: python tools/benchmark.py --device cpu --json benchmark.json
+example:
+  python tools/benchmark.py --only ranking --repeats 3 --json benchmark.json
 """
 
 import argparse
@@ -450,7 +451,7 @@ def main() -> None:
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
     parser.add_argument('--json', metavar='FILE', help='write all figures there')
-    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--repeats', type=int, default=5, help='times that each is run (default: 5)')
     parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
     parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
     args = parser.parse_args()

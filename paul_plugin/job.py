@@ -224,7 +224,8 @@ def stage_config(cfg: CfgNode) -> CfgNode:
         checks.check_config(stage)
         check_names(stage)
     except UserError as error:
-        where, way_out = f'pre-training stage {cfg.paul.pretrain.config}', 'or name its weights by model.load_weights'
+        where, given = f'pre-training stage {cfg.paul.pretrain.config}', cfg.model.load_weights
+        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {given})"}'
         raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
     return stage
 

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: two processes of tests share two cores
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: several processes of tests share the cores
 
 import pytest
 import torch

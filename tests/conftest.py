@@ -1,5 +1,7 @@
 """Settings and fixtures shared by the tests: small rendered data sets and what trains on them."""
 
+import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 import torchreid
 
 import paul_plugin
-from paul_plugin import host, synthetic
+from paul_plugin import host, job, synthetic
 from paul_plugin.config import get_default_config
 from paul_plugin.trained import open_trained
 
@@ -83,3 +85,23 @@ def make_trained(rendered, tmp_path_factory):
         return open_trained(path)
 
     return make
+
+
+@pytest.fixture(scope='session')
+def embedded_run(rendered, tmp_path_factory):
+    """The embedded job in small, from random weights: the folder of its run."""
+    return run_embedded_job(rendered, tmp_path_factory.mktemp('embedded'))
+
+
+def run_embedded_job(root: Path, folder: Path, *words: str) -> Path:
+    """One epoch of the embedded job on the rendered data; returns the folder."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        job.main([
+            '--config-file', str(Path(__file__).parents[1] / 'configs/paul_synthetic.yaml'), '--root', str(root),
+            'data.save_dir', str(folder), 'data.workers', '0', 'data.height', '64', 'data.width', '48',
+            'train.max_epoch', '1', 'train.batch_size', '16',
+            'paul.k', '3', 'train.seed', '5', 'paul.pretrain.config', '',
+            'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
+            *words,
+        ])  # fmt: skip
+    return folder

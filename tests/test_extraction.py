@@ -221,8 +221,8 @@ def test_pickles_are_refused(tmp_path):
     assert not (tmp_path / 'executed').exists()
 
 
-def test_tool_with_pca(trained, crops, tmp_path, capsys):
-    words = [trained.path, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
+def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
+    words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
     command.run(lambda: tool['main']([str(word) for word in words]))
     out, err = capsys.readouterr()
     first, second, *listed, last = out.splitlines()

@@ -1,6 +1,5 @@
 """The pictures of a run: by `tools/visualize.py`, and in TensorBoard while it trains, which they do not change."""
 
-import contextlib
 import copy
 import importlib.util
 import io
@@ -9,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import run_embedded_job
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from paul_plugin import drawing, job, pictures
+from paul_plugin import drawing, pictures
 from paul_plugin.dimension import reduce_dimension
 from paul_plugin.errors import UserError
 from paul_plugin.extraction import extract
@@ -28,19 +28,9 @@ SPEC.loader.exec_module(visualize)
 
 
 @pytest.fixture(scope='module')
-def runs(rendered, tmp_path_factory):
+def runs(embedded_run, rendered, tmp_path_factory):
     """Two runs of one epoch, without and with pictures: folders."""
-    folders = [tmp_path_factory.mktemp(name) for name in ('without', 'with')]
-    for frequency, folder in enumerate(folders):
-        with contextlib.redirect_stdout(io.StringIO()):
-            job.main([
-                '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(rendered),
-                'data.save_dir', str(folder), 'data.workers', '0', 'data.height', '64', 'data.width', '48',
-                'train.max_epoch', '1', 'train.batch_size', '16',
-                'paul.k', '3', 'train.seed', '5', 'paul.pretrain.config', '', 'paul.pictures_freq', str(frequency),
-                'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
-            ])  # fmt: skip
-    return folders
+    return embedded_run, run_embedded_job(rendered, tmp_path_factory.mktemp('with'), 'paul.pictures_freq', '1')
 
 
 @pytest.fixture(scope='module')

@@ -6,11 +6,14 @@ from pathlib import Path
 from PIL import Image
 
 from . import optional
+from .drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from .errors import UserError
 from .run_folder import describe, quantities, read_run
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; without their yellow, too light on white
-_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+# Without yellow, too light for a line on white
+_COLOURS = [
+    '#{:02X}{:02X}{:02X}'.format(*colour) for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, (0, 0, 0))
+]
 _GREY = '#555555'
 _TESTS = ('mAP', 'rank1')
 _COLUMNS = 2  # a phone shows one of them at a time

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = next(
@@ -17,8 +17,8 @@ setup(
     description='PAUL, patch-based unsupervised person re-identification, as a plugin of torchreid',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
-    packages=['paul_plugin'],
-    package_data={'paul_plugin': ['report.html']},
+    packages=find_packages(include=['paul_plugin', 'paul_plugin.*']),
+    package_data={'paul_plugin.report': ['page.html']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.6',  # torch.load reads weights only

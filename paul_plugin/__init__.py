@@ -1,19 +1,19 @@
 """PAUL, patch-based unsupervised person re-ID, as a plugin of torchreid: importing it registers everything."""
 
-from . import datasets, host
-from .engine import ImagePAULEngine
-from .folder import FolderDataset
-from .ipfl import IPFLLoss
-from .memory import PatchMemory
-from .miner import CyclicRankingMiner
-from .patchnet import PatchNet
-from .pedal import PEDALLoss
-from .pooling import pool_patches
-from .pretraining import ImagePretrainEngine
-from .resumable import ResumableEngine, resumable
-from .surrogate import SurrogatePositive
-from .triplet import NearestTripletLoss
-from .weights import load_weights
+from . import host, registry  # noqa: F401  # host first: it quiets a warning of torchreid
+from .checkpoints.weights import load_weights
+from .data.folder import FolderDataset
+from .engines.base import ResumableEngine, resumable
+from .engines.paul import ImagePAULEngine
+from .engines.pretrain import ImagePretrainEngine
+from .method.ipfl import IPFLLoss
+from .method.memory import PatchMemory
+from .method.miner import CyclicRankingMiner
+from .method.patchnet import PatchNet
+from .method.pedal import PEDALLoss
+from .method.pooling import pool_patches
+from .method.surrogate import SurrogatePositive
+from .method.triplet import NearestTripletLoss
 
 __version__ = '0.1.0'
 __all__ = [
@@ -33,10 +33,4 @@ __all__ = [
     'resumable',
 ]
 
-host.register_models()
-host.register_transform()
-host.register_reader()
-host.make_downloads_safe()
-host.register_engine(ImagePAULEngine)
-host.register_engine(ImagePretrainEngine)
-datasets.register()
+registry.register(ImagePAULEngine, ImagePretrainEngine)

@@ -1,9 +1,6 @@
 """Settings and fixtures shared by the tests: small rendered data sets and what trains on them."""
 
-import contextlib
-import io
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: several processes of tests share the cores
@@ -11,18 +8,18 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: sever
 import pytest
 import torch
 import torchreid
+from helpers.jobs import run_embedded_job
 
 import paul_plugin
-from paul_plugin import host, job, synthetic
-from paul_plugin.config import get_default_config
-from paul_plugin.trained import open_trained
-
-sys.path.insert(0, str(Path(__file__).parent))  # for reference_numbers
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.data.synthetic.render import render
+from paul_plugin.host.engine import set_random_seed
+from paul_plugin.run.trained import open_trained
 
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    host.set_random_seed(0)
+    set_random_seed(0)
 
 
 @pytest.fixture(scope='session')
@@ -30,7 +27,7 @@ def rendered(tmp_path_factory) -> Path:
     """A root with both synthetic domains: 48 training images of 8 people, 6 test people."""
     root = tmp_path_factory.mktemp('reid-data')
     for domain in ('source', 'target'):
-        synthetic.render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
+        render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
     return root
 
 
@@ -91,17 +88,3 @@ def make_trained(rendered, tmp_path_factory):
 def embedded_run(rendered, tmp_path_factory):
     """The embedded job in small, from random weights: the folder of its run."""
     return run_embedded_job(rendered, tmp_path_factory.mktemp('embedded'))
-
-
-def run_embedded_job(root: Path, folder: Path, *words: str) -> Path:
-    """One epoch of the embedded job on the rendered data; returns the folder."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        job.main([
-            '--config-file', str(Path(__file__).parents[1] / 'configs/paul_synthetic.yaml'), '--root', str(root),
-            'data.save_dir', str(folder), 'data.workers', '0', 'data.height', '64', 'data.width', '48',
-            'train.max_epoch', '1', 'train.batch_size', '16',
-            'paul.k', '3', 'train.seed', '5', 'paul.pretrain.config', '',
-            'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
-            *words,
-        ])  # fmt: skip
-    return folder

@@ -10,15 +10,19 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from paul_plugin import ablation, command, optional, settings, stopping
-from paul_plugin.ablation_plan import Plan, Run, check_base, make_plan
-from paul_plugin.ablation_plot import draw
-from paul_plugin.ablation_report import as_csv, as_markdown, measurements, per_cent
-from paul_plugin.ablation_runs import OUTPUT, make_runs
-from paul_plugin.ablation_time import Estimates, in_words
-from paul_plugin.checkpoints import write_atomically
-from paul_plugin.config import get_default_config
-from paul_plugin.errors import UserError, nearest
+from paul_plugin.ablation import tables
+from paul_plugin.ablation.estimates import Estimates, in_words
+from paul_plugin.ablation.plan import Plan, Run, check_base, make_plan
+from paul_plugin.ablation.plot import draw
+from paul_plugin.ablation.report import as_csv, as_markdown, measurements, per_cent
+from paul_plugin.ablation.runs import OUTPUT, make_runs
+from paul_plugin.config import command_line
+from paul_plugin.config.command_line import starts_pair
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.run import command
+from paul_plugin.runtime import stopping
+from paul_plugin.runtime.errors import UserError, import_optional, nearest
+from paul_plugin.runtime.files import write_atomically
 
 DESCRIPTION = """\
 Makes a table of the paper: runs tools/main.py for each row and seed and writes OUT/TABLE.csv, .md and .png after each.
@@ -35,10 +39,10 @@ EXAMPLE = """\
 def make_parser() -> argparse.ArgumentParser:
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     parser.usage = '%(prog)s TABLE [options] [options and KEY VALUE pairs of tools/main.py]'
-    letters = ', '.join(f'{letter} for {name}' for letter, name in ablation.ALIASES.items())
+    letters = ', '.join(f'{letter} for {name}' for letter, name in tables.ALIASES.items())
     parser.add_argument(
-        'table', metavar='TABLE', choices=[*ablation.TABLES, *ablation.ALIASES],
-        help=f"{', '.join(ablation.TABLES)}; or the paper's letter: {letters}",
+        'table', metavar='TABLE', choices=[*tables.TABLES, *tables.ALIASES],
+        help=f"{', '.join(tables.TABLES)}; or the paper's letter: {letters}",
     )  # fmt: skip
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3], help='of data and training (default: 1 2 3)')
     parser.add_argument('--out', type=Path, default=Path('log/ablation'), help='folder of the results (%(default)s)')
@@ -70,7 +74,7 @@ def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             own.append(word)
             most = 0 if equals else options[name]
             taken = 0
-            while words and taken != most and not words[0].startswith('-') and not settings.starts_pair(words[0], cfg):
+            while words and taken != most and not (words[0].startswith('-') or starts_pair(words[0], cfg)):
                 own.append(words.popleft())
                 taken += 1
     return own, others
@@ -84,9 +88,9 @@ def plan_of(arguments: argparse.Namespace, words: Sequence[str]) -> Plan:
     """
     if arguments.jobs < 1:
         raise UserError(f'--jobs {arguments.jobs}: must be at least 1')
-    cfg = settings.load_config(words)
+    cfg = command_line.load_config(words)
     check_base(cfg)
-    table = ablation.make_table(arguments.table, cfg, arguments.values)
+    table = tables.make_table(arguments.table, cfg, arguments.values)
     names = [row.name for row in table.rows]
     for name in arguments.rows or ():
         if name not in names:
@@ -140,7 +144,7 @@ def write_report(plan: Plan, out: Path, command_line: str) -> str:
 def ablate(argv: Sequence[str]) -> None:
     own, words = split_words(argv)
     arguments = make_parser().parse_args(own)
-    optional.load('matplotlib')  # before hours of work, not after
+    import_optional('matplotlib')  # before hours of work, not after
     plan = plan_of(arguments, words)
     pending = plan.pending()
     estimates = Estimates(arguments.out, arguments.jobs)

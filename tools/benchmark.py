@@ -27,20 +27,13 @@ import torchreid
 from torch import distributed, multiprocessing, nn
 from torch.nn import functional as F
 
-from paul_plugin import (
-    CyclicRankingMiner,
-    ImagePAULEngine,
-    IPFLLoss,
-    PatchMemory,
-    PEDALLoss,
-    pool_patches,
-    processes,
-    randomness,
-    synthetic,
-)
-from paul_plugin.fast_rank import fast_rank
-from paul_plugin.patch_generation import random_boxes
-from paul_plugin.precision import MixedPrecision
+from paul_plugin import CyclicRankingMiner, ImagePAULEngine, IPFLLoss, PatchMemory, PEDALLoss, pool_patches
+from paul_plugin.data import loaders
+from paul_plugin.data.synthetic.render import render
+from paul_plugin.engines.precision import MixedPrecision
+from paul_plugin.host.ranking import fast_rank
+from paul_plugin.method.patch_generation import random_boxes
+from paul_plugin.runtime import processes
 
 M, D, K, S, R, MARGIN = 6, 256, 10, 30.0, 3, 2.0
 MARKET = 12_936  # training images of Market-1501
@@ -332,7 +325,7 @@ def pedal_growth(device: torch.device, repeats: int) -> dict[int, dict]:
 def loader_of_the_embedded_job(device: torch.device) -> dict[str, float]:
     """An unsupervised epoch of the embedded job with 2 workers: images/s, and the share of time spent on waiting."""
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
-        synthetic.render(os.path.join(root, 'synthetic_target'), 'target', seed=1)
+        render(os.path.join(root, 'synthetic_target'), 'target', seed=1)
         datamanager = torchreid.data.ImageDataManager(
             root=root,
             sources='synthetic_target',
@@ -349,7 +342,7 @@ def loader_of_the_embedded_job(device: torch.device) -> dict[str, float]:
         engine = ImagePAULEngine(datamanager, model, optimizer, use_gpu=device.type == 'cuda', k=K, scale=10.0)
         engine.fill_memory()
         engine.two_stepped_transfer_learning(0, 0, None)
-        loader = randomness.seeded_loader(datamanager.train_loader, seed=1)
+        loader = loaders.seeded_loader(datamanager.train_loader, seed=1)
         for _ in range(2):  # the workers start with the first epoch
             waited, images, start = 0.0, 0, time.perf_counter()
             end = start

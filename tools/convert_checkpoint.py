@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from paul_plugin import command
-from paul_plugin.checkpoints import check_target, save_atomically
-from paul_plugin.errors import UserError
-from paul_plugin.weights import read_checkpoint, state_of, to_release
+from paul_plugin.checkpoints.weights import read_checkpoint, state_of, to_release
+from paul_plugin.run import command
+from paul_plugin.runtime.errors import UserError
+from paul_plugin.runtime.files import check_target, save_atomically
 
 FORMATS = ('torchreid', 'release')
 PARTS = ('backbone', 'pgn', 'branches')  # what makes a PatchNet; the heads may have been left out

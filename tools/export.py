@@ -7,9 +7,9 @@ import argparse
 
 import torch
 
-from paul_plugin import command
-from paul_plugin.dimension import cost_of, reduce_dimension
-from paul_plugin.export import Exported, export
+from paul_plugin.deploy.export import Exported, export
+from paul_plugin.deploy.pca import cost_of, reduce_dimension
+from paul_plugin.run import command
 
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.

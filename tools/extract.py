@@ -5,10 +5,10 @@ Example: python tools/extract.py log/paul_synthetic crops descriptors.npz
 
 import argparse
 
-from paul_plugin import command
-from paul_plugin.dimension import cost_of, reduce_dimension
-from paul_plugin.extraction import extract
-from paul_plugin.images import describe_bad
+from paul_plugin.data.images import describe_bad
+from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.pca import cost_of, reduce_dimension
+from paul_plugin.run import command
 
 DESCRIPTION = """\
 Describes every image of a folder, at any depth, and writes paths and descriptors into one file, .npz or .parquet.

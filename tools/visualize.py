@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from paul_plugin import command
-from paul_plugin.drawing import save_png
-from paul_plugin.errors import UserError
-from paul_plugin.figure_curves import curves_of
-from paul_plugin.pictures import Pictures, run_pictures
-from paul_plugin.report import make_report
-from paul_plugin.search import draw_search, model_for, read_gallery, search
-from paul_plugin.trained import Trained
+from paul_plugin.deploy.search import draw_search, model_for, read_gallery, search
+from paul_plugin.figures.sheet import save_png
+from paul_plugin.report.curves import curves_of
+from paul_plugin.report.gallery import Pictures, run_pictures
+from paul_plugin.report.page import make_report
+from paul_plugin.run import command
+from paul_plugin.run.trained import Trained
+from paul_plugin.runtime.errors import UserError
 
 
 class Figure(NamedTuple):

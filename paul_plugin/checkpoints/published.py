@@ -1,0 +1,147 @@
+"""Published weights: the table of those that can be had by name, and their fetching, once, into torch's cache."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import gdown
+import torch
+
+from ..runtime.errors import UserError, nearest
+from .weights import read_checkpoint
+
+
+class Published(NamedTuple):
+    """A published weight file: where it is, its name in the cache, and what is known of it (`size` in bytes)."""
+
+    address: str
+    filename: str
+    size: int | None
+    sha256: str | None
+    about: str
+
+
+# Name, as `model.load_weights` takes it -> file. The authors name neither size nor hash.
+PUBLISHED = {
+    'paul_msmt17_release': Published(
+        address='https://drive.google.com/uc?id=1KKzR0CoGPmEq00Aw-evH5odOAlwxuwX8',
+        filename='paul_msmt17_release.pth',
+        size=None,
+        sha256=None,
+        about="the authors' PatchNet (ResNet-50), pre-trained with labels on MSMT17",
+    ),
+}
+_TIMEOUT = (30, 60)  # seconds to connect, and between bytes; gdown by itself waits for ever
+
+
+def cache_path(published: Published) -> Path:
+    """Where the file lies, or will, in torch's cache."""
+    return Path(torch.hub.get_dir(), 'checkpoints', published.filename)
+
+
+def resolve(text: str) -> str:
+    """The file that `model.load_weights` means: a published one is fetched, a path is left as it is.
+
+    Raises:
+        UserError: for a name that is not published, or weights that cannot be fetched.
+    """
+    if text not in PUBLISHED:
+        is_name = Path(text).name == text and '.' not in text
+        if not text or not is_name or os.path.exists(text):
+            return text
+    return str(fetch(text))
+
+
+def fetch(name: str) -> Path:
+    """The published file of this name, from torch's cache, or fetched into it.
+
+    Raises:
+        UserError: one line, for an unknown name, a file in the cache that is another than the published one, or if
+            the file cannot be fetched.
+    """
+    if name not in PUBLISHED:
+        raise UserError(
+            f'unknown weights {name!r}{nearest(name, PUBLISHED)}: expected one of {", ".join(PUBLISHED)}, '
+            f'or a file (one in this folder: ./{name})'
+        )
+    published = PUBLISHED[name]
+    path = cache_path(published)
+    if path.is_file():
+        fault = mismatch(path, published)
+        if fault:
+            raise UserError(f'{path} is not the published {name}: {fault}; delete it, and it is fetched again')
+        return path
+    try:
+        download(published, path)
+    except Exception as error:  # gdown, the connection and the disk fail in many ways
+        raise UserError(
+            f'cannot fetch {name} from {published.address} ({_reason(error)}): '
+            f'get the file in another way, such as a browser, and put it at {path}'
+        ) from None
+    return path
+
+
+def download(published: Published, path: Path) -> None:
+    """Downloads to a path, where nothing appears before the file is whole and checked.
+
+    Raises:
+        UserError: if what came is not the published file.
+        Exception: gdown's, the connection's and the disk's own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
+        partial = Path(folder, path.name)
+        # A stream: beside a path gdown would leave what it got of a broken download, and say so.
+        with partial.open('wb') as stream:
+            words = {'start': f'Fetching {published.about}\n', 'output': f'To: {path}\n'}
+            gdown.download(published.address, stream, timeout=_TIMEOUT, log_messages=words)
+        check_download(partial, published)
+        os.replace(partial, path)
+
+
+def check_download(path: Path, published: Published) -> None:
+    """Refuses a file that holds no weights, such as Google Drive's page about too many downloads, or other ones.
+
+    Raises:
+        UserError: saying what came.
+    """
+    with path.open('rb') as file:
+        start = file.read(2)
+    if not start.startswith((b'PK', b'\x80')):  # torch's files: a zip archive, before torch 1.6 a pickle
+        raise UserError('what came is a web page or another file without weights')
+    fault = mismatch(path, published)
+    if fault:
+        raise UserError(f'what came is another file: {fault}')
+    if published.sha256 is None:  # only reading it shows that it is whole
+        try:
+            read_checkpoint(path)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), 'what came')) from None
+
+
+def mismatch(path: Path, published: Published) -> str:
+    """How a file differs from the published one, by what is known of that, or an empty string."""
+    size = path.stat().st_size
+    if published.size not in (None, size):
+        return f'{size} bytes, expected {published.size}'
+    if published.sha256 is not None and (found := sha256(path)) != published.sha256:
+        return f'sha256 {found}, expected {published.sha256}'
+    return ''
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, not too long; of a chain, which the connection's errors are, the last link."""
+    before, _, cause = str(error).rpartition('(Caused by ')
+    text = ' '.join((cause.removesuffix(')') if before else cause).split()) or type(error).__name__
+    return text if len(text) <= 250 else f'{text[:250]}...'

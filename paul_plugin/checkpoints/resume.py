@@ -1,0 +1,60 @@
+"""Which checkpoint a run goes on from, and an engine put into its state."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..runtime import processes
+from ..runtime.errors import UserError
+from .folder import CheckpointFolder
+from .weights import read_checkpoint
+
+AUTO = 'auto'  # for model.resume: the newest checkpoint of the run's own folder
+
+
+class ResumePoint(NamedTuple):
+    """A checkpoint and the file that it was read from."""
+
+    path: Path
+    checkpoint: dict
+
+
+def find(asked: str, folder: CheckpointFolder) -> ResumePoint | None:
+    """The checkpoint that is asked for; None where the run starts from the beginning.
+
+    Args:
+        asked: a file, `auto` for the newest of the folder, or nothing.
+        folder: the run's own.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    if not asked:
+        return None
+    if asked == AUTO:
+        newest = folder.read_newest() if processes.is_first() else None
+        path = processes.from_first(newest and newest[0])  # all take the same one
+        if path is None:
+            return None
+        return ResumePoint(path, newest[1] if newest else read_checkpoint(path))
+    try:
+        return ResumePoint(Path(asked), read_checkpoint(asked))
+    except UserError as error:
+        raise UserError(f'{error} (model.resume)') from None
+
+
+def go_on(engine, point: ResumePoint) -> int:
+    """Puts an engine into the state of a checkpoint; returns the number of epochs that are done.
+
+    Raises:
+        UserError: if it belongs to another model, optimizer or set of images.
+    """
+    try:
+        epochs = engine.resume(point.checkpoint)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        if isinstance(error, KeyError):
+            reason = f'it lacks {reason}'
+        raise UserError(f'{point.path} does not fit this run (model.resume): {reason[:200]}') from None
+    point.checkpoint.clear()  # or the second memory bank would stay for the whole run
+    print(f'Going on from {point.path}: {epochs} epochs and {engine.done[1]} steps are done')
+    return epochs

@@ -1,0 +1,165 @@
+"""Reading PatchNet's weights from a file: this project's checkpoints, torchreid's, and those of the 2019 release."""
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torchreid
+from torch import Tensor, nn
+
+from ..runtime.errors import UserError
+
+# What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
+_NUMPY_SCALARS = [
+    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+]
+# The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
+_RELEASE = (
+    (r'new\.down\.(\d+)\.0\.', r'branches.\1.reduction.'),
+    (r'new\.down\.(\d+)\.1\.', r'branches.\1.norm.'),
+    (r'new\.fc_list\.', 'classifier.'),
+    (r'new\.embedding\.', 'embedding.'),
+    (r'patch_proposal\.fc_loc\.', 'pgn.regression.'),
+    (r'patch_proposal\.', 'pgn.'),
+)
+_REDUCTION = re.compile(r'branches\.\d+\.reduction\.weight')
+
+
+class LoadedWeights(NamedTuple):
+    """What `load_weights` did, by the model's own names (`left`: by the file's)."""
+
+    kind: str
+    loaded: list[str]
+    left: list[str]
+    missing: list[str]
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Reads a checkpoint file as data: nothing in it is executed.
+
+    Raises:
+        UserError: if the file is missing, damaged, or holds something else than a dictionary.
+    """
+    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f'no weight file at {path}: check the path') from None
+    except IsADirectoryError:
+        raise UserError(f'{path} is a folder: name the weight file in it') from None
+    except PermissionError:
+        raise UserError(f'no permission to read {path}') from None
+    except pickle.UnpicklingError:
+        raise UserError(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
+    except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
+        raise UserError(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+    if not isinstance(checkpoint, Mapping):
+        raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
+    return dict(checkpoint)
+
+
+def load_host_weights(model: nn.Module, path: str | Path) -> None:
+    """Loads a file into one of torchreid's own models by its own function, which leaves out what does not fit.
+
+    Raises:
+        UserError: one line, for a file that cannot be read or holds no weights or those of another model.
+    """
+    kind, state = state_of(read_checkpoint(path), path)
+    own = {f'backbone.{key}': value.shape for key, value in model.state_dict().items()}
+    fitting = sum(own.get(key) == value.shape for key, value in state.items())
+    if kind != 'torchreid' or fitting < len(own) / 2:
+        raise UserError(f'{path} holds the weights of another model: its layers are not those of this one')
+    with torch.serialization.safe_globals(_NUMPY_SCALARS):
+        torchreid.utils.load_pretrained_weights(model, str(path))
+
+
+def from_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The release's state dict (without `module.`) under our names and shapes."""
+    renamed = {}
+    for key, value in state.items():
+        for pattern, ours in _RELEASE:
+            key = re.sub(f'^{pattern}', ours, key)
+        renamed[key] = value.flatten(1) if _REDUCTION.fullmatch(key) else value
+    return renamed
+
+
+def to_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our state dict under the release's names and shapes, `module.` included."""
+    renamed = {}
+    for key, value in state.items():
+        if _REDUCTION.fullmatch(key):
+            value = value[:, :, None, None]
+        key = re.sub(r'^branches\.(\d+)\.reduction\.', r'new.down.\1.0.', key)
+        key = re.sub(r'^branches\.(\d+)\.norm\.', r'new.down.\1.1.', key)
+        key = re.sub(r'^classifier\.', 'new.fc_list.', key)
+        key = re.sub(r'^embedding\.', 'new.embedding.', key)
+        key = re.sub(r'^pgn\.regression\.', 'patch_proposal.fc_loc.', key)
+        key = re.sub(r'^pgn\.', 'patch_proposal.', key)
+        renamed[f'module.{key}'] = value
+    return renamed
+
+
+def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tensor]]:
+    """The kind of a checkpoint (`paul`, `release` or `torchreid`) and its weights under PatchNet's names.
+
+    Raises:
+        UserError: if it holds no weights, or those of another kind of model.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f'{path} holds no weights (a dictionary of tensors, or one under state_dict)')
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    if any(key.startswith(('new.', 'patch_proposal.')) for key in state):
+        return 'release', from_release(state)
+    if any(key.startswith('backbone.') for key in state):
+        return 'paul', state
+    # One of torchreid's own models: its layers are our backbone's.
+    return 'torchreid', {f'backbone.{key}': value for key, value in state.items()}
+
+
+def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
+    """Loads weights into a PatchNet from one of three kinds of file, told apart by their keys.
+
+    They are this project's checkpoints, the release's (a `DataParallel` state dict under `state_dict`), and those
+    torchreid makes of its own models, which fit the backbone. A classifier of another size is left out.
+
+    Args:
+        model: a PatchNet, or a wrapper with a `module`.
+        path: the file.
+
+    Returns:
+        What was loaded, what was left in the file, and what the file lacks.
+
+    Raises:
+        UserError: one line, for a file that cannot be read, weights of another model, or a shape that does not fit.
+    """
+    net = getattr(model, 'module', model)
+    kind, state = state_of(read_checkpoint(path), path)
+    own = net.state_dict()
+    backbone = {key for key in own if key.startswith('backbone.')}
+    if len(backbone & state.keys()) < len(backbone) / 2:
+        raise UserError(f'{path} holds the weights of another model: its layers are not those of this backbone')
+    loaded, left = {}, []
+    for key, value in state.items():
+        if key in own and value.shape == own[key].shape:
+            loaded[key] = value
+        elif key in own and not key.startswith('classifier.'):
+            raise UserError(
+                f'{path} does not fit the model: {key} is {tuple(value.shape)}, the model has {tuple(own[key].shape)}'
+            )
+        else:
+            left.append(key)
+    net.load_state_dict(loaded, strict=False)
+    return LoadedWeights(kind, list(loaded), left, [key for key in own if key not in loaded])

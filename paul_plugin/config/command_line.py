@@ -1,0 +1,123 @@
+"""The command line of a run: torchreid's options and KEY VALUE pairs, in any order."""
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+
+from yacs.config import CfgNode
+
+from ..runtime.errors import UserError, nearest, raise_together, show
+from .keys import all_keys, get_default_config
+from .settings import Setting, _merge, _read, _unknown_key, has_gpu
+
+# Option -> the key it sets, or its own name.
+_OPTIONS = {
+    '--config-file': 'config_file',
+    '-s': 'data.sources',
+    '--sources': 'data.sources',
+    '-t': 'data.targets',
+    '--targets': 'data.targets',
+    '--transforms': 'data.transforms',
+    '--root': 'data.root',
+    '-h': 'help',
+    '--help': 'help',
+}
+_HELP = """\
+usage: {prog} [options] [KEY VALUE ...]
+{description}
+options, in any order, before, between or after the KEY VALUE pairs:
+  --config-file FILE      YAML file that sets keys
+  -s, --sources NAME ...  data sets to train on (data.sources)
+  -t, --targets NAME ...  data sets to test on (data.targets)
+  --transforms NAME ...   augmentation of training images (data.transforms)
+  --root DIR              folder that holds the data sets' folders (data.root)
+  -h, --help              print this text
+
+KEY VALUE pairs win over the options, and these over the file. A list is written "['a', 'b']".
+The keys, their meanings and defaults: paul_plugin/config.py.
+
+example:
+  python {prog} --config-file FILE.yaml -s market1501 -t market1501 dukemtmcreid train.lr 0.001
+"""
+
+
+def starts_pair(word: str, cfg: CfgNode) -> bool:
+    """Whether a word after `-t a b` is a KEY, misspelt or not; torchreid takes it for one more name."""
+    group, dot, _ = word.partition('.')
+    return word == 'use_gpu' or bool(dot and nearest(group, cfg))
+
+
+def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], list[Setting], list[str]]:
+    """Command line -> values of the options by what they set, KEY VALUE pairs, errors."""
+    keys = all_keys(cfg)
+    options, pairs, errors = {}, [], []
+    names = None  # where names go: the list of the last option, while it is open
+    words = deque(argv)
+    while words:
+        word = words.popleft()
+        if word.startswith('-'):
+            option, equals, value = word.partition('=')
+            # Like argparse, take a long option's beginning if it is the beginning of one only.
+            found = [name for name in _OPTIONS if option[:2] == '--' and name.startswith(option)]
+            option = found[0] if len(found) == 1 else option
+            if option not in _OPTIONS:
+                errors.append(f'unknown option {show(option)}{nearest(option, _OPTIONS)}; see --help')
+                names = []  # not reported again, one by one
+                continue
+            target = _OPTIONS[option]
+            names = options[target] = [value] if equals else []
+            if target in ('config_file', 'data.root', 'help'):  # one value, even if it looks like a key
+                if not equals and words and not words[0].startswith('-') and target != 'help':
+                    names.append(words.popleft())
+                names = None
+        elif names is not None and not starts_pair(word, cfg):
+            names.append(word)
+        else:
+            names = None
+            # The value may begin with one dash: -1.
+            if not words or words[0] in keys or words[0] in _OPTIONS or words[0].startswith('--'):
+                what = f'{word} is a KEY' if word in keys else f'{_unknown_key(word, keys)}, and it is'
+                errors.append(f'{what} without a VALUE')
+            else:
+                pairs.append(('', word, words.popleft()))
+    for option, target in _OPTIONS.items():
+        if option.startswith('--') and target != 'help' and options.get(target) == []:
+            errors.append(f'option {option} needs a value')
+    return options, pairs, errors
+
+
+def load_config(argv: Sequence[str] | None = None, description: str = '') -> CfgNode:
+    """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
+
+    The defaults are overridden by the config file, that by the options, these by the pairs. `--help` prints
+    the usage and exits. The values' ranges are left to `check_config`.
+
+    Args:
+        argv: the words, by default those of the running program.
+        description: what the program does, for `--help`.
+
+    Raises:
+        UserError: for everything that is wrong with the command line and the config file, one line each.
+    """
+    cfg = get_default_config()
+    options, pairs, errors = _parse(sys.argv[1:] if argv is None else argv, cfg)
+    if 'help' in options:
+        about = f'\n{description}\n' if description else ''
+        print(_HELP.format(prog=sys.argv[0], description=about), end='')
+        raise SystemExit(0)
+
+    settings = []
+    for path in filter(None, options.pop('config_file', [])):
+        try:
+            settings += _read(path)
+        except UserError as error:
+            errors.append(str(error))
+    for key, values in options.items():
+        if any(values):  # like torchreid, take an empty value for none
+            settings.append(('', key, values[0] if key == 'data.root' else values))
+    settings += pairs
+    errors += _merge(cfg, settings)
+    raise_together(errors)
+    if not any(key == 'use_gpu' for _, key, _ in settings):
+        cfg.use_gpu = has_gpu()
+    return cfg

@@ -1,0 +1,199 @@
+"""Writes settings into a config: values from text, YAML files, the command line."""
+
+import os
+from ast import literal_eval
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from yacs.config import CfgNode
+
+from ..runtime.errors import UserError, nearest, raise_together, show
+from .keys import all_keys, get_default_config, value_of
+
+_LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
+Setting = tuple[str, str, object]  # where it was set (`FILE: ` or nothing), key, value as read
+
+
+def _unknown_key(key: object, keys: list[str]) -> str:
+    """The complaint about a name that is no key."""
+    members = [full for full in keys if full.startswith(f'{key}.')]
+    if members:
+        return f'{key} is a group of keys: set one of them, such as {members[0]}'
+    last = str(key).rpartition('.')[2]
+    same_end = [full for full in keys if full.rpartition('.')[2] == last]
+    # `max_epoch` for `train.max_epoch` is a frequent slip, too unlike the full name for a search by likeness.
+    hint = nearest(str(key), same_end) or (nearest(same_end[0], same_end) if len(same_end) == 1 else '')
+    hint = hint or nearest(str(key), keys) or ' (paul_plugin/config.py lists the keys)'
+    return f'unknown key {show(key)}{hint}'
+
+
+def _literal(text: str, listed: bool) -> object:
+    """The Python value that the text spells, as in yacs, or the text itself."""
+    # A shell turns ['a', 'b'] into [a, b], which is YAML.
+    readers = (literal_eval, yaml.safe_load) if listed and text.startswith('[') else (literal_eval,)
+    for read in readers:
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, yaml.YAMLError):
+            pass
+    return text
+
+
+def _coerce(value: object, default: object) -> object:
+    """The value in the type of the default.
+
+    Raises:
+        TypeError: if it is of another type.
+    """
+    literal = _literal(value, isinstance(default, list)) if isinstance(value, str) else value
+    if isinstance(default, list):
+        items = list(literal) if isinstance(literal, (list, tuple)) else [value]
+        return [_coerce(item, default[0]) for item in items] if default else items
+    if isinstance(default, str):
+        if literal is None and default == '':
+            return ''
+        if isinstance(value, str):
+            return literal if isinstance(literal, str) else value
+    elif isinstance(default, bool):
+        if isinstance(literal, bool):
+            return literal
+        if str(value).lower() in ('true', 'false'):
+            return str(value).lower() == 'true'
+    elif type(literal) is int or type(literal) is type(default):
+        try:
+            return type(default)(literal)
+        except OverflowError:  # an int beyond the floats
+            pass
+    elif isinstance(default, float) and isinstance(literal, str):
+        try:
+            return float(literal)  # inf and nan, which check_config refuses with its reason
+        except ValueError:
+            pass
+    raise TypeError
+
+
+def _expected(default: object) -> str:
+    """What a value must be like, for the complaint about another one."""
+    if isinstance(default, str):
+        return 'expected str: put it in quotes'
+    if isinstance(default, list):
+        kind = f' of {type(default[0]).__name__}' if default else ''
+        return f'expected list{kind}, such as "{default}"'
+    return f'expected {type(default).__name__}, such as {default}'
+
+
+# torchreid takes None here: for no transforms, for ImageNet's statistics (the defaults), for the sources.
+_NULLABLE = ('data.transforms', 'data.norm_mean', 'data.norm_std', 'data.targets')
+
+
+def _merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
+    """Writes the settings into the config, in order; returns what is wrong with them, one line each."""
+    errors = []
+    defaults = get_default_config()
+    keys = all_keys(defaults)
+    targets_are_sources = False
+    for where, key, value in settings:
+        if key not in keys:
+            errors.append(where + _unknown_key(key, keys))
+            continue
+        default = value_of(defaults, key)
+        unset = key in _NULLABLE and value in (None, 'None')
+        if unset:
+            value = [] if key == 'data.transforms' else default
+        try:
+            value = _coerce(value, default)
+        except TypeError:
+            errors.append(f'{where}{key} = {show(value)}: {_expected(default)}')
+            continue
+        if key == 'data.targets':
+            targets_are_sources = unset
+        if key == 'data.transforms':
+            value = [name.lower() for name in value]  # as torchreid reads them
+        if key == 'paul.pretrain.config' and value:
+            value = os.path.abspath(value)
+        group, _, name = key.rpartition('.')
+        (value_of(cfg, group) if group else cfg)[name] = value
+    if targets_are_sources:
+        cfg.data.targets = list(cfg.data.sources)
+    return errors
+
+
+def _flatten(tree: dict, defaults: CfgNode, prefix: str = '') -> Iterator[tuple[object, object]]:
+    """Nested keys of a YAML file -> full keys and values. An empty group holds nothing."""
+    for name, value in tree.items():
+        group = defaults.get(name)
+        if isinstance(group, CfgNode) and (value is None or isinstance(value, dict)):
+            yield from _flatten(value or {}, group, f'{prefix}{name}.')
+        else:
+            yield f'{prefix}{name}', value
+
+
+def _read(path: str) -> list[Setting]:
+    """The settings of a YAML file.
+
+    Raises:
+        UserError: if it cannot be read or is no YAML mapping.
+    """
+    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
+    if os.path.exists(path) and not os.path.isdir(path):
+        if not os.path.isfile(path):
+            raise UserError(f'cannot read the config file {path}: it is a pipe or a device, not a file')
+        if os.path.getsize(path) > _LARGEST_FILE:
+            raise UserError(f'cannot read the config file {path}: it has more than {_LARGEST_FILE} bytes')
+    # Not yacs's own reader: that one runs a `.py` file.
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except OSError as error:
+        others = [other.name for other in Path(path).parent.glob('*')]
+        hint = nearest(Path(path).name, others) if isinstance(error, FileNotFoundError) else ''
+        raise UserError(f'cannot read the config file {path}: {error.strerror}{hint}') from None
+    except UnicodeDecodeError:
+        raise UserError(f'cannot read the config file {path}: it is not UTF-8 text') from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-99-99
+        mark = getattr(error, 'problem_mark', None)
+        line = f', line {mark.line + 1}' if mark else ''
+        problem = getattr(error, 'problem', None) or str(error).partition('\n')[0]
+        raise UserError(f'{path}{line}: not valid YAML: {problem}') from None
+    if tree is None:
+        return []
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: expected keys and values such as 'model: {{name: resnet50}}', got {show(tree)}")
+    settings = []
+    for key, value in _flatten(tree, get_default_config()):
+        if key == 'paul.pretrain.config' and isinstance(value, str) and not os.path.isfile(value):
+            beside = Path(path).parent / value
+            value = str(beside) if beside.is_file() else value
+        settings.append((f'{path}: ', key, value))
+    return settings
+
+
+def merge_file(cfg: CfgNode, path: str) -> None:
+    """Overrides keys by those of a YAML file.
+
+    Raises:
+        UserError: if the file cannot be read, or for an unknown key or a value of the wrong type.
+    """
+    raise_together(_merge(cfg, _read(path)))
+
+
+def merge_opts(cfg: CfgNode, opts: Sequence[object]) -> None:
+    """Overrides keys by `[KEY, VALUE, KEY, VALUE, ...]`, the values as Python values or as text.
+
+    Raises:
+        UserError: for an unknown key, a key without a value or a value of the wrong type.
+    """
+    raise_together(opts_errors(cfg, opts))
+
+
+def opts_errors(cfg: CfgNode, opts: Sequence[object], where: str = '') -> list[str]:
+    errors = _merge(cfg, [(where, key, value) for key, value in zip(opts[::2], opts[1::2], strict=False)])
+    if len(opts) % 2:
+        errors.append(f'{where}{show(opts[-1])} is a KEY without a VALUE')
+    return errors
+
+
+def has_gpu() -> bool:
+    import torch  # slow, and needed for nothing else here
+
+    return torch.cuda.is_available()

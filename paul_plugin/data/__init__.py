@@ -1,0 +1,1 @@
+"""Crops: read, listed, loaded, described, rendered."""

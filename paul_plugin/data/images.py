@@ -1,0 +1,214 @@
+"""Reads the crops, and finds those that cannot be read before a run starts."""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ..runtime.errors import UserError
+
+# What PIL may read. Among its other formats are some that start a program (EPS starts Ghostscript).
+_FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000')
+_SUFFIX = re.compile(r'(?i)\.(jpg|jpe|jpeg|jfif|png|bmp|gif|tiff?|webp|p[gbp]m|jp2)$')
+_END_MARKERS = {'JPEG': b'\xff\xd9', 'MPO': b'\xff\xd9', 'PNG': b'IEND'}  # MPO is a camera's JPEG
+_TAIL = 16  # bytes at the end of a file in which the marker is looked for
+_BUFFER = 1 << 16  # most crops are smaller: one read takes the whole file
+_SMALLEST_SIDE = 4  # pixels
+_LARGEST_RATIO = 20  # of one side to the other
+_CHUNK = 64  # files a thread checks in one go
+_THREADS = 8  # they wait for a network disk together; on a local one they can cost more than they bring
+
+
+class BadImage(UserError):
+    """A crop that cannot be read: one line that names the file, the reason and the way out.
+
+    torch re-raises the error of a DataLoader's worker as the same class with the worker's traceback for its text.
+    The one line is taken out of it, so that `str(error)` is the same in the worker and in the parent.
+    """
+
+    of_one_process = True
+
+    def __init__(self, text: str) -> None:
+        lines = re.findall(r'^[\w.]*BadImage: (.*)$', text, re.MULTILINE)
+        super().__init__(lines[-1] if lines else text)
+
+
+class _Refused(Exception):
+    """A reason that is found here, not by PIL or the system."""
+
+
+def read_image(path: str) -> Image.Image:
+    """Reads a crop as torchreid does, but fails at once where torchreid's function tries for ever.
+
+    16-bit grey is scaled to 8 bits; an orientation in the EXIF data is ignored. PIL's LOAD_TRUNCATED_IMAGES is
+    switched off for the process: half an image is no crop. Damage that the decoder passes over, such as wrong pixels
+    in the middle of a JPEG, is not seen.
+
+    Returns:
+        An RGB image, decoded completely; the file is closed.
+
+    Raises:
+        BadImage: one line, for a file that is not there, may not be read, is no image, is damaged, or is no crop of
+            a person by its size (see `check_images`).
+
+    Example:
+        >>> read_image('market1501/bounding_box_train/0002_c1s1_000451_03.jpg').size
+        (64, 128)
+    """
+    try:
+        with _open_file(path) as file:
+            return _to_rgb(_open_image(file))
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in many ways inside PIL
+        reason = _reason(path, error)
+    raise BadImage(f'bad image {one_line(path)}: {reason}: replace it or take it out of the data set')
+
+
+def is_image(path: str) -> bool:
+    """Whether a file is meant for an image: by its suffix, whatever it holds, or by its header."""
+    if _SUFFIX.search(path):
+        return True
+    try:
+        with _open_file(path) as file, Image.open(file, formats=_FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except MemoryError:
+        raise
+    except Exception:  # what is no image fails in many ways inside PIL
+        return False
+
+
+def check_images(paths: Iterable[str], decode: bool = False) -> dict[str, str]:
+    """Finds the files that `read_image` would refuse.
+
+    By default the header, the size and the end of each file are looked at. That finds truncated files, but not
+    damage in the middle. A file whose end says nothing is decoded. An image is no crop of a person if a side is below
+    4 pixels or more than 20 times the other, or if it has more pixels than PIL's MAX_IMAGE_PIXELS.
+
+    Args:
+        paths: the files.
+        decode: decode every file completely; it then refuses exactly what `read_image` refuses.
+
+    Returns:
+        The bad paths, in the order given, and for each the reason, short and without the path.
+
+    Example:
+        >>> check_images(['good.jpg', 'empty.jpg'])
+        {'empty.jpg': 'it is empty (0 bytes)'}
+    """
+    paths = list(paths)
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda chunk: _check_chunk(chunk, decode), chunks)
+        return {path: reason for bad in found for path, reason in bad}
+
+
+def describe_bad(bad: dict[str, str], limit: int = 10) -> str:
+    """The result of `check_images` for a message: a line `  PATH: reason` for each of the first, then their rest.
+
+    Example:
+        >>> print(describe_bad(check_images(paths), limit=1))
+          a.jpg: it is empty (0 bytes)
+          ... and 32 more
+    """
+    lines = [f'  {one_line(path)}: {reason}' for path, reason in list(bad.items())[:limit]]
+    return '\n'.join(lines + [f'  ... and {len(bad) - limit} more'] * (len(bad) > limit))
+
+
+def _check_chunk(paths: Sequence[str], decode: bool) -> list[tuple[str, str]]:
+    reasons = [(path, _check(path, decode)) for path in paths]
+    return [(path, reason) for path, reason in reasons if reason]
+
+
+def _check(path: str, decode: bool) -> str:
+    """The reason why a file is bad, or an empty string."""
+    try:
+        with _open_file(path) as file:
+            image = _open_image(file)
+            if decode or not _is_complete(file, image):
+                _to_rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:
+        return _reason(path, error)
+    return ''
+
+
+def _open_file(path: str) -> BinaryIO:
+    # Looked at before it is opened: to open a pipe is to wait for its writer.
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise _Refused('it is a folder')
+    if not stat.S_ISREG(status.st_mode):
+        raise _Refused('it is a pipe or a device, not a file')
+    if status.st_size == 0:
+        raise _Refused('it is empty (0 bytes)')
+    return open(path, 'rb', buffering=_BUFFER)
+
+
+def _open_image(file: BinaryIO) -> Image.Image:
+    """The image by its header, not decoded yet."""
+    # One flag for the process, and any library can set it. It is not set back: another thread may be decoding.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    image = Image.open(file, formats=_FORMATS)
+    width, height = image.size
+    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
+    short, long = sorted(image.size)
+    if short < _SMALLEST_SIDE or long > _LARGEST_RATIO * short:
+        raise _Refused(f'it is {width}x{height} pixels, no crop of a person')
+    if image.mode == 'F':
+        raise _Refused('its pixels are floats, of no known range')
+    return image
+
+
+def _is_complete(file: BinaryIO, image: Image.Image) -> bool:
+    """Whether a file has pixels and ends as one of its format does; False also if that cannot be told."""
+    if image.format not in _END_MARKERS or not image.tile:
+        return False
+    position = file.tell()
+    file.seek(-_TAIL, os.SEEK_END)
+    tail = file.read()
+    file.seek(position)  # PIL decodes from where it stopped
+    return _END_MARKERS[image.format] in tail
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Decodes an image and converts it to RGB."""
+    image.load()
+    if image.mode.startswith('I'):
+        # PIL would clip 16 bits to 8, and make most of the image white.
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise _Refused('its pixels are 32-bit numbers, of no known range')
+        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    return image.convert('RGB')
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Why a file cannot be read: short, one line, without its path."""
+    if isinstance(error, FileNotFoundError):
+        return 'it is a link to a file that does not exist' if os.path.islink(path) else 'there is no such file'
+    if isinstance(error, PermissionError):
+        return 'no permission to read it'
+    if isinstance(error, Image.DecompressionBombError):
+        return f'it has more than {Image.MAX_IMAGE_PIXELS} pixels, no crop of a person'
+    if isinstance(error, UnidentifiedImageError):
+        return 'it is no image of a known format (JPEG, PNG, ...), or its header is damaged'
+    if isinstance(error, _Refused):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f'it cannot be read ({error.strerror})'
+    return f'it is damaged ({" ".join(str(error).split())[:100] or type(error).__name__})'
+
+
+def one_line(path: str) -> str:
+    """A path as it is, or escaped if it holds a line break or bytes that cannot be printed."""
+    return path if path.isprintable() else ascii(path)

@@ -1,0 +1,1 @@
+"""Two small camera networks, drawn by a program."""

@@ -1,0 +1,1 @@
+"""A model leaves: exported, applied to a folder, reduced, searched with."""

@@ -1,0 +1,186 @@
+"""A file of descriptors, .npz or .parquet: written row by row, read for searching."""
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from torch import Tensor, nn
+
+from ..method.patchnet import HEADS
+from ..run.trained import Trained
+from ..runtime.errors import UserError, import_optional
+from ..runtime.files import whole_file
+
+FORMATS = ('.npz', '.parquet')
+
+
+def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
+    """Writes descriptors as `.npz` (arrays `paths`, `descriptors`, `meta`) or as Parquet, by the name's end.
+
+    In Parquet the columns are `path` and `descriptor`, and `meta` is in the schema's metadata.
+
+    Args:
+        path: the file; one that is there is replaced, when the new one is whole.
+        paths: N paths relative to `meta['root']`.
+        blocks: (n, E) float32 each, together N rows; only one is held at a time.
+        meta: with `dim`, E, and `root`; stored as a JSON text.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    write = _write_parquet if path.suffix == '.parquet' else _write_npz
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            write(file, paths, blocks, meta)
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from None
+
+
+def _write_npz(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
+    with zipfile.ZipFile(file, 'w') as archive:
+
+        def member(name: str) -> BinaryIO:
+            return archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True)  # without the time of day
+
+        for name, values in (('meta', json.dumps(meta)), ('paths', paths)):
+            with member(name) as out:
+                npy.write_array(out, np.array(values, dtype=np.str_), allow_pickle=False)
+        with member('descriptors') as out:
+            shape = len(paths), meta['dim']
+            npy.write_array_header_1_0(out, {'descr': '<f4', 'fortran_order': False, 'shape': shape})
+            for block in blocks:
+                out.write(block.astype('<f4', copy=False).tobytes())
+
+
+def _write_parquet(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
+    pyarrow, parquet = import_optional('pyarrow'), import_optional('pyarrow.parquet')
+    columns = [('path', pyarrow.string()), ('descriptor', pyarrow.list_(pyarrow.float32(), meta['dim']))]
+    schema = pyarrow.schema(columns, metadata={'meta': json.dumps(meta)})
+    start = 0
+    with parquet.ParquetWriter(file, schema) as writer:
+        for block in blocks:
+            rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(block.ravel()), meta['dim'])
+            names = pyarrow.array(paths[start : start + len(block)], pyarrow.string())
+            writer.write_table(pyarrow.table([names, rows], schema=schema))
+            start += len(block)
+
+
+def read_descriptors(path: str | Path, trained: Trained | None = None) -> tuple[list[str], Tensor]:
+    """Reads what `extract` wrote; the whole of it is held in memory.
+
+    Args:
+        path: the file.
+        trained: the model that its descriptors are to be compared with those of, if any.
+
+    Returns:
+        The images' paths, N, under the folder that was described, or under the file's own folder where that one is
+        no longer there; and their descriptors, (N, E) float32.
+
+    Raises:
+        UserError: if it is not there, damaged, or holds something else or descriptors of another model.
+
+    Example:
+        >>> paths, descriptors = read_descriptors('descriptors.npz')
+        >>> descriptors.shape
+        torch.Size([19732, 1536])
+    """
+    paths, descriptors, meta = _read(Path(path))
+    if trained is not None and any(meta.get(key) != value for key, value in model_of(trained).items()):
+        raise UserError(
+            f'{path} holds descriptors of {meta["dim"]} numbers of another model than {trained.path}, or of images of '
+            'another size: make it again from this one'
+        )
+    root = meta['root'] if os.path.isdir(meta['root']) else os.path.dirname(path)
+    return [os.path.join(root, name) for name in paths], torch.from_numpy(descriptors)
+
+
+def read_meta(path: str | Path) -> dict:
+    """What a file of descriptors tells about them, such as `dim`, how many numbers one has; nothing else of it is read.
+
+    Raises:
+        UserError: if it is not there, damaged, or holds something else.
+    """
+    path = Path(path)
+    with _readable(path):
+        meta = _meta_of_parquet(path) if path.suffix == '.parquet' else _meta_of_npz(path)
+        if not isinstance(meta['dim'], int) or not isinstance(meta['root'], str):
+            raise ValueError
+        return meta
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray, dict]:
+    """Paths as they are stored, descriptors and `meta`."""
+    meta = read_meta(path)
+    with _readable(path):
+        paths, descriptors = (_read_parquet if path.suffix == '.parquet' else _read_npz)(path, meta['dim'])
+        if descriptors.dtype != np.float32 or descriptors.shape != (len(paths), meta['dim']):
+            raise ValueError
+        return paths, descriptors, meta
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Says in one line why a file cannot be read."""
+    if path.suffix not in FORMATS:
+        raise UserError(f'{path} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(FORMATS)}')
+    if not path.is_file():
+        raise UserError(f'no file of descriptors at {path}: tools/extract.py makes one')
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception:  # a damaged file fails in many ways inside zipfile, NumPy and pyarrow
+        raise UserError(f'{path} is damaged, or not written by tools/extract.py: write it again') from None
+
+
+def _meta_of_npz(path: Path) -> dict:
+    with np.load(path, allow_pickle=False) as arrays:
+        return json.loads(arrays['meta'].item())
+
+
+def _meta_of_parquet(path: Path) -> dict:
+    return json.loads(import_optional('pyarrow.parquet').read_schema(path).metadata[b'meta'])
+
+
+def _read_npz(path: Path, dim: int) -> tuple[list[str], np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays['paths'].tolist(), arrays['descriptors']
+
+
+def _read_parquet(path: Path, dim: int) -> tuple[list[str], np.ndarray]:
+    table = import_optional('pyarrow.parquet').read_table(path)
+    blocks = [chunk.flatten().to_numpy() for chunk in table['descriptor'].chunks]
+    return table['path'].to_pylist(), np.concatenate([np.empty(0, np.float32), *blocks]).reshape(-1, dim)
+
+
+def model_of(trained: Trained) -> dict:
+    """What tells the descriptors of one model from those of another."""
+    data = trained.cfg.data
+    return {
+        'model': trained.cfg.model.name,
+        'weights': _digest_of_weights(trained.model),
+        'height': data.height,
+        'width': data.width,
+        'mean': list(data.norm_mean),
+        'std': list(data.norm_std),
+        'dim': trained.model.feature_dim,
+    }
+
+
+def _digest_of_weights(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        if not set(HEADS).isdisjoint(name.split('.')):
+            continue  # random where the file lacks them
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()

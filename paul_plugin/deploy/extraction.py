@@ -1,0 +1,200 @@
+"""Descriptors of all images of a folder, in one file: resumable, and read again for searching."""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from ..data.descriptors import describe
+from ..data.files import find_images
+from ..data.images import BadImage, check_images, describe_bad
+from ..run.trained import Trained
+from ..runtime.errors import UserError, import_optional
+from ..runtime.files import check_target, whole_file, write_atomically
+from .descriptor_file import FORMATS, model_of, write_descriptors
+
+CHUNK = 4096  # images that are described between two files of progress
+
+
+class Extracted(NamedTuple):
+    """What `extract` wrote.
+
+    Attributes:
+        path: the file.
+        count: descriptors in it.
+        left_out: files that are no images, or cannot be read: path -> reason.
+    """
+
+    path: Path
+    count: int
+    left_out: dict[str, str]
+
+
+def list_files(folder: Path) -> list[str]:
+    """The files of a tree that are not hidden, linked folders included; paths relative to it, sorted."""
+    images, odd = find_images(os.path.abspath(folder))
+    return sorted(os.path.relpath(path, os.path.abspath(folder)) for path in [*images, *odd['no image']])
+
+
+def extract(
+    trained: Trained,
+    folder: str | Path,
+    path: str | Path,
+    batch_size: int = 64,
+    workers: int = 0,
+    force: bool = False,
+    chunk: int = CHUNK,
+) -> Extracted:
+    """Describes every image of a folder, at any depth, and writes the descriptors into one file.
+
+    After each `chunk` images their descriptors are kept in the folder PATH.parts. The same call after a kill goes on
+    from there, and ends with the same bytes as one that was not killed. The folder is removed at the end; until then
+    the disk holds the descriptors twice, the memory one chunk.
+
+    Args:
+        trained: the model.
+        folder: of the images. What is no image, or cannot be read, is left out; hidden files are not looked at.
+        path: the file to write, `.npz` or `.parquet`, outside of `folder`.
+        batch_size: images at a time; with another one the last digits of a descriptor may differ.
+        workers: processes that read images.
+        force: write over the file, and begin anew where the kept descriptors are of another model or other images.
+        chunk: images between two savings.
+
+    Raises:
+        UserError: if there is no image, the file cannot be written, or what is kept is of another model, of other
+            images or another `chunk`.
+
+    Example:
+        >>> extract(open_trained('log/paul_synthetic'), 'crops', 'descriptors.npz').count
+        19732
+    """
+    folder, path = Path(folder), Path(path)
+    _check_places(folder, path, force)
+    names = list_files(folder)
+    model = model_of(trained)
+    parts = path.with_name(f'{path.name}.parts')
+    _open_parts(parts, {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk}, force)
+    chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
+    missing = {file: part for file, part in chunks.items() if not file.exists()}
+    with tqdm(total=len(names), initial=len(names) - sum(map(len, missing.values())), unit=' images') as bar:
+        for file, part in missing.items():
+            descriptors, left_out = _describe_chunk(trained, folder, part, batch_size, workers, bar)
+            _save_part(file, descriptors, left_out)
+
+    left_out = {}
+    for file in chunks:
+        left_out |= json.loads(_load_part(file, 'left_out').item())
+    kept = [name for name in names if name not in left_out]
+    if not kept:
+        shutil.rmtree(parts)
+        raise UserError('\n'.join(filter(None, (f'no image in {folder} that can be read', describe_bad(left_out)))))
+    blocks = (_load_part(file, 'descriptors') for file in chunks)
+    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': os.path.abspath(folder)}
+    write_descriptors(path, kept, blocks, meta)
+    shutil.rmtree(parts)
+    return Extracted(path, len(kept), left_out)
+
+
+def _check_places(folder: Path, path: Path, force: bool) -> None:
+    if not folder.is_dir():
+        raise UserError(f'no folder of images at {folder}: check the path')
+    if path.suffix not in FORMATS:
+        raise UserError(f'{path} must end in {" or ".join(FORMATS)}, which names the format')
+    if path.suffix == '.parquet':
+        import_optional('pyarrow.parquet')
+    check_target(path, force)
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f'{path} lies among the images that it is to describe: name a file outside of {folder}')
+
+
+def _describe_chunk(
+    trained: Trained, folder: Path, names: Sequence[str], batch_size: int, workers: int, bar: tqdm
+) -> tuple[np.ndarray, dict[str, str]]:
+    """The descriptors of the files that are images, (n, E), and why the others are left out."""
+    start = bar.n
+    left_out = {name: 'its name is no Unicode text' for name in names if not _is_text(name)}
+    decode = False
+    while True:
+        paths = {os.path.join(folder, name): name for name in names if name not in left_out}
+        left_out |= {paths.pop(path): reason for path, reason in check_images(paths, decode).items()}
+        blocks = [np.empty((0, trained.model.feature_dim), np.float32)]
+        try:
+            for block in describe(trained.model, list(paths), trained.transform(), batch_size, workers):
+                blocks.append(block.numpy())
+                bar.update(len(block))
+        except BadImage:  # damage that the first look does not find
+            bar.n = start
+            if decode:
+                raise
+            decode = True
+        else:
+            bar.update(len(names) - len(paths))
+            return np.concatenate(blocks), left_out
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name is one that can be written as text; on Linux it can be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _digest_of_files(folder: Path, names: Iterable[str]) -> str:
+    """Tells the files by name, size and time of change."""
+    digest = hashlib.sha256()
+    for name in names:
+        status = os.lstat(os.path.join(folder, name))
+        digest.update(os.fsencode(f'{name}\0{status.st_size}\0{status.st_mtime_ns}\0'))
+    return digest.hexdigest()
+
+
+def _open_parts(parts: Path, manifest: dict, force: bool) -> None:
+    """Goes on with the folder of what is done, or makes it.
+
+    Raises:
+        UserError: if it is of another extraction, and `force` is not given.
+    """
+    file = parts / 'manifest.json'
+    if any(parts.glob('*.npz')):
+        try:
+            found = json.loads(file.read_text())
+            others = [key for key in manifest if found[key] != manifest[key]]
+        except (OSError, ValueError, TypeError, KeyError):
+            others = ['manifest.json']
+        if not others:
+            return
+        if not force:
+            raise UserError(
+                f'{parts} holds the beginning of another extraction (other {", ".join(others)}): delete it, or --force '
+                'to begin anew'
+            )
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True, exist_ok=True)
+    write_atomically(json.dumps(manifest), file)
+
+
+def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) -> None:
+    try:
+        with whole_file(file) as out:
+            np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out))
+    except OSError as error:
+        raise UserError(
+            f'cannot write {file}: {error.strerror or error}; what is done is kept, the same command goes on'
+        ) from None
+
+
+def _load_part(file: Path, name: str) -> np.ndarray:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return arrays[name]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        raise UserError(f'{file} is damaged: delete it, the same command makes it again') from None

@@ -1,0 +1,351 @@
+"""Makes an engine of torchreid's resumable to the bit, stoppable, and proof against numbers that are not finite."""
+
+import contextlib
+import functools
+import inspect
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchreid
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..checkpoints.folder import CheckpointFolder
+from ..data import loaders
+from ..host.data import images_digest
+from ..host.engine import unwrap
+from ..host.ranking import recorded_results
+from ..runtime import processes, randomness, stopping
+from ..runtime.errors import UserError
+from ..runtime.files import write_atomically
+from .parallel import DistributedEngine
+
+VERSION = 1  # of what a checkpoint holds
+_TYPES = {'epoch': int, 'seed': int, 'history': list, 'best': float, 'summaries': list, 'random': dict}
+
+
+def software() -> dict[str, str]:
+    """The versions that the last bits of a result depend on."""
+    package = sys.modules['paul_plugin']
+    packages = {'paul_plugin': package, 'torch': torch, 'torchreid': torchreid}
+    return {name: str(package.__version__) for name, package in packages.items()}  # torch's is a class of its own
+
+
+class _RestOfEpoch:
+    """A loader that gives None for each step that was done before the run was resumed, then the other batches."""
+
+    def __init__(self, done: int, loader: DataLoader) -> None:
+        self.done = done
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return self.done + len(self.loader)
+
+    def __iter__(self) -> Iterator[dict | None]:
+        yield from [None] * self.done
+        yield from self.loader
+
+
+class ResumableEngine(DistributedEngine):
+    """Mixin for torchreid's engines; put it first. The engine defines `training_step` as `forward_backward`.
+
+    The order of the images and their augmentation are functions of the seed and the epoch. A checkpoint holds
+    everything else that training depends on, so a run that goes on from one ends with the same bytes, on a CPU.
+    The loop stays torchreid's: when it is resumed within an epoch, it first runs through the recorded losses of
+    the steps that are done, so that its averages and its log are those of an undisturbed run.
+
+    The attributes are set by the user of the engine, before `run`:
+
+    Attributes:
+        seed: of order, augmentation and each epoch's other random numbers; by default the one of torch.
+        checkpoint_minutes: a checkpoint is saved after the first step that ends so many minutes after the last one.
+        keep_checkpoints: how many of the newest are kept.
+        config: text that each checkpoint holds, the configuration of the run.
+        fast_rank: rank by `fast_rank.py` in tests: torchreid's numbers, in a fraction of its time.
+        history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
+        results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.
+    """
+
+    checkpoint_minutes = 5.0
+    keep_checkpoints = 2
+    config = ''
+    fast_rank = False
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.seed = torch.initial_seed() % 2**63
+        self.history: list[dict] = []
+        self.results: dict[str, dict[str, float]] = {}
+        self.best = -math.inf
+        self.folder = None
+        self.loader = None
+        self.done = (0, 0)  # epochs, and steps of the next one
+        self._summaries: list[dict[str, float]] = []  # of the steps of this epoch
+        self._states = None  # of the generators, to be taken back before the first step of a resumed run
+        self._losses: dict[str, Tensor] = {}
+        self._files: list[str] = []
+
+    def training_step(self, data: dict) -> dict[str, float]:
+        """One step of training, what torchreid calls `forward_backward`; returns the losses to be logged."""
+        raise NotImplementedError
+
+    # ---- state -----------------------------------------------------------------------------------------------------
+
+    def extra_state(self) -> dict:
+        """What a checkpoint holds beside the model, the optimizer and the scheduler."""
+        return {}
+
+    def load_extra_state(self, checkpoint: dict) -> None:
+        """Takes `extra_state` back."""
+
+    @functools.cached_property
+    def images_digest(self) -> str:
+        return images_digest(self.datamanager)
+
+    def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
+        """Saves everything that the rest of the run depends on; all processes call it, the first one saves.
+
+        Raises:
+            UserError: if the file cannot be written.
+        """
+        epochs, steps = self.done
+        state = {
+            'state_dict': unwrap(self.model).state_dict(),  # torchreid's readers know these five
+            'epoch': epochs,
+            'rank1': float(rank1),  # a NumPy scalar of torchreid's would not be read by torch.load
+            'optimizer': self.optimizer.state_dict(),
+            **({} if self.scheduler is None else {'scheduler': self.scheduler.state_dict()}),
+            'version': VERSION,
+            'software': software(),
+            'config': self.config,
+            'images': self.images_digest,
+            'seed': self.seed,
+            'summaries': self._summaries,
+            'random': randomness.get_states(),
+            'history': self.history,
+            'best': self.best,
+            **self.extra_state(),
+        }
+        if processes.is_first():
+            print(f'Checkpoint saved to "{self.folder.save(state, epochs, steps, best)}"')
+        self.saved_at = time.monotonic()
+
+    def resume(self, checkpoint: dict) -> int:
+        """Goes on from a checkpoint that was read as data.
+
+        Returns:
+            The number of epochs that are done, `start_epoch` of `run`.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: if the checkpoint is damaged, or of another model, optimizer
+                or set of images.
+        """
+        if checkpoint.get('version') != VERSION:
+            raise ValueError('it holds weights but not the state of a run; model.load_weights takes the weights')
+        if checkpoint['images'] != self.images_digest:
+            raise ValueError('it is of other training images, by their number or their names')
+        for name, kind in _TYPES.items():
+            if not isinstance(checkpoint[name], kind):
+                raise ValueError(f'its {name} is of type {type(checkpoint[name]).__name__}, not {kind.__name__}')
+        randomness.set_states(checkpoint['random'])  # needed again later, but refused now if they are none
+        unwrap(self.model).load_state_dict(checkpoint['state_dict'])
+        self.optimizer.load_state_dict(checkpoint['optimizer'])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(checkpoint['scheduler'])
+        self.load_extra_state(checkpoint)
+        self.seed = checkpoint['seed']
+        self.history = checkpoint['history']
+        self.best = checkpoint['best']
+        self._summaries = checkpoint['summaries']
+        self._states = checkpoint['random']
+        self.done = (checkpoint['epoch'], len(self._summaries))
+        if checkpoint.get('software') != software():
+            print(f'* saved by {checkpoint.get("software")}, goes on with {software()}: the last bits may differ')
+        return checkpoint['epoch']
+
+    # ---- torchreid's loop ------------------------------------------------------------------------------------------
+
+    def run(
+        self, save_dir: str = 'log', max_epoch: int = 0, start_epoch: int = 0, test_only: bool = False, **options
+    ) -> None:
+        """torchreid's `run`, which calls `train` and `test` epoch by epoch.
+
+        Raises:
+            Stopped: after a checkpoint, if the run was asked to stop.
+            UserError: for a loss or gradient that is not finite, or a checkpoint that cannot be written.
+        """
+        if test_only:
+            return super().run(save_dir=save_dir, test_only=True, **options)
+        self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
+        if processes.is_first():
+            self.folder.remove_partial()
+            if self.done == (start_epoch, 0) == (0, 0):
+                self.folder.set_aside()
+        self.saved_at = time.monotonic()
+        self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
+        self.open_writer(save_dir)
+        try:
+            if self._lacks_test(max_epoch, **options):
+                names = options.keys() & inspect.signature(self.test).parameters.keys()
+                rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in names})
+                self.save_model(self.epoch, rank1, save_dir)
+            super().run(save_dir=save_dir, max_epoch=max_epoch, start_epoch=start_epoch, **options)
+        except stopping.Stopped:
+            if self.done > (0, 0):
+                self.checkpoint()
+            raise
+        except UserError as error:
+            error.of_one_process = True
+            raise
+        finally:
+            loaders.stop_workers(self.loader)
+            self.loader = None
+            with contextlib.suppress(OSError):  # of a full disk: reported already
+                self.writer.close()
+
+    def _lacks_test(self, max_epoch: int, start_eval: int = 0, eval_freq: int = -1, **options) -> bool:
+        """Whether the run was killed in the test that followed the last epoch that is done."""
+        epochs, steps = self.done
+        due = 0 < epochs < max_epoch and epochs >= start_eval and eval_freq > 0 and epochs % eval_freq == 0
+        return due and steps == 0 and bool(self.test_loader) and 'mAP' not in self.history[-1]
+
+    def train(self, *args, **kwargs) -> None:
+        if self.loader is None:
+            self.loader = loaders.seeded_loader(self.datamanager.train_loader, self.seed)
+        self.loader.sampler.set_epoch(self.epoch, first_batch=len(self._summaries))
+        self.train_loader = _RestOfEpoch(len(self._summaries), self.loader)
+        if not self._summaries:
+            randomness.seed_all(self.seed, randomness.TRAINING, self.epoch)
+            self._states = None
+        lr = self.get_current_lr()
+        super().train(*args, **kwargs)
+        means = {
+            name: sum(summary[name] for summary in self._summaries) / len(self._summaries)
+            for name in (self._summaries or [{}])[0]
+        }
+        self.history.append({'epoch': self.epoch + 1, 'lr': lr, **means})
+        self._summaries = []
+        self.done = (self.epoch + 1, 0)
+        self.end_of_epoch()
+        self.write_history()
+        if self._agree({})[2]:
+            self.checkpoint()
+
+    def end_of_epoch(self) -> None:
+        """Called after an epoch's last step."""
+
+    def forward_backward(self, data: dict | None) -> dict[str, float]:
+        if data is None:
+            return self._summaries[self.batch_idx]
+        if self._states is not None:
+            randomness.set_states(self._states)
+            self._states = None
+        self._losses = {}
+        self._files = data['impath']
+        with self.averaged_gradients():
+            summary = self.training_step(data)
+        self.check_finite(summary)
+        summary, stop, due = self._agree(summary)
+        self._summaries.append(summary)
+        self.done = (self.epoch, len(self._summaries))
+        if stop:
+            stopping.check_together()
+        if due and len(self._summaries) < self.num_batches:
+            self.checkpoint()
+        return summary
+
+    def _agree(self, summary: dict[str, float]) -> tuple[dict[str, float], bool, bool]:
+        """What all processes know after a step: the mean losses, whether to stop, whether a checkpoint is due.
+
+        The last is what the clock of the first process says.
+        """
+        due = self.folder is not None and time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes
+        numbers = [*summary.values(), stopping.requested(), due and processes.is_first()]
+        device = next(self.model.parameters()).device
+        *means, stop, due = processes.mean(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+        return dict(zip(summary, means, strict=True)), stop > 0, due > 0
+
+    def test(self, *args, **kwargs) -> float:
+        with recorded_results(self.fast_rank, self.ranked) as results:
+            rank1 = super().test(*args, **kwargs)
+        self.results = dict(zip(self.test_loader, results, strict=True))
+        return rank1
+
+    def ranked(self, target: int, distances: np.ndarray) -> None:
+        """Called in a test, on the first process, with the distances (Q, G) of each target by its number."""
+
+    def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
+        """Called by torchreid after each test; the best is told by the mAP of the first data set."""
+        if self.folder is None:  # called by the user, outside of `run`
+            self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
+            self.done = (epoch + 1, 0)
+        first = next(iter(self.results.values()), None)
+        if first and self.history and self.history[-1]['epoch'] == epoch + 1:
+            self.history[-1].update(mAP=first['mAP'], rank1=first['rank1'])
+            self.write_history()
+        mean_ap = first['mAP'] if first else -math.inf
+        is_best = is_best or mean_ap > self.best
+        self.best = max(self.best, mean_ap)
+        self.checkpoint(rank1, is_best)
+
+    def write_history(self) -> None:
+        if self.folder is not None and processes.is_first():
+            write_atomically(json.dumps(self.history, indent=1) + '\n', self.folder.path.parent / 'history.json')
+
+    # ---- numbers that are not finite -------------------------------------------------------------------------------
+
+    def register_model(self, name: str = 'model', model=None, optim=None, sched=None) -> None:
+        super().register_model(name, model, optim, sched)
+        if optim is not None:
+            optim.register_step_pre_hook(self._before_step)
+
+    def compute_loss(self, criterion, outputs, targets) -> Tensor:
+        loss = super().compute_loss(criterion, outputs, targets)
+        self.watch({type(criterion).__name__: loss})
+        return loss
+
+    def watch(self, losses: dict[str, Tensor]) -> None:
+        """Losses, each of one number, that must be finite when the optimizer steps."""
+        self._losses |= losses
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+        grads = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+        # One number for all: the GPU is asked once a step. The largest absolute value is finite if all are.
+        numbers = [loss.detach().reshape(()).float() for loss in self._losses.values()]
+        if grads:
+            numbers.append(torch.nn.utils.get_total_norm(grads, math.inf).float())
+        if numbers and not torch.stack(numbers).isfinite().all():
+            named = dict(zip([*self._losses, 'largest gradient'], numbers))
+            self._refuse({name: number.item() for name, number in named.items()}, 'the weights were not changed')
+
+    def check_finite(self, summary: dict[str, float]) -> None:
+        """Refuses losses that are not finite and were not watched, or whose step the scaler of float16 skipped."""
+        if not all(math.isfinite(value) for value in summary.values()):
+            self._refuse(summary, 'nothing of this step is saved')
+
+    def _other_way_out(self) -> str:
+        """What may help against numbers that are not finite, beside a lower rate."""
+        precision = getattr(self, 'precision', None)
+        return ', or set train.amp off' if precision is not None and precision.dtype is not None else ''
+
+    def _refuse(self, numbers: dict[str, float], consequence: str) -> None:
+        last = self.folder.newest() if self.folder is not None else None
+        step = len(self._summaries) + 1
+        shown = ', '.join(f'{name} {number:.6g}' for name, number in numbers.items())
+        raise UserError(
+            f'epoch {self.epoch + 1}, step {step}: not finite: {shown}; {consequence}, '
+            f'the last checkpoint is {last or "none"}: lower train.lr{self._other_way_out()}\n'
+            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(str, self._files))}'
+        )
+
+
+def resumable(engine_class: type) -> type:
+    """One of torchreid's own engines, resumable."""
+    members = {'training_step': engine_class.forward_backward}
+    return type(engine_class.__name__, (ResumableEngine, engine_class), members)

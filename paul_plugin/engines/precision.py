@@ -1,0 +1,65 @@
+"""Mixed precision of a training step: the network in bfloat16 or float16, losses and bank in float32."""
+
+import torch
+from torch import Tensor
+
+from ..runtime.errors import UserError
+
+DTYPES = {'off': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+class MixedPrecision:
+    """Autocast for the forward pass and, for float16, a scaled backward pass.
+
+    Args:
+        amp: `off`, `bf16` or `fp16`.
+        device: where the model is.
+
+    Raises:
+        ValueError: for another `amp`.
+
+    Example:
+        >>> precision = MixedPrecision('bf16', images.device)
+        >>> with precision.autocast():
+        ...     features = model(images)
+        >>> precision.step(loss(features.float()), optimizer)
+    """
+
+    def __init__(self, amp: str, device: torch.device) -> None:
+        if amp not in DTYPES:
+            raise ValueError(f'amp must be one of {", ".join(DTYPES)}, got {amp!r}')
+        self.dtype = DTYPES[amp]
+        self.device = device
+        self.skipped = 0  # steps
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp == 'fp16')
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Backward pass and the optimizer's step, skipped and counted where the gradients of float16 overflowed.
+
+        Raises:
+            UserError: if they still do at a loss scale below 1, which no overflow explains.
+        """
+        optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        scale = self.scaler.get_scale()
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        if self.scaler.get_scale() < scale:
+            self.skipped += 1
+            if scale < 1:
+                raise UserError(
+                    f'the gradients are not finite at a loss scale of {scale}: set train.amp bf16 or off, '
+                    'or lower train.lr'
+                )
+
+    def state_dict(self) -> dict:
+        """The scaler's state and the number of skipped steps."""
+        return {'scaler': self.scaler.state_dict(), 'skipped': self.skipped}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.skipped = state['skipped']
+        if state['scaler']:  # empty of a run without float16
+            self.scaler.load_state_dict(state['scaler'])

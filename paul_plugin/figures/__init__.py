@@ -1,0 +1,1 @@
+"""Pictures, which know no run."""

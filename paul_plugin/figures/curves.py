@@ -1,0 +1,132 @@
+"""Draws the curves of runs over their epochs: losses, mAP and Rank-1, learning rate."""
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from ..runtime.errors import import_optional
+from .quantities import quantities, titled
+from .sheet import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+
+# Without yellow, too light for a line on white
+_COLOURS = [
+    '#{:02X}{:02X}{:02X}'.format(*colour) for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, (0, 0, 0))
+]
+_GREY = '#555555'
+_TESTS = ('mAP', 'rank1')
+_COLUMNS = 2  # a phone shows one of them at a time
+_WIDTH, _HEIGHT = 7.3, 1.9  # inches: the width of all panels, the height of one
+_DPI = 192  # two pixels of the picture to a pixel of CSS
+Run = tuple[str, list[dict[str, float]], dict[str, dict[str, dict[str, float]]]]  # name, history, results
+
+
+def draw_curves(runs: Sequence[Run]) -> Image.Image:
+    """One panel for each quantity that a run recorded, over the epochs; one colour for each run.
+
+    mAP and Rank-1 are those of the first data set, marked where a test was made; a dashed line is the direct transfer.
+
+    Args:
+        runs: name, history and results of each, as `read_run` gives them; one has an epoch at least.
+
+    Returns:
+        RGB, 1400 pixels wide; its `info['dpi']` says that half of it is the size to look at.
+
+    Raises:
+        UserError: if matplotlib is missing.
+    """
+    import_optional('matplotlib')
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    names = quantities([entry for _, history, _ in runs for entry in history])
+    rows = -(-len(names) // _COLUMNS)
+    figure = Figure(figsize=(_WIDTH, 0.5 + rows * _HEIGHT), dpi=_DPI, layout='constrained')
+    canvas = FigureCanvasAgg(figure)  # not pyplot: its state is the whole program's
+    last = max(entry['epoch'] for _, history, _ in runs for entry in history)
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(rows, _COLUMNS, index + 1)
+        _draw_panel(axes, name, runs, last)
+        if index + _COLUMNS >= len(names):
+            axes.set_xlabel('epoch', fontsize=9)
+    labels = [name.replace('$', r'\$') for name, *_ in runs]  # which would begin a formula
+    handles = [Line2D([], [], **_style(index, len(runs)), label=label) for index, label in enumerate(labels)]
+    if any(_direct_transfer(results) for *_, results in runs):
+        handles.append(Line2D([], [], color=_GREY, linestyle='--', label='direct transfer'))
+    longest = max(len(handle.get_label()) for handle in handles)
+    columns = max(1, min(len(handles), 105 // (longest + 6)))
+    figure.legend(handles=handles, loc='outside upper left', ncols=columns, frameon=False, fontsize=9)
+    canvas.draw()
+    image = Image.frombytes('RGBA', canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert('RGB')
+    image.info['dpi'] = (_DPI, _DPI)
+    return image
+
+
+def _draw_panel(axes, quantity: str, runs: Sequence[Run], last: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    title, factor = titled(quantity)
+    tested = quantity in _TESTS
+    levels = {}  # a direct transfer -> the runs that start from it: often all from the same
+    for index, (_, history, results) in enumerate(runs):
+        points = [(entry['epoch'], factor * entry[quantity]) for entry in history if quantity in entry]
+        marker = 'o' if tested or len(points) == 1 else ''
+        steps = 'steps-mid' if quantity == 'lr' else 'default'
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=marker, drawstyle=steps, **_style(index, len(runs)))
+        if tested and quantity in _direct_transfer(results):
+            levels.setdefault(factor * _direct_transfer(results)[quantity], []).append(index)
+        if tested and len(runs) == 1:
+            _write_number(axes, *points[-1], 'right')
+    for level, indices in levels.items():
+        colour = _GREY if len(indices) == len(runs) else _style(indices[0], len(runs))['color']
+        axes.axhline(level, color=colour, linestyle='--', linewidth=1.2, zorder=1)
+        if len(runs) == 1:
+            _write_number(axes, 0.5, level, 'left')
+    axes.set_title(title, loc='left', fontsize=9.5)
+    axes.set_xlim(0.5, last + max(0.5, 0.02 * last))
+    axes.margins(y=0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    axes.tick_params(labelsize=8)
+    axes.grid(color='#e4e4e4')
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)
+    if quantity == 'lr':
+        _scale_rate(axes)
+    elif quantity == 'mined':
+        axes.set_ylim(0, 105)
+    low, high = axes.get_ylim()  # with margins, which may pass what the quantity can be
+    if low < 0 < min(axes.dataLim.intervaly):
+        axes.set_ylim(bottom=0)
+    if title.endswith('%'):
+        axes.set_ylim(top=min(high, 102))
+
+
+def _write_number(axes, epoch: float, value: float, side: str) -> None:
+    axes.annotate(
+        f'{value:.1f}', (epoch, value), (3 if side == 'left' else 0, 5), textcoords='offset points', ha=side, fontsize=8
+    )
+
+
+def _scale_rate(axes) -> None:
+    """Learning rates that differ by much on a logarithmic scale, all of them as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    rates = [rate for line in axes.lines for rate in line.get_ydata()]
+    if min(rates) > 0 and max(rates) >= 5 * min(rates):
+        axes.set_yscale('log')
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f'{rate:g}'))
+
+
+def _style(index: int, count: int) -> dict[str, object]:
+    """How a run is drawn: later ones are smaller, so that equal ones are seen below each other."""
+    size = 1 + (count - 1 - index) / max(count - 1, 1)
+    pattern = ('-', '-.', ':')[index // len(_COLOURS) % 3]
+    colour = _COLOURS[index % len(_COLOURS)]
+    return {'color': colour, 'linewidth': 1.4 * size, 'linestyle': pattern, 'markersize': 3.5 * size**0.6}
+
+
+def _direct_transfer(results: dict) -> dict[str, float]:
+    """The direct transfer to the first data set, which is the one that the history tells about."""
+    return next(iter(results.get('direct_transfer', {}).values()), {})

@@ -1,0 +1,131 @@
+"""The picture of a ranking: queries and the gallery images nearest to them, right and wrong framed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..data.images import read_image
+from .sheet import RIGHT, WRONG, Cell, Heading, sheet, to_height
+
+
+class Ranked(NamedTuple):
+    """A query and the gallery images that are ranked for it, nearest first.
+
+    Attributes:
+        query: its file.
+        about: what is known of it, for the caption.
+        gallery: files, at least as many as are drawn.
+        captions: what is said of each.
+        right: whether each shows the query's person; None where that is not known.
+        precision: average precision of the query; None where it is not known, or the gallery has nothing right.
+    """
+
+    query: str
+    about: str
+    gallery: list[str]
+    captions: list[str]
+    right: list[bool] | None = None
+    precision: float | None = None
+
+
+def ranking(
+    distances: Tensor, pid: int, camid: int, gallery_pids: Tensor, gallery_camids: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One query's gallery as torchreid's evaluation ranks it, without the same person from the same camera.
+
+    Args:
+        distances: (G,), from the query.
+        pid, camid: person and camera of the query.
+        gallery_pids, gallery_camids: (G,), those of the gallery images.
+
+    Returns:
+        (R,) int64, the gallery images that count, nearest first; (R,) bool, whether each shows the person.
+    """
+    order = distances.argsort(stable=True)
+    same = gallery_pids[order] == pid
+    counts = ~(same & (gallery_camids[order] == camid))
+    return order[counts], same[counts]
+
+
+def average_precision(right: Tensor) -> float | None:
+    """Average precision of one ranking: (R,) bool -> from 0 to 1; None where nothing is right, which does not count.
+
+    Example:
+        >>> average_precision(torch.tensor([True, False, True]))
+        0.8333333333333333
+    """
+    places = right.nonzero()[:, 0].double()
+    if len(places) == 0:
+        return None
+    return (torch.arange(1, len(places) + 1) / (places + 1)).mean().item()
+
+
+def ranked_items(distances: Tensor, queries: Sequence[tuple], gallery: Sequence[tuple], k: int) -> list[Ranked]:
+    """Labelled queries and their first k gallery images, ready to be drawn.
+
+    Args:
+        distances: (Q, G).
+        queries, gallery: torchreid's items, (path, pid, camid, ...).
+        k: gallery images a query.
+    """
+    pids, camids = (torch.tensor([item[place] for item in gallery]) for place in (1, 2))
+    found = []
+    for row, (path, pid, camid, *_) in zip(distances, queries, strict=True):
+        order, right = ranking(row, pid, camid, pids, camids)
+        precision = average_precision(right)
+        about = 'not in the gallery' if precision is None else f'AP {100 * precision:.0f} %'
+        first = order[:k].tolist()
+        found.append(
+            Ranked(
+                path,
+                f'{about}\nperson {pid}\ncamera {camid + 1}',
+                [gallery[index][0] for index in first],
+                [f'{row[index]:.3f}\nperson {gallery[index][1]}\ncamera {gallery[index][2] + 1}' for index in first],
+                right[:k].tolist(),
+                precision,
+            )
+        )
+    return found
+
+
+def draw_ranking(title: str, explanation: str, found: Sequence[Ranked], pixels: int = 160) -> Image.Image:
+    """Rows of a query and its gallery images, nearest first.
+
+    Raises:
+        BadImage: for a file that cannot be read.
+    """
+
+    def picture(path: str) -> Image.Image:
+        return to_height(read_image(path), pixels)
+
+    rows = []
+    for query, about, gallery, captions, right, _ in found:
+        frames = [None] * len(gallery) if right is None else [RIGHT if each else WRONG for each in right]
+        rows.append([Cell(picture(query), about), *map(Cell, map(picture, gallery), captions, frames)])
+    known = any(each.right is not None for each in found)
+    return sheet(
+        title,
+        explanation,
+        rows,
+        [Heading('query'), *(Heading(str(place)) for place in range(1, max(map(len, rows))))],
+        groups=[1],
+        legend=[Heading('the same person', RIGHT), Heading('another person', WRONG)] if known else [],
+    )
+
+
+def draw_labelled(target: str, found: Sequence[Ranked], pixels: int = 160) -> Image.Image:
+    """The picture of an evaluation's rankings, made by `ranked_items`.
+
+    Raises:
+        BadImage: for a file that cannot be read.
+    """
+    return draw_ranking(
+        f'{target}: queries and what is found for them',
+        'Beside each query, the gallery images nearest to it, with their distance. As in the evaluation, '
+        'images of the same person from the same camera are left out. AP: average precision of the query.',
+        found,
+        pixels,
+    )

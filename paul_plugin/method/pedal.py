@@ -1,0 +1,209 @@
+"""PEDAL, the patch-based discriminative feature learning loss, over blocks of the memory bank."""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ..runtime import processes
+
+BLOCK_ROWS = 2048  # rows of the bank read at a time: the block's logits stay in a CPU's cache
+
+
+def _walk(
+    x: Tensor, bank: Tensor, rows: Tensor, filled: Tensor | None, k: int, scale: float, block_rows: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One walk over the bank, or a shard of it, with logits l_j = -s/2 |w_j - x|^2; |x|^2 cancels and is left out.
+
+    Args:
+        x: (M, B, D).
+        bank: (M, N, D).
+        rows: (B,) int64, the images' own rows; those that are none of the bank's exclude nothing.
+        filled: (N,) bool or None.
+
+    Returns:
+        total: (M, B, 1), the sum of exp(l - peak), peak being the largest l; 0 if there is no row.
+        readout: (M, B, D), the sum of exp(l - peak) * w.
+        best: (M, B, min(k, N)), the largest l, the peak first; -inf where there are fewer.
+        best_rows: (M, B, min(k, N)) int64, their rows.
+    """
+    patches, batch, dim = x.shape
+    peak = x.new_full((patches, batch, 1), -torch.inf)
+    total = x.new_zeros(patches, batch, 1)
+    readout = x.new_zeros(patches, batch, dim)
+    best = x.new_empty(patches, batch, 0)
+    best_rows = rows.new_empty(patches, batch, 0)
+    for start in range(0, bank.shape[1], block_rows):
+        block = bank[:, start : start + block_rows].to(x.dtype)
+        size = block.shape[1]
+        bias = block.square().sum(2).mul_(-scale / 2).unsqueeze(1)  # (M, 1, n)
+        if filled is not None:
+            bias.masked_fill_(~filled[start : start + size], -torch.inf)
+        logits = torch.baddbmm(bias, x, block.transpose(1, 2), alpha=scale)
+        own = torch.arange(start, start + size, device=rows.device) == rows[:, None]  # (B, n)
+        logits.masked_fill_(own, -torch.inf)
+
+        values, places = logits.topk(min(k, size), dim=2)
+        best = torch.cat([best, values], 2)
+        best_rows = torch.cat([best_rows, places + start], 2)
+        best, places = best.topk(min(k, best.shape[2]), dim=2)
+        best_rows = best_rows.gather(2, places)
+
+        new_peak = torch.maximum(peak, values[:, :, :1])
+        safe_peak = _safe(new_peak)
+        shrink = (peak - safe_peak).exp_()
+        weights = logits.sub_(safe_peak).exp_()
+        total.mul_(shrink).add_(weights.sum(2, keepdim=True))
+        readout.mul_(shrink).baddbmm_(weights, block)
+        peak = new_peak
+    return total, readout, best, best_rows
+
+
+def _safe(peak: Tensor) -> Tensor:
+    """The peak to take off logits: 0 where there is no row so far, which avoids inf - inf."""
+    return peak.masked_fill(peak == -torch.inf, 0)
+
+
+def _merge(total: Tensor, readout: Tensor, best: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Turns what `_walk` gives of a shard into what belongs to the whole bank; all processes call it together.
+
+    Totals and k largest logits of every shard go to every process, which chooses the same k of them.
+
+    Returns:
+        peak, log_near: (M, B, 1), the largest l and logsumexp(k largest l), of the whole bank.
+        total: (M, B, 1), of the whole bank.
+        readout: (M, B, D), of the shard, relative to the whole bank's peak.
+        best: as it came, but -inf where a logit is not among the whole bank's k largest.
+    """
+    patches, _, size = best.shape
+    padded = F.pad(best, (0, k - size), value=-torch.inf)
+    shards = processes.gather(torch.cat([total, padded], 2)).unflatten(0, (-1, patches))  # (W, M, B, 1 + k)
+    totals, bests = shards.split([1, k], dim=3)
+    peaks = bests[..., :1]
+    peak = peaks.amax(0)
+    shrinks = (peaks - _safe(peak)).exp_()
+    total = (totals * shrinks).sum(0)
+    readout = readout * shrinks[processes.rank()]
+
+    bests = bests.permute(1, 2, 0, 3).flatten(2)  # (M, B, W * k)
+    values, places = bests.sort(dim=2, descending=True, stable=True)  # stable: ties are broken alike everywhere
+    log_near = values[:, :, :k].logsumexp(2, keepdim=True)
+    chosen = torch.zeros_like(bests, dtype=torch.bool).scatter_(2, places[:, :, :k], True)
+    chosen_here = chosen[:, :, processes.own(k)][:, :, :size]
+    return peak, log_near, total, readout, best.masked_fill(~chosen_here, -torch.inf)
+
+
+class _Pedal(torch.autograd.Function):
+    """Loss and gradient in one walk over the bank, so that no (B, N) matrix is ever held.
+
+    With the logits l of `_walk`, the loss of one feature is logsumexp(all l) - logsumexp(k largest l) and its gradient
+    is s * (mean of w under softmax(all l) - mean of w under softmax(k largest l)). The first mean is accumulated with
+    a running maximum, as in streaming attention. Of a sharded bank, each process has the means' parts of its rows for
+    the images of all processes, and the parts are summed.
+    """
+
+    @staticmethod
+    def forward(ctx, features, bank, rows, filled, k, scale, block_rows, shard):
+        anchors = features
+        if shard is not None:
+            anchors, rows = processes.gather(features), processes.gather(rows) - shard[0]
+        total, readout, best, best_rows = _walk(anchors.transpose(0, 1), bank, rows, filled, k, scale, block_rows)
+        peak, log_near = best[:, :, :1], best.logsumexp(2, keepdim=True)
+        if shard is not None:
+            peak, log_near, total, readout, best = _merge(total, readout, best, k)
+
+        alone = total == 0  # not one row to compare with: no loss and no gradient
+        log_all = peak + total.log()
+        loss = (log_all - log_near).masked_fill(alone, 0)
+        if shard is not None:
+            loss = loss[:, processes.own(len(features))]
+        if ctx.needs_input_grad[0]:
+            patches = torch.arange(len(bank), device=bank.device)
+            near = best.sub_(log_near).exp_().unsqueeze(2)  # softmax over K_i, (M, B, 1, k)
+            neighbours = bank[patches[:, None, None], best_rows].to(features.dtype)
+            grad = readout / total - (near @ neighbours).squeeze(2)
+            grad = grad.masked_fill_(alone, 0).mul_(scale / loss.numel()).transpose(0, 1)
+            ctx.save_for_backward(grad if shard is None else processes.scatter_sum(grad))
+        return loss.mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss):
+        (grad,) = ctx.saved_tensors
+        return grad * grad_loss, None, None, None, None, None, None, None
+
+
+class PEDALLoss(nn.Module):
+    """Patch-based discriminative feature learning loss (paper, section 3.2).
+
+    Per patch m and image i, with K_i the k rows of bank m nearest to x_i other than i's own:
+    `-log( sum_{j in K_i} exp(-s/2 |w_j - x_i|^2) / sum_{j != i} exp(-s/2 |w_j - x_i|^2) )`; mean over B and M.
+
+    The extra memory does not grow with N: the bank is read in blocks, and the gradient is accumulated with the loss.
+
+    A bank in shards, one a process, gives the same: each process walks over its shard for the B images of all W
+    processes, and no row travels. In a step each process receives (W - 1) / W times these bytes: `4BMD` of features,
+    `8B` of rows, `4WBM(k + 1)` of logits and, of gradients, `4BMD` with NCCL and `8BMD` with gloo.
+
+    Args:
+        k: the number of nearest patches that are pulled, at least 1.
+        scale: s, above 0 (paper: 30 on Market-1501, 10 on DukeMTMC-reID).
+        block_rows: rows of the bank read at a time; changes memory and speed, not the result.
+
+    Raises:
+        ValueError: for an argument out of range.
+
+    Example:
+        >>> loss = PEDALLoss(k=10, scale=30.0)
+        >>> features = torch.nn.functional.normalize(torch.randn(8, 6, 256), dim=2).requires_grad_()
+        >>> bank = torch.nn.functional.normalize(torch.randn(6, 100, 256), dim=2)
+        >>> loss(features, bank, rows=torch.arange(8)).backward()
+    """
+
+    def __init__(self, k: int = 10, scale: float = 30.0, block_rows: int = BLOCK_ROWS) -> None:
+        super().__init__()
+        if k < 1:
+            raise ValueError(f'PEDALLoss: k must be at least 1, got {k}')
+        if not 0 < scale < float('inf'):
+            raise ValueError(f'PEDALLoss: scale must be a finite number above 0, got {scale}')
+        if block_rows < 1:
+            raise ValueError(f'PEDALLoss: block_rows must be at least 1, got {block_rows}')
+        self.k = k
+        self.scale = scale
+        self.block_rows = block_rows
+
+    def forward(
+        self,
+        features: Tensor,
+        bank: Tensor,
+        rows: Tensor,
+        filled: Tensor | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            features: (B, M, D), L2-normalised per patch.
+            bank: (M, N, D); no gradient flows into it.
+            rows: (B,) int64, the images' own rows, which take no part.
+            filled: (N,) bool, the rows that take part; None for all. Where fewer than k are filled, those are K_i.
+            shard: for a sharded bank, `PatchMemory.shard`: the row of the whole bank that is the first of `bank`, and
+                the whole bank's N. All processes then call this together, each with its shard's rows in `bank` and
+                `filled`, and as many images each in `features` and `rows`; `rows` are the whole bank's.
+
+        Returns:
+            (), in float32 (float64 for float64 features): of these images, so that with several processes the average
+            over them is the mean over all images.
+
+        Raises:
+            ValueError: if the (whole) bank has not more than k rows.
+        """
+        num_images = bank.shape[1] if shard is None else shard[1]
+        if num_images <= self.k:
+            raise ValueError(f'PEDALLoss: k={self.k} needs a bank of more than k rows, got {num_images}')
+        if features.dtype != torch.float64:
+            features = features.float()
+        with torch.autocast(features.device.type, enabled=False):
+            return _Pedal.apply(features, bank, rows, filled, self.k, self.scale, self.block_rows, shard)
+
+    def extra_repr(self) -> str:
+        return f'k={self.k}, scale={self.scale}'

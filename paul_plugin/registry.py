@@ -1,0 +1,65 @@
+"""What we put into torchreid's tables: models, a transform, engines, data sets, and our reader of images."""
+
+import functools
+
+import torchreid
+from torch import nn
+
+from .data.folder import NAME, FolderDataset
+from .data.images import read_image
+from .data.synthetic.datasets import SyntheticSource, SyntheticTarget
+from .host import data, models
+from .host.engine import register_engine
+from .method.patchnet import PatchNet
+from .method.surrogate import PairTransform, SurrogatePositive
+
+# Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
+BACKBONES = {
+    'paul': 'resnet50',
+    'paul_resnet18': 'resnet18',
+    'paul_osnet_x1_0': 'osnet_x1_0',
+    'paul_osnet_x0_25': 'osnet_x0_25',
+}
+SURROGATE = 'surrogate_positive'  # among a data manager's transforms
+
+
+def build_patchnet(
+    backbone_name: str,
+    num_classes: int = 1,
+    loss: str = 'softmax',
+    pretrained: bool = True,
+    use_gpu: bool = True,
+    **options,
+) -> PatchNet:
+    """Builds PatchNet on one of torchreid's backbones.
+
+    Args:
+        backbone_name: a key of torchreid's model table.
+        num_classes, loss, pretrained, use_gpu: as in torchreid's `build_model`.
+        options: further arguments of PatchNet (`num_patches`, `dim`, `patch_source`, ...).
+    """
+    backbone = models.build_backbone(backbone_name, pretrained)
+    return PatchNet(backbone, models.feature_channels(backbone), num_classes, loss, **options)
+
+
+def build_model(name: str, pretrained: bool, **options) -> nn.Module:
+    """Any model by name, ours or torchreid's; where it finds no ImageNet weights, it warns."""
+    build = torchreid.models.build_model if name in BACKBONES else models.build_model
+    return build(name, pretrained=pretrained, **options)
+
+
+def register(*engines: type) -> None:
+    """Registers everything with torchreid.
+
+    Args:
+        engines: classes that get a place in `torchreid.engine`.
+    """
+    models.register_models({name: functools.partial(build_patchnet, of) for name, of in BACKBONES.items()})
+    data.register_transform(SURROGATE, lambda *stages: PairTransform(*stages, SurrogatePositive()))
+    data.register_reader(read_image)
+    data.make_downloads_safe()
+    data.register_dataset('synthetic_source', SyntheticSource)
+    data.register_dataset('synthetic_target', SyntheticTarget)
+    data.register_dataset(NAME, FolderDataset)
+    for engine in engines:
+        register_engine(engine)

@@ -1,0 +1,228 @@
+"""The pictures of a trained model: which images they show, and the data that they need."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+
+from ..data.loaders import gives_surrogates
+from ..deploy.search import descriptors_of, distances_of
+from ..figures.mining import draw_mining
+from ..figures.neighbours import draw_neighbours
+from ..figures.patches import draw_patches
+from ..figures.ranking import draw_labelled, ranked_items
+from ..figures.sheet import spread
+from ..host.data import items_of, training_images
+from ..method.miner import CyclicRankingMiner
+from ..run.trained import Trained
+from ..runtime import randomness
+from ..runtime.errors import UserError
+
+
+def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | None = None) -> list[int]:
+    """Which of some images are to be drawn.
+
+    Args:
+        words: names of files, with or without their folder, or numbers, from 0 on; none for any images.
+        paths: the images.
+        number: how many are taken where no words say which.
+        seed: draws these at random; None spreads them evenly.
+
+    Returns:
+        Their indices.
+
+    Raises:
+        UserError: for a word that names none of them.
+
+    Example:
+        >>> choose(['0002_c1s1_000451_03.jpg'], paths, number=6)
+        [0]
+    """
+    if not words:
+        if seed is None:
+            return spread(len(paths), number)
+        with randomness.seeded(seed, randomness.PICTURES):
+            return torch.randperm(len(paths))[:number].tolist()
+    index_of = {os.path.basename(path): index for index, path in enumerate(paths)}
+    index_of |= {os.path.abspath(path): index for index, path in enumerate(paths)}
+    index_of |= {str(index): index for index in range(len(paths))}
+    found = [index_of.get(word, index_of.get(os.path.abspath(word))) for word in words]
+    for word, index in zip(words, found):
+        if index is None:
+            raise UserError(f'{word} is none of the {len(paths)} images: name one of them, or a number from 0 on')
+    return found
+
+
+class Pictures:
+    """Draws the pictures of a trained model. Its data are read once, by the first picture that needs them.
+
+    Args:
+        trained: the model.
+        pixels: height of an image in a picture.
+
+    Example:
+        >>> Pictures(open_trained('log/paul_synthetic')).patches().save('patches.png')
+    """
+
+    def __init__(self, trained: Trained, pixels: int = 160) -> None:
+        self.trained = trained
+        self.pixels = pixels
+
+    @functools.cached_property
+    def datamanager(self):
+        return self.trained.datamanager()
+
+    @functools.cached_property
+    def images(self) -> list[str]:
+        """The training images, in the order of the memory bank."""
+        return training_images(self.datamanager)
+
+    def _named(self, words: Sequence[str], number: int, seed: int | None) -> list[str]:
+        """Any files, or training images."""
+        if words and all(map(os.path.isfile, words)):
+            return list(words)
+        return [self.images[index] for index in choose(words, self.images, number, seed)]
+
+    def patches(self, images: Sequence[str] = (), number: int = 8, seed: int | None = None) -> Image.Image:
+        """Learned patches, see `draw_patches`; of any image files, or of training images."""
+        trained = self.trained
+        return draw_patches(trained.model, trained.transform(), self._named(images, number, seed), self.pixels)
+
+    def neighbours(
+        self, images: Sequence[str] = (), number: int = 2, seed: int | None = None, k: int = 5, labels: bool = False
+    ) -> Image.Image:
+        """Nearest patches and images in the memory bank, see `draw_neighbours`; of any image files, or training images.
+
+        Raises:
+            UserError: if there is no memory bank, if the training images are others than the bank's, or if they have no
+                labels.
+        """
+        trained = self.trained
+        memory = trained.memory()
+        trained.check_images(self.datamanager)
+        queries = self._named(images, number, seed)
+        pids = [item[1] for item in items_of(self.datamanager)['train']] if labels else None
+        if pids and len(set(pids)) == 1:
+            raise UserError(f'the training images of {", ".join(trained.cfg.data.sources)} have no labels: no --labels')
+        return draw_neighbours(
+            trained.model, trained.transform(), memory, self.images, queries, k=k, pids=pids, pixels=self.pixels
+        )
+
+    def mining(self, images: Sequence[str] = (), number: int = 6, seed: int = 0) -> Image.Image:
+        """Cyclic ranking in a batch of training images, see `draw_mining`.
+
+        Raises:
+            UserError: if the run draws no surrogates.
+        """
+        trained, paul = self.trained, self.trained.cfg.paul
+        if not gives_surrogates(self.datamanager):
+            raise UserError(
+                f'data.transforms of {trained.path} has no surrogate_positive, so there is nothing to mine: '
+                'name a run of the unsupervised stage'
+            )
+        return draw_mining(
+            trained.model,
+            self.datamanager.train_loader.dataset.transform,
+            self.images,
+            CyclicRankingMiner(paul.r, paul.max_candidates or None),
+            trained.cfg.train.batch_size,
+            anchors=[self.images[index] for index in choose(images, self.images, number)] if images else [],
+            number=len(images) or number,
+            seed=seed,
+            centroid=paul.ipfl == 'centroid',
+            pixels=self.pixels,
+        )
+
+    def ranking(
+        self,
+        images: Sequence[str] = (),
+        number: int = 6,
+        seed: int | None = None,
+        k: int = 10,
+        worst: bool = False,
+    ) -> Image.Image:
+        """Queries of the run's first target that has any, and what is nearest to them, right and wrong framed.
+
+        Args:
+            images: names or numbers of queries.
+            number, seed: of queries, where `images` names none.
+            k: gallery images a query.
+            worst: take those of the lowest average precision, where `images` names none.
+
+        Raises:
+            UserError: if there are no queries.
+        """
+        targets = {
+            name: [loaders[part].dataset.data for part in ('query', 'gallery')]
+            for name, loaders in self.datamanager.test_loader.items()
+        }
+        target = next((name for name, parts in targets.items() if all(parts)), None)
+        if target is None:
+            raise UserError(
+                f'{", ".join(self.trained.cfg.data.targets)} has no labelled query and gallery images, which a ranking '
+                'needs: --opts data.targets names other data, --query and --gallery do without labels'
+            )
+        queries, gallery = targets[target]
+        if not worst or images:
+            queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
+        descriptors = descriptors_of(self.trained, [item[0] for item in gallery])
+        near = distances_of(self.trained, [item[0] for item in queries], descriptors)
+        found = ranked_items(near, queries, gallery, k)
+        if worst and not images:
+            counted = [each for each in found if each.precision is not None]
+            found = sorted(counted, key=lambda each: each.precision)[:number]
+        return draw_labelled(target, found, self.pixels)
+
+
+# Name of a picture -> its heading and explanation in a report
+EXPLANATIONS = {
+    'patches': (
+        'Learned patches',
+        'Where the patch generation network (section 3.1) looks at an image, and what lies there; Figure 6 of the '
+        'paper. It starts at equal stripes and learns affine boxes, which may turn and reach over the edge.',
+    ),
+    'neighbours': (
+        'Nearest neighbours in the memory bank',
+        'For each patch of an image the nearest patches of all training images, which PEDAL (section 3.2) draws it '
+        'to, and for comparison the nearest whole images; Figure 3 of the paper.',
+    ),
+    'mining': (
+        'Cyclic ranking',
+        'The hard negatives that IPFL (section 3.3) pushes an image from, mined without labels; Figure 4 of the '
+        'paper. A nearer image is rejected when the anchor is among its own r nearest: both may be one person.',
+    ),
+    'ranking': (
+        'Rankings',
+        'Queries of the test and the gallery images nearest to them. Labels are used for these frames and the '
+        'figures above only.',
+    ),
+}
+
+
+def run_pictures(
+    trained: Trained, pixels: int = 160, say: Callable[[str], None] = print
+) -> list[tuple[str, str, Image.Image]]:
+    """All pictures of a finished run that can be drawn.
+
+    Args:
+        trained: its model.
+        pixels: height of an image in a picture.
+        say: is told of each that cannot be drawn, and why.
+
+    Returns:
+        Heading, explanation and RGB image of each.
+
+    Example:
+        >>> [heading for heading, *_ in run_pictures(open_trained('log/paul_synthetic'))][0]
+        'Learned patches'
+    """
+    pictures = Pictures(trained, pixels)
+    drawn = []
+    for name, texts in EXPLANATIONS.items():
+        try:
+            drawn.append((*texts, getattr(pictures, name)()))
+        except UserError as error:
+            say(f'{name}: not drawn: {error}')
+    return drawn

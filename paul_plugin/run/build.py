@@ -1,0 +1,150 @@
+"""Builds what a run needs from its config: the model, and the engine with its optimizer and scheduler."""
+
+import functools
+import warnings
+
+import torch
+import torchreid
+from torch import nn
+from yacs.config import CfgNode
+
+from .. import registry
+from ..config import arguments
+from ..engines.base import resumable
+from ..engines.paul import ImagePAULEngine
+from ..engines.pretrain import ImagePretrainEngine
+from ..engines.schedule import schedule_parts, warm_up
+from ..host.engine import supervised_engine
+from ..host.models import PretrainedWeightsWarning, weights_cache
+from ..registry import BACKBONES
+from ..runtime import processes
+from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together
+
+
+def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
+    """The model that the config names, on the GPU if `use_gpu`.
+
+    Raises:
+        UserError: if its ImageNet weights are wanted and cannot be had, or if it cannot take images of this size.
+    """
+    print(f'Building model: {cfg.model.name}')
+    options = {}
+    if cfg.model.name in BACKBONES:
+        options = {
+            'num_patches': cfg.paul.num_patches,
+            'dim': cfg.paul.feature_dim,
+            'patch_source': cfg.paul.patch_source,
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', PretrainedWeightsWarning)
+        build = functools.partial(
+            registry.build_model,
+            cfg.model.name,
+            num_classes=num_classes,
+            loss=cfg.loss.name,
+            pretrained=pretrained,
+            use_gpu=cfg.use_gpu,
+            **options,
+        )
+        try:
+            with processes.first_alone() as first:  # it downloads the weights, the others find them
+                model = build() if first else None
+            model = model or build()
+        except PretrainedWeightsWarning as warning:
+            raise UserError(
+                f'{warning}; set model.pretrained False to accept that, or model.load_weights to a file, '
+                f'or put the weights into {weights_cache(BACKBONES.get(cfg.model.name, cfg.model.name))}'
+            ) from None
+    if cfg.model.name not in BACKBONES:
+        check_image_size(cfg, model)
+    if cfg.use_gpu and processes.world_size() > 1:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(memory_format=torch.channels_last)  # the faster layout of convolutions, on CPUs and GPUs
+    return model.cuda() if cfg.use_gpu else model
+
+
+@torch.no_grad()
+def check_image_size(cfg: CfgNode, model: nn.Module) -> None:
+    """Shows a model of torchreid's one image, on the CPU: each has its own smallest size, and none says so.
+
+    Raises:
+        UserError: if it fails.
+    """
+    try:
+        model.eval()(torch.zeros(1, 3, cfg.data.height, cfg.data.width))
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        reason = ' '.join(str(error).split())[:200]
+        raise UserError(
+            f'{cfg.model.name} cannot take images of data.height {cfg.data.height}, data.width {cfg.data.width} '
+            f'({reason}): compare with the size that torchreid names for it'
+        ) from None
+    model.train()
+
+
+def check_layers(cfg: CfgNode, model: nn.Module) -> None:
+    """Refuses layers that the model lacks; torchreid stops after much work at some and passes over others.
+
+    Raises:
+        UserError: naming each, with the nearest name.
+    """
+    layers = [name for name, _ in model.named_children()]
+    wanted = {'open_layers': cfg.train.fixbase_epoch > 0, 'new_layers': cfg.train.staged_lr}
+    raise_together(
+        [
+            f'train.{key}: {cfg.model.name} has no layer {name!r}{nearest(name, layers)}: one of {", ".join(layers)}'
+            for key, used in wanted.items()
+            if used
+            for name in cfg.train[key]
+            if name not in layers
+        ]
+    )
+
+
+def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+    """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
+    check_layers(cfg, model)
+    engine = _build_engine(cfg, datamanager, model)
+    engine.checkpoint_minutes = cfg.train.checkpoint_minutes
+    engine.keep_checkpoints = cfg.train.keep_checkpoints
+    engine.config = cfg.dump()
+    engine.fast_rank = cfg.test.fast_rank
+    return engine
+
+
+def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+    """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
+
+    Raises:
+        UserError: if the data do not fit the method's settings.
+    """
+    supervised = cfg.paul.supervised
+    optimizer = torchreid.optim.build_optimizer(model, **arguments.optimizer_kwargs(cfg))
+    if supervised.schedule.heads:
+        scheduler = schedule_parts(optimizer, model, supervised.schedule, supervised.warmup_epochs)
+    else:
+        scheduler = torchreid.optim.build_lr_scheduler(optimizer, **arguments.lr_scheduler_kwargs(cfg))
+        if supervised.warmup_epochs:
+            scheduler = warm_up(optimizer, scheduler, supervised.warmup_epochs)
+    common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
+    if cfg.loss.name == 'paul':
+        method = cfg.paul
+        numbers = 'k scale margin r momentum weight_pedal weight_ipfl collapse_cosine pictures_freq'
+        words = 'similarity ipfl bank_dtype'
+        options = {name: method[name] for name in f'{numbers} {words}'.split()}
+        options['shard_memory'] = method.memory.shard
+        try:
+            return ImagePAULEngine(
+                datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common
+            )
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    common['label_smooth'] = cfg.loss.softmax.label_smooth
+    if cfg.loss.name == 'triplet':
+        common |= {name: cfg.loss.triplet[name] for name in ('margin', 'weight_t', 'weight_x')}
+    if cfg.data.type == 'video':
+        common['pooling_method'] = cfg.video.pooling_method
+    if supervised.released:
+        return ImagePretrainEngine(datamanager, model, mixup=supervised.mixup, amp=cfg.train.amp, **common)
+    return resumable(supervised_engine(cfg.data.type, cfg.loss.name))(datamanager, model, **common)

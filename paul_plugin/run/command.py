@@ -1,0 +1,52 @@
+"""What the tools share: help with an example, the trained model that they work on, errors in one line."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from .failures import exit_with
+from .trained import Trained, open_trained
+
+
+def make_parser(description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with an example."""
+    return argparse.ArgumentParser(
+        description=description, epilog=f'example:\n{example}', formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_trained(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name a trained model, which `trained_of` reads."""
+    parser.add_argument('run', metavar='RUN', help='folder of a run (its data.save_dir), a checkpoint or a weight file')
+    parser.add_argument('--height', type=int, default=0, help="height of the images (default: the run's)")
+    parser.add_argument('--width', type=int, default=0, help="width of the images (default: the run's)")
+    parser.add_argument('--root', help="folder that holds the data sets' folders (default: the run's data.root)")
+    parser.add_argument('--opts', nargs='+', default=[], metavar='KEY VALUE', help="keys that override the run's")
+
+
+def trained_of(arguments: argparse.Namespace) -> Trained:
+    """The trained model that the arguments of `add_trained` name."""
+    root = () if arguments.root is None else ('data.root', arguments.root)
+    return open_trained(arguments.run, arguments.height, arguments.width, (*root, *arguments.opts))
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number of at least `low`."""
+
+    def number(text: str) -> int:
+        if int(text) < low:
+            raise argparse.ArgumentTypeError(f'must be at least {low}, got {text}')
+        return int(text)
+
+    return number
+
+
+def run(main: Callable[[], None]) -> None:
+    """Calls a tool's main function: one line an error and exit status 2 for what the user can mend, 130 for Ctrl-C."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        exit_with(error)

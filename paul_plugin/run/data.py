@@ -1,0 +1,157 @@
+"""The data of a run: rendered if the config names synthetic ones, read by torchreid, and looked at before it starts."""
+
+import functools
+from collections.abc import Container
+from pathlib import Path
+
+import torchreid
+from tqdm import tqdm
+from yacs.config import CfgNode
+
+from ..config import arguments
+from ..data.folder import NAME, FolderDataset, check_folder, read_crops
+from ..data.images import check_images, describe_bad
+from ..data.synthetic.datasets import SYNTHETIC
+from ..data.synthetic.render import render
+from ..host.data import (
+    check_dataset,
+    dataset_made_by,
+    items_of,
+    leave_out,
+    leave_out_untestable,
+    transform_made_by,
+    why_unreadable,
+)
+from ..method.surrogate import PairTransform, SurrogatePositive
+from ..registry import SURROGATE
+from ..runtime import stopping
+from ..runtime.errors import UserError, raise_together
+
+
+def render_data(cfg: CfgNode) -> None:
+    """Renders the synthetic data sets that the config names, where they are not there yet.
+
+    Raises:
+        UserError: if the folder holds something else.
+    """
+    options = cfg.paul.synthetic
+    seed = cfg.train.seed if options.seed < 0 else options.seed
+    counts = (options.train_ids, options.test_ids, options.images_per_id)
+    for name in sorted({*cfg.data.sources, *cfg.data.targets} & set(SYNTHETIC)):
+        with tqdm(desc=f'Rendering {name}', unit=' images', mininterval=1) as bar:
+
+            def show(done: int, total: int, bar=bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+                stopping.check()
+
+            try:
+                render(Path(cfg.data.root, name), SYNTHETIC[name], seed, *counts, progress=show)
+            except (FileExistsError, ValueError) as error:
+                raise UserError(str(error)) from None
+
+
+def root_of(cfg: CfgNode, name: str) -> str:
+    """The folder that a data set is looked for in; for the data set `folder`, itself."""
+    return (name == NAME and cfg.folder.path) or cfg.data.root
+
+
+def check_datasets(cfg: CfgNode, made: Container[str] = ()) -> None:
+    """Refuses data sets that are unknown or not there.
+
+    Args:
+        cfg: the config.
+        made: those that are made if they are not there.
+
+    Raises:
+        UserError: naming the nearest data set, or the folder that is expected.
+    """
+    for name in [*cfg.data.sources, *cfg.data.targets]:
+        if name == NAME:
+            check_folder(root_of(cfg, name))
+        elif name not in made:
+            check_dataset(name, cfg.data.root, cfg.data.type)
+
+
+def build_datamanager(cfg: CfgNode):
+    """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`.
+
+    A target without images to test on is left out of the test.
+
+    Raises:
+        UserError: if torchreid cannot read the data sets' folders.
+    """
+    surrogate = SurrogatePositive(**cfg.paul.surrogate)
+    # Read once for the three data sets that a data manager makes of a name.
+    crops = functools.partial(
+        FolderDataset, path=cfg.folder.path, labels=cfg.folder.labels, read=functools.cache(read_crops)
+    )
+    try:
+        with (
+            dataset_made_by(NAME, crops),
+            transform_made_by(SURROGATE, lambda *stages: PairTransform(*stages, surrogate)),
+        ):
+            if cfg.data.type == 'video':
+                datamanager = torchreid.data.VideoDataManager(**arguments.videodata_kwargs(cfg))
+            else:
+                datamanager = torchreid.data.ImageDataManager(**arguments.imagedata_kwargs(cfg))
+    except UserError:
+        raise
+    except Exception as error:  # a folder with other content than expected fails in many ways inside torchreid
+        names = ', '.join(dict.fromkeys([*cfg.data.sources, *cfg.data.targets]))
+        raise UserError(
+            f'torchreid cannot read the data of {names} in {cfg.data.root} ({why_unreadable(error)}): compare '
+            'the folders and file names with the layout that it expects, or train.batch_size and the settings under '
+            'sampler with the numbers of images, cameras and data sets'
+        ) from None
+    leave_out_untestable(datamanager)
+    return datamanager
+
+
+def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
+    """Looks at every image before the run starts; with `data.bad_images skip`, leaves the bad ones out of training.
+
+    Returns:
+        What was left out: path -> reason.
+
+    Raises:
+        UserError: for bad images, in query and gallery whatever `data.bad_images` is, or if too few are left.
+    """
+    skip = cfg.data.bad_images == 'skip'
+    errors, left_out = [], {}
+    for part, items in items_of(datamanager).items():
+        paths = [path for item in items for path in ([item[0]] if isinstance(item[0], str) else item[0])]
+        bad = check_images(paths, decode=skip and part == 'train')
+        if bad and skip and part == 'train':
+            left_out = bad
+        elif bad:
+            way_out = 'data.bad_images skip leaves them out' if part == 'train' else 'replace them or take them out'
+            errors += [f'{len(bad)} of {len(paths)} {part} images cannot be read: {way_out}', describe_bad(bad)]
+    raise_together(errors)
+    if left_out:
+        if len(left_out) == len(datamanager.train_loader.dataset):
+            raise UserError(f'not one training image can be read\n{describe_bad(left_out)}')
+        leave_out(
+            datamanager,
+            left_out,
+            train_sampler=cfg.sampler.train_sampler,
+            **{name: cfg.sampler[name] for name in ('num_instances', 'num_cams', 'num_datasets')},
+        )
+        show_left_out(left_out)
+    if cfg.test.evaluate and not datamanager.test_loader:
+        raise UserError(
+            f'test.evaluate = True: {", ".join(cfg.data.targets)} has no images to test on: give the folder '
+            'sub-folders query and gallery, or name a CSV file path,pid,camid by folder.labels'
+        )
+    if len(datamanager.train_loader) == 0 and cfg.train.max_epoch > 0 and not cfg.test.evaluate:
+        count, least = len(datamanager.train_loader.dataset), cfg.paul.r + 2 if cfg.loss.name == 'paul' else 2
+        way_out = 'lower it' if count >= least else f'add images, a batch has at least {least}'
+        raise UserError(
+            f'{count} training images do not make one batch of train.batch_size {cfg.train.batch_size}: {way_out}'
+        )
+    return left_out
+
+
+def show_left_out(left_out: dict[str, str]) -> None:
+    if left_out:
+        print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{describe_bad(left_out)}')

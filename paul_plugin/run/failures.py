@@ -1,0 +1,42 @@
+"""What ended a run, in words, and the exit status that says so."""
+
+import os
+import sys
+from typing import NoReturn
+
+from ..checkpoints import resume
+from ..runtime import launch, processes, stopping
+from ..runtime.errors import UserError, is_out_of_memory
+
+
+def explain(error: Exception) -> tuple[list[str], int] | None:
+    """The lines for the error stream and the exit status; None for an error that only a traceback explains.
+
+    Where all processes of a machine meet the same error, the first one says it.
+    """
+    if isinstance(error, UserError):
+        told = launch.first_of_machine() or error.of_one_process
+        return [f'error: {line}' for line in str(error).splitlines() if told], 2
+    if isinstance(error, stopping.Stopped):
+        return [f'{error}: go on with model.resume {resume.AUTO}'] if launch.first_of_machine() else [], error.status
+    if is_out_of_memory(error):
+        way_out = 'lower train.batch_size or test.batch_size, data.height and data.width, data.workers'
+        return [f'error: out of memory: {way_out}, or the size of the model'], 2
+    if processes.is_loss_of_another(error):
+        way_out = f'go on with model.resume {resume.AUTO}, which torchrun --max-restarts does by itself'
+        return [f'error: process {os.environ["RANK"]} has lost another process of this run: {way_out}'], 1
+    if isinstance(error, OSError) and error.errno:  # a full disk, a missing permission
+        where = error.filename2 or error.filename or 'a file of data.save_dir'  # the second: where it was to be moved
+        return [f'error: cannot read or write {where}: {error.strerror}'], 2
+    return None
+
+
+def exit_with(error: Exception) -> NoReturn:
+    """Ends the program with what `explain` says; an error that it does not know is raised again."""
+    explained = explain(error)
+    if explained is None:
+        raise error
+    lines, status = explained
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.exit(status)

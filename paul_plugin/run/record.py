@@ -1,0 +1,110 @@
+"""What a run leaves beside its checkpoints: the numbers of its epochs and of its tests, written and read."""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from yacs.config import CfgNode
+
+from ..config import arguments
+from ..runtime import processes
+from ..runtime.errors import UserError
+from ..runtime.files import write_atomically
+
+
+def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
+    """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions.
+
+    Re-ranking and pictures are for `test.evaluate` alone, as in torchreid's `run`.
+    """
+    names = ['dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks']
+    if cfg.test.evaluate:
+        names += ['visrank', 'visrank_topk', 'rerank']
+    options = arguments.engine_run_kwargs(cfg)
+    engine.test(**{name: options[name] for name in names})
+    return engine.results
+
+
+def write_results(results: dict[str, dict], path: Path) -> None:
+    """Writes `{stage: {'mAP': ...}}`, with a level of data sets between where there are several targets."""
+    flat = {stage: next(iter(of.values())) if len(of) == 1 else of for stage, of in results.items()}
+    if processes.is_first():
+        write_atomically(json.dumps(flat, indent=2) + '\n', path)
+
+
+def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
+    """What `write_results` wrote; nothing of a file that is not there or not whole."""
+    try:
+        flat = json.loads(path.read_text())
+        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in flat.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def show_results(results: dict[str, dict]) -> None:
+    """Prints a table in per cent for each target."""
+    for target in next(iter(results.values())):
+        print(f'\nResults on {target}, in per cent\n{"":16}{"mAP":>8}{"Rank-1":>8}{"Rank-5":>8}{"Rank-10":>8}')
+        for stage, of in results.items():
+            print(f'{stage.replace("_", " "):16}' + ''.join(f'{100 * value:8.1f}' for value in of[target].values()))
+
+
+class RunFolder(NamedTuple):
+    """What a run wrote.
+
+    Attributes:
+        history: the epochs that are done, each `{'epoch', 'lr', losses, 'mAP', 'rank1'}`; the last two where a test was
+            made, of the first data set, fractions.
+        results: stage -> data set -> `{'mAP', 'rank1', ...}`, fractions; a data set alone is called ''.
+    """
+
+    history: list[dict[str, float]]
+    results: dict[str, dict[str, dict[str, float]]]
+
+
+def read_run(path: str | Path) -> RunFolder:
+    """Reads history.json and results.json of a run's folder; a file that is not there or damaged gives nothing.
+
+    Raises:
+        UserError: if there is no such folder.
+
+    Example:
+        >>> read_run('log/paul_synthetic').results['adapted']['']['mAP']
+        0.7034116163687516
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
+    return RunFolder(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
+
+
+def history_of(value: object) -> list[dict[str, float]]:
+    """The epochs of a history as a file or a checkpoint holds it: their finite numbers, and nothing else."""
+    entries = map(_numbers, value if isinstance(value, list) else [])
+    return [entry for entry in entries if 'epoch' in entry]
+
+
+def _read(path: Path) -> object:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError) as error:
+        print(f'warning: {path} is passed over, it cannot be read ({" ".join(str(error).split())[:100]})')
+        return None
+
+
+def _numbers(value: object) -> dict[str, float]:
+    items = value.items() if isinstance(value, dict) else ()
+    return {name: number for name, number in items if type(number) in (int, float) and math.isfinite(number)}
+
+
+def _results_of(value: object) -> dict[str, dict[str, dict[str, float]]]:
+    """What `job.write_results` wrote, always with the level of data sets."""
+    results = {}
+    for stage, tests in (value if isinstance(value, dict) else {}).items():
+        by_name = {'': tests} if _numbers(tests) else tests
+        measured = {name: _numbers(test) for name, test in by_name.items()} if isinstance(by_name, dict) else {}
+        results[stage] = {name: numbers for name, numbers in measured.items() if numbers}
+    return {stage: tests for stage, tests in results.items() if tests}

@@ -1,0 +1,172 @@
+"""A trained PatchNet as the tools take it: from a run's folder, one of its checkpoints, or a bare file of weights."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from ..checkpoints.folder import CheckpointFolder
+from ..checkpoints.weights import load_weights, read_checkpoint, state_of
+from ..config import checks, settings
+from ..config.keys import all_keys, get_default_config
+from ..host.data import images_digest, sort_training_images, test_transform
+from ..host.models import build_backbone
+from ..registry import BACKBONES, build_model
+from ..runtime.errors import UserError
+from .data import build_datamanager, check_data, check_datasets, root_of
+
+
+class Trained(NamedTuple):
+    """A PatchNet in eval mode, and what its file tells about it.
+
+    Attributes:
+        model: the model, on the GPU if `cfg.use_gpu`; it returns descriptors.
+        cfg: the configuration of its run, or the defaults with what is known of a bare file of weights.
+        path: the file that the weights come from.
+        checkpoint: all that the file holds.
+        run: the folder of its run; None for a bare file of weights.
+    """
+
+    model: nn.Module
+    cfg: CfgNode
+    path: Path
+    checkpoint: dict
+    run: Path | None
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def transform(self):
+        """PIL image -> (3, H, W): torchreid's transform of test images."""
+        data = self.cfg.data
+        return test_transform(data.height, data.width, data.norm_mean, data.norm_std)
+
+    def datamanager(self):
+        """torchreid's data manager of the run's data, the training images in the memory bank's order.
+
+        Raises:
+            UserError: if the data are not there, or cannot be read.
+        """
+        check_datasets(self.cfg)
+        with contextlib.redirect_stdout(io.StringIO()):  # torchreid's tables and lists of transforms
+            datamanager = build_datamanager(self.cfg)
+        check_data(self.cfg, datamanager)
+        sort_training_images(datamanager)
+        return datamanager
+
+    def memory(self) -> tuple[Tensor, Tensor]:
+        """The memory bank, (M, N, D), and which rows are filled, (N,) bool.
+
+        Of a run with `paul.similarity image` it has one row of length M * D an image, (1, N, M * D), and no patches.
+
+        Raises:
+            UserError: if the file holds none.
+        """
+        memory = self.checkpoint.get('memory')
+        if not isinstance(memory, dict) or 'bank' not in memory:
+            raise UserError(
+                f'{self.path} holds no memory bank: name the folder of a run of the unsupervised stage, or a '
+                'checkpoint in its folder model'
+            )
+        return memory['bank'].float(), memory['filled']
+
+    def check_images(self, datamanager) -> None:
+        """Refuses training images that are not those of the memory bank.
+
+        Raises:
+            UserError: if they differ by their number or their names.
+        """
+        if self.checkpoint.get('images') != images_digest(datamanager):
+            raise UserError(
+                f'the training images in {root_of(self.cfg, self.cfg.data.sources[0])} are not those that {self.path} '
+                'was trained on: name their folder by --root, or by --opts folder.path'
+            )
+
+
+def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[object, ...] = ()) -> Trained:
+    """Opens a trained PatchNet.
+
+    Args:
+        path: the folder of a run (its newest checkpoint is taken), a checkpoint, or any file that `load_weights` reads.
+        height, width: of the images, in pixels; 0 for the run's. A bare file of weights does not tell: 384x128 then.
+        opts: `KEY, VALUE, ...` that override the run's configuration, such as `data.root`.
+
+    Raises:
+        UserError: if there is no such file, or it holds no PatchNet.
+
+    Example:
+        >>> trained = open_trained('log/paul_synthetic')
+        >>> trained.model(trained.transform()(read_image('me.jpg'))[None]).shape
+        torch.Size([1, 1536])
+    """
+    path = Path(path)
+    if path.is_dir():
+        newest = CheckpointFolder(path / 'model').read_newest()
+        if newest is None:
+            raise UserError(
+                f'no checkpoint in {path / "model"}: name the folder of a run (its data.save_dir) or a file'
+            )
+        path, checkpoint = newest
+    else:
+        checkpoint = read_checkpoint(path)
+    config = checkpoint.get('config')
+    cfg = _read_config(config, path) if isinstance(config, str) and config else get_default_config()
+    if not config:
+        cfg.data.update({'height': 384, 'width': 128})
+    cfg.use_gpu = settings.has_gpu()
+    cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
+    settings.merge_opts(cfg, opts)
+    checks.check_config(cfg)
+    _describe_model(cfg, state_of(checkpoint, path)[1], path)
+    options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
+    model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
+    load_weights(model, path)
+    run = path.parent.parent if path.parent.name == 'model' else None
+    return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
+
+
+def _read_config(text: str, path: Path) -> CfgNode:
+    """The configuration that a checkpoint holds; keys of another version are passed over."""
+    cfg = get_default_config()
+    try:
+        tree = yaml.safe_load(text)
+        known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
+        settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f'{path} is damaged: its configuration cannot be read') from None
+    return cfg
+
+
+def _value(tree: object, key: str) -> object:
+    for part in key.split('.'):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def _describe_model(cfg: CfgNode, state: dict[str, Tensor], path: Path) -> None:
+    """Sets the model's keys by the weights: the first of our models whose layers all have these names and shapes.
+
+    Raises:
+        UserError: if there is none.
+    """
+    reductions = [key for key in state if key.startswith('branches.') and key.endswith('.reduction.weight')]
+    if not reductions:
+        raise UserError(f'{path} holds no PatchNet: name a checkpoint of one of {", ".join(BACKBONES)}')
+    cfg.paul.num_patches = len(reductions)
+    cfg.paul.feature_dim = state[reductions[0]].shape[0]
+    fixed = 'pgn.theta' in state
+    cfg.paul.patch_source = ('stripe' if cfg.paul.patch_source == 'pgn' else cfg.paul.patch_source) if fixed else 'pgn'
+    wanted = {key: value.shape for key, value in state.items() if key.startswith('backbone.')}
+    for name in sorted(BACKBONES, key=lambda name: name != cfg.model.name):
+        with torch.device('meta'):
+            shapes = {key: value.shape for key, value in build_backbone(BACKBONES[name], False).state_dict().items()}
+        if all(wanted.get(f'backbone.{key}') == shape for key, shape in shapes.items()):
+            cfg.model.name = name
+            return
+    raise UserError(f'{path} holds a PatchNet on another backbone than those of {", ".join(BACKBONES)}')

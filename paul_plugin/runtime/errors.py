@@ -1,0 +1,67 @@
+"""The error that a user can cause, what its message is made of, and what other errors say."""
+
+import difflib
+import errno
+import importlib
+import reprlib
+from collections.abc import Iterable
+from types import ModuleType
+
+import torch
+
+
+class UserError(Exception):
+    """An error that the user can cause and mend: one line that names the thing, the value and the way out.
+
+    The tools print it as `error: ...` and exit with status 2; where all processes of a machine meet the same error,
+    the first one prints it.
+    """
+
+    of_one_process = False  # what only one may meet, it prints itself
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the candidate most like the word, or an empty string."""
+    close = difflib.get_close_matches(word, list(candidates), n=1)
+    return f' (did you mean {close[0]!r}?)' if close else ''
+
+
+# A list in YAML can hold itself many times over: written out in full, it would fill the memory.
+_repr = reprlib.Repr()
+_repr.maxlevel = 3
+_repr.maxlist = _repr.maxtuple = _repr.maxdict = 20
+_repr.maxstring = _repr.maxother = _repr.maxlong = 1000
+
+
+def show(value: object) -> str:
+    """A value for a message: one line, not too long."""
+    text = _repr.repr(value)
+    return text if len(text) <= 200 else f'{text[:200]}...'
+
+
+def raise_together(errors: list[str]) -> None:
+    """Raises a UserError of several lines, one an error, if there are any."""
+    if errors:
+        raise UserError('\n'.join(errors))
+
+
+def import_optional(name: str) -> ModuleType:
+    """Imports a package of the extra `tools`, or a module of one.
+
+    Raises:
+        UserError: naming the command that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = name.partition('.')[0]
+        raise UserError(f"the package {package} is not there: pip install --editable '.[tools]' installs it") from None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, the system or torch ran out of memory; on a CPU torch has no class of errors for that."""
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or getattr(error, 'errno', None) == errno.ENOMEM
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -1,0 +1,272 @@
+"""Published weights, fetched from a server of this test: once, whole or not at all, and refused in one line."""
+
+import hashlib
+import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from paul_plugin.checkpoints import published
+from paul_plugin.checkpoints.published import PUBLISHED, Published
+from paul_plugin.config import command_line
+from paul_plugin.run import job, stages
+from paul_plugin.runtime.errors import UserError
+
+PAGE = b'<!DOCTYPE html><html><body>Too many users have downloaded this file recently.</body></html>'
+
+
+def weight_file(legacy: bool = False) -> bytes:
+    """A small checkpoint, as torch writes it, or as torch before 1.6 did."""
+    file = io.BytesIO()
+    state = {'state_dict': {'backbone.conv1.weight': torch.arange(1000.0)}}
+    torch.save(state, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+WHOLE, LEGACY = weight_file(), weight_file(legacy=True)
+SHA256 = hashlib.sha256(WHOLE).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the server's table: path -> (status, what is sent, the length that is told)."""
+
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        status, body, length = self.server.answers[self.path]
+        self.send_response(status)
+        if length is not None:
+            self.send_header('Content-Length', str(length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on this machine, whose answers the test sets; `requests` are the paths that were asked for."""
+    monkeypatch.setenv('NO_PROXY', '127.0.0.1')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.requests = []
+    server.answers = {
+        '/whole': (200, WHOLE, len(WHOLE)),
+        '/legacy': (200, LEGACY, None),
+        '/broken': (200, WHOLE[: len(WHOLE) // 2], len(WHOLE)),
+        '/cut': (200, WHOLE[: len(WHOLE) // 2], None),
+        '/cut_legacy': (200, LEGACY[:-100], None),
+        '/empty': (200, b'', 0),
+        '/page': (200, PAGE, len(PAGE)),
+        '/none': (404, PAGE, len(PAGE)),
+    }
+    thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """The folder of torch's cache for weights, an empty one of this test."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    return tmp_path / 'hub/checkpoints'
+
+
+@pytest.fixture
+def publish(monkeypatch, server, cache):
+    """Puts an entry into the table: a path of the server under the name `weights`."""
+
+    def publish(path='/whole', size=None, sha256=None):
+        host, port = server.server_address
+        entry = Published(f'http://{host}:{port}{path}', 'weights.pth', size, sha256, 'weights of this test')
+        monkeypatch.setitem(PUBLISHED, 'weights', entry)
+        return entry
+
+    return publish
+
+
+@pytest.mark.parametrize('known', [{}, {'size': len(WHOLE)}, {'size': len(WHOLE), 'sha256': SHA256}])
+def test_fetched_once(publish, server, cache, known, capsys):
+    publish(**known)
+    for _ in range(2):
+        assert published.fetch('weights') == cache / 'weights.pth'
+        assert (cache / 'weights.pth').read_bytes() == WHOLE
+        assert [file.name for file in cache.iterdir()] == ['weights.pth']
+    assert server.requests == ['/whole']
+    assert str(cache / 'weights.pth') in capsys.readouterr().err  # the progress names the file, not a temporary one
+
+
+def test_a_file_of_old_torch_and_without_a_length(publish, cache):
+    publish('/legacy')
+    assert published.fetch('weights').read_bytes() == LEGACY
+
+
+def test_a_file_put_there_by_hand_is_taken(publish, server, cache):
+    publish(size=len(WHOLE), sha256=SHA256)
+    cache.mkdir(parents=True)
+    (cache / 'weights.pth').write_bytes(WHOLE)
+    assert published.resolve('weights') == str(cache / 'weights.pth')
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ('path', 'known', 'words'),
+    [
+        ('/broken', {}, 'incomplete'),
+        ('/broken', {'size': len(WHOLE), 'sha256': SHA256}, 'incomplete'),
+        ('/cut', {}, 'what came is damaged'),
+        ('/cut_legacy', {}, 'what came is damaged'),
+        ('/cut', {'sha256': SHA256}, f'expected {SHA256}'),
+        ('/whole', {'size': len(WHOLE) + 1}, f'{len(WHOLE)} bytes, expected {len(WHOLE) + 1}'),
+        ('/whole', {'sha256': '0' * 64}, f'sha256 {SHA256}, expected {"0" * 64}'),
+        ('/empty', {}, 'web page or another file'),
+        ('/page', {}, 'web page or another file'),
+        ('/page', {'size': len(PAGE)}, 'web page or another file'),
+        ('/none', {}, '404'),
+    ],
+)
+def test_what_is_not_the_file_leaves_nothing(publish, cache, path, known, words):
+    entry = publish(path, **known)
+    with pytest.raises(UserError) as error:
+        published.fetch('weights')
+    assert_one_line(error, words, entry, cache)
+    assert '.part' not in str(error.value)
+    assert list(cache.iterdir()) == []
+
+
+def assert_one_line(error, words, entry, cache):
+    """The message says why, from where, and where to put the file by hand."""
+    text = str(error.value)
+    assert '\n' not in text
+    assert words in text
+    assert f' {entry.address} ' in text
+    assert text.endswith(f' {cache / "weights.pth"}')
+    assert len(text) < 700
+
+
+def test_no_connection(publish, server, cache):
+    entry = publish()
+    server.shutdown()
+    server.server_close()  # nobody listens on its port any more
+    with pytest.raises(UserError) as error:
+        published.fetch('weights')
+    assert_one_line(error, 'refused', entry, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_google_drives_refusal_of_several_lines(monkeypatch, publish, cache):
+    def refuse(*args, **kwargs):
+        raise RuntimeError('Failed to retrieve file url:\n\n\tToo many users\n\thave viewed this file.\n')
+
+    monkeypatch.setattr(published.gdown, 'download', refuse)
+    entry = publish()
+    with pytest.raises(UserError) as error:
+        published.fetch('weights')
+    assert_one_line(error, 'Too many users have viewed this file.', entry, cache)
+
+
+def test_a_stop_by_hand_leaves_nothing(monkeypatch, publish, cache):
+    def stop(address, stream, **kwargs):
+        stream.write(WHOLE[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(published.gdown, 'download', stop)
+    publish()
+    with pytest.raises(KeyboardInterrupt):
+        published.fetch('weights')
+    assert list(cache.iterdir()) == []
+
+
+def test_no_folder_for_the_cache(publish, cache):
+    entry = publish()
+    cache.parent.mkdir()
+    cache.write_text('a file where the folder should be')
+    with pytest.raises(UserError) as error:
+        published.fetch('weights')
+    assert_one_line(error, 'exists', entry, cache)
+
+
+@pytest.mark.parametrize(
+    ('known', 'words'),
+    [
+        ({'size': 7}, '12 bytes, expected 7'),
+        ({'sha256': SHA256}, f'{hashlib.sha256(b"other things").hexdigest()}, expected {SHA256}'),
+    ],
+)
+def test_another_file_in_the_cache_is_refused_and_kept(publish, server, cache, known, words):
+    publish(**known)
+    cache.mkdir(parents=True)
+    path = cache / 'weights.pth'
+    path.write_bytes(b'other things')
+    with pytest.raises(UserError, match='delete it') as error:
+        published.fetch('weights')
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+    assert '\n' not in str(error.value)
+    assert path.read_bytes() == b'other things'
+    assert server.requests == []
+
+
+def test_resolve(publish, cache, tmp_path, monkeypatch):
+    publish()
+    assert published.resolve('weights') == str(cache / 'weights.pth')
+    (tmp_path / 'plain').write_bytes(WHOLE)
+    monkeypatch.chdir(tmp_path)
+    for path in ('', 'plain', './weights', 'weights.pth', 'nowhere/weights', str(tmp_path / 'nowhere')):
+        assert published.resolve(path) == path
+    with pytest.raises(UserError) as error:
+        published.resolve('weight')
+    text = str(error.value)
+    assert "unknown weights 'weight' (did you mean 'weights'?)" in text
+    assert ', '.join(PUBLISHED) in text
+    assert './weight)' in text
+    assert '\n' not in text
+
+
+def test_the_table():
+    for name, entry in PUBLISHED.items():
+        assert entry.address.startswith('https://')
+        assert Path(entry.filename).name == entry.filename
+        assert Path(name).name == name  # looks like no path,
+        assert '.' not in name  # nor like a file
+        assert entry.sha256 is None or len(entry.sha256) == 64
+
+
+def test_jobs_take_the_name(publish, cache, monkeypatch):
+    publish()
+    monkeypatch.setattr(stages, 'check_names', lambda cfg: None)
+    monkeypatch.setattr(stages, 'render_data', lambda cfg: None)
+    monkeypatch.setattr(stages, 'adapt', lambda cfg, point, stage, _: taken.append((cfg.model.load_weights, stage)))
+    cfg = command_line.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
+    cfg.model.load_weights = 'weights'
+    cfg.data.save_dir = str(cache)
+    taken = []
+    stages.run(cfg)
+    assert taken == [(str(cache / 'weights.pth'), None)]
+
+
+@pytest.mark.parametrize('loss', ['paul', 'softmax'])
+def test_jobs_refuse_an_unknown_name_in_one_line(loss, rendered, tmp_path, capsys):
+    words = (
+        f'-s synthetic_target -t synthetic_target --root {rendered} loss.name {loss} model.name paul_osnet_x0_25 '
+        f'model.pretrained False model.load_weights paul_msmt17_relase data.save_dir {tmp_path / "log"} '
+        'train.batch_size 8 paul.k 3 data.workers 0 train.seed 5 '
+        'paul.synthetic.train_ids 8 paul.synthetic.test_ids 6 paul.synthetic.images_per_id 6 '
+        '--transforms random_flip surrogate_positive'
+    ).split()
+    if loss == 'softmax':
+        words.remove('surrogate_positive')
+    with pytest.raises(SystemExit) as stop:
+        job.main(words)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert 'Traceback' not in err
+    (line,) = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert line.startswith(
+        "error: unknown weights 'paul_msmt17_relase' (did you mean 'paul_msmt17_release'?): expected one of"
+    )

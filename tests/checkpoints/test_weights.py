@@ -1,0 +1,96 @@
+"""Weight files: three kinds that are read, and foreign, damaged or hostile ones that are refused."""
+
+
+import numpy as np
+import pytest
+import torch
+import torchreid
+from helpers.bad_weights import bad_files, build
+from helpers.reference_numbers import release_state
+
+from paul_plugin import load_weights
+from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.host.engine import unwrap
+from paul_plugin.runtime.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def release_file(tmp_path_factory):
+    """A file as the release saved it: a DataParallel state dict under `state_dict`."""
+    path = tmp_path_factory.mktemp('release') / 'checkpoint.pth'
+    torch.save({'state_dict': release_state(), 'epoch': 60, 'acc': np.float64(0.5)}, path)
+    return path
+
+
+def test_release(release_file):
+    model = build('paul', dim=256, num_classes=11)
+    result = load_weights(model, release_file)
+    assert result.kind == 'release'
+    assert len(result.loaded) == 395
+    assert result.left == result.missing == []
+    back = to_release(model.state_dict())
+    assert back.keys() == release_state().keys()
+    assert all(back[key].equal(value) for key, value in release_state().items())
+
+
+def test_classifier_of_another_size_is_left_by_name(release_file):
+    result = load_weights(build('paul', dim=256, num_classes=5), release_file)
+    assert sorted(result.left) == sorted(f'classifier.{m}.{part}' for m in range(6) for part in ('weight', 'bias'))
+    assert sorted(result.missing) == sorted(result.left)
+
+
+def test_own_checkpoint(make_engine, tmp_path):
+    engine = make_engine()
+    engine.save_model(0, np.float64(0.5), str(tmp_path))
+    model = build()
+    result = load_weights(model, tmp_path / 'model' / 'model.pth.tar-1')
+    assert (result.kind, result.left, result.missing) == ('paul', [], [])
+    assert all(a.equal(b) for a, b in zip(model.state_dict().values(), engine.model.state_dict().values(), strict=True))
+
+
+def test_torchreid_checkpoint_fits_the_backbone(tmp_path):
+    """torchreid's own checkpoint of its own model, with the NumPy scalar that torch.load refuses."""
+    source = torchreid.models.build_model('osnet_x0_25', 7, pretrained=False)
+    torchreid.utils.save_checkpoint(
+        {'state_dict': source.state_dict(), 'epoch': 3, 'rank1': np.float64(0.5)}, str(tmp_path)
+    )
+    model = build()
+    result = load_weights(model, tmp_path / 'model.pth.tar-3')
+    assert result.kind == 'torchreid'
+    assert all(key.startswith('backbone.') for key in result.loaded)
+    assert model.backbone.conv1.conv.weight.equal(source.conv1.conv.weight)
+    assert 'backbone.classifier.weight' in result.left
+
+
+def test_bad_files_are_refused_in_one_line_and_change_nothing(tmp_path):
+    model = build()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for name, (content, words) in bad_files(tmp_path).items():
+        path = tmp_path / 'bad.pth'
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(UserError, match=words) as error:
+            load_weights(model, path)
+        assert '\n' not in str(error.value), name
+        assert str(path) in str(error.value), name
+        assert not (tmp_path / 'executed').exists(), name
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(('name', 'words'), [('nowhere.pth', 'no weight file at'), ('.', 'is a folder')])
+def test_missing_file_and_folder(tmp_path, name, words):
+    with pytest.raises(UserError, match=words):
+        load_weights(build(), tmp_path / name)
+
+
+def test_host_reads_a_plain_number(make_engine, tmp_path):
+    """torchreid's own resume and load functions on torch >= 2.6."""
+    engine = make_engine()
+    engine.save_model(0, np.float64(0.5), str(tmp_path), is_best=True)
+    for name in ('model.pth.tar-1', 'model-best.pth.tar'):
+        assert torchreid.utils.load_checkpoint(str(tmp_path / 'model' / name))['rank1'] == 0.5
+    model = build()
+    torchreid.utils.load_pretrained_weights(model, str(tmp_path / 'model' / 'model.pth.tar-1'))
+    assert model.state_dict()['branches.0.norm.weight'].equal(unwrap(engine.model).branches[0].norm.weight)

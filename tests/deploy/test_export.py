@@ -1,0 +1,185 @@
+"""Exported descriptors in their own runtimes against torch: any batch, half precision, PCA; and what is refused."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from paul_plugin.deploy.export import THRESHOLD, export
+from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
+from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.host.models import build_backbone
+from paul_plugin.method.patchnet import PatchNet
+from paul_plugin.run import command
+from paul_plugin.runtime.errors import UserError
+
+PROJECT = Path(__file__).parents[2]
+tool = runpy.run_path(str(PROJECT / 'tools/export.py'))
+
+
+@pytest.fixture(scope='module')
+def trained(make_trained):
+    """A PatchNet on the first half of ResNet-18: the time that exporters take grows with the number of layers."""
+    backbone = build_backbone('resnet18', pretrained=False)
+    backbone.layer3 = backbone.layer4 = nn.Identity()
+    for stage in (backbone.layer1, backbone.layer2):
+        del stage[1:]
+    model = PatchNet(backbone, channels=128, num_classes=1, loss='paul', dim=16)
+    model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
+    return make_trained()._replace(model=model.eval())
+
+
+def run_onnx(path):
+    session = onnxruntime.InferenceSession(str(path))
+    text = session.get_modelmeta().custom_metadata_map['metadata']
+    return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0]), text
+
+
+def run_program(path):
+    extra = {'metadata': ''}
+    return torch.export.load(path, extra_files=extra).module(), extra['metadata']
+
+
+def run_torchscript(path):
+    extra = {'metadata': ''}
+    network = torch.jit.load(path, _extra_files=extra)
+    return network, extra['metadata']
+
+
+@pytest.fixture(autouse=True)
+def no_long_measuring(monkeypatch):
+    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+
+
+RUNTIMES = {'.onnx': run_onnx, '.pt2': run_program, '.pt': run_torchscript}
+
+
+@pytest.mark.parametrize('suffix', RUNTIMES)
+def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    random_state = torch.get_rng_state()
+    done = export(trained, tmp_path / f'new folder/model{suffix}', batch=2)
+    assert torch.get_rng_state().equal(random_state)
+    assert done.cosine >= THRESHOLD
+    assert [path.name for path in done.path.parent.iterdir()] == [f'model{suffix}']
+    run, text = RUNTIMES[suffix](done.path)
+    for size in (1, 3, 8):
+        images = torch.randn(size, 3, 96, 48)
+        with torch.no_grad():
+            torch.testing.assert_close(run(images), trained.model(images), atol=1e-5, rtol=0)
+    metadata = json.loads(text)
+    assert metadata == done.metadata
+    assert (metadata['height'], metadata['width'], metadata['dimension']) == (96, 48, 96)
+    assert metadata['mean'] == trained.cfg.data.norm_mean
+    assert done.megabytes[1] == pytest.approx(done.megabytes[0], rel=0.1)
+    if suffix != '.pt':  # a trace remembers where its lines are from
+        assert str(PROJECT).encode() not in done.path.read_bytes()
+    for name, value in trained.model.state_dict().items():
+        assert value.equal(before[name]), name
+
+
+def test_tool(embedded_run, tmp_path, capsys):
+    target = tmp_path / 'model.pt'
+    words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--root', str(tmp_path)]
+    command.run(lambda: tool['main'](words))
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f'{target}: images (batch, 3, 64, 48) -> descriptors (batch, 8)'
+    assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2
+    assert out[5].startswith('the mAP that it costs was not measured: data set')
+
+
+def test_onnx_in_half_precision(trained, tmp_path):
+    """With fewer numbers too: names, types, the name of the batch, and what it gives."""
+    reduced = reduce_dimension(trained, 8)
+    target = export(reduced, tmp_path / 'model.onnx', half=True, batch=1).path
+    model = onnx.load(target)
+    onnx.checker.check_model(model, full_check=True)
+    (images,), (descriptors,) = model.graph.input, model.graph.output
+    for value, name, shape in ((images, 'images', ['batch', 3, 96, 48]), (descriptors, 'descriptors', ['batch', 8])):
+        assert value.name == name
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == shape
+    filters = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4]
+    assert {tensor.data_type for tensor in filters} == {onnx.TensorProto.FLOAT16}
+    run, _ = run_onnx(target)
+    images = torch.randn(3, 3, 96, 48)
+    with torch.no_grad():
+        expected = reduced.model(images)
+    assert nn.functional.cosine_similarity(run(images), expected).min() >= THRESHOLD
+
+
+def test_norm_in_half_precision():
+    """It is BatchNorm, also where float16 cannot hold its variance."""
+    norm = nn.BatchNorm2d(3).eval()
+    norm.running_var.copy_(torch.tensor([1e-6, 1.0, 1e6]))
+    norm.running_mean.uniform_()
+    norm.weight.data.uniform_()
+    x = torch.randn(2, 3, 4, 5)
+    torch.testing.assert_close(FloatNorm(norm)(x), norm(x))
+    assert FloatNorm(norm)(x.half()).dtype == torch.float16
+
+
+@pytest.mark.parametrize('patch_source', ['pgn', 'stripe'])
+def test_half_keeps_the_model(patch_source):
+    from torchreid import models
+
+    model = models.build_model('paul_resnet18', pretrained=False, loss='paul', dim=8, patch_source=patch_source).eval()
+    images = torch.randn(1, 3, 96, 48)
+    with torch.no_grad():
+        before, half, after = model(images), HalfPatchNet(model)(images), model(images)
+    assert before.equal(after)
+    assert half.dtype == torch.float32
+    assert not half.equal(before)
+    assert nn.functional.cosine_similarity(half, before) >= THRESHOLD
+
+
+class DecidesInPython(nn.Module):
+    """What a trace cannot hold: it does another thing with one image, and a trace of two does not know."""
+
+    feature_dim = 96
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        descriptors = self.model(images)
+        return descriptors.flip(1) if len(images) == 1 else descriptors
+
+
+def test_a_file_that_is_not_the_model_is_refused(trained, tmp_path):
+    target = tmp_path / 'model.pt'
+    target.write_text('what was there')
+    wrong = trained._replace(model=DecidesInPython(trained.model))
+    with pytest.raises(UserError, match=r'^no file was written to .*: its descriptors are not those of torch'):
+        export(wrong, target, force=True)
+    assert target.read_text() == 'what was there'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_network_that_a_format_cannot_hold_is_refused_in_one_line(trained, tmp_path):
+    wrong = trained._replace(model=DecidesInPython(trained.model))
+    with pytest.raises(UserError) as refused:
+        export(wrong, tmp_path / 'model.pt2')
+    assert len(str(refused.value).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_before_any_work(trained, tmp_path, monkeypatch):
+    (tmp_path / 'model.pt').touch()
+    for name, message in (
+        ('model.pth', 'must end in one of .onnx, .pt2, .pt'),
+        ('model.pt', 'exists: give another name, or --force'),
+    ):
+        with pytest.raises(UserError, match=message):
+            export(trained, tmp_path / name)
+    monkeypatch.setitem(sys.modules, 'onnxscript', None)
+    with pytest.raises(UserError, match=r"the package onnxscript is not there: pip install --editable '.\[tools\]'"):
+        export(trained, tmp_path / 'model.onnx')
+    assert [path.name for path in tmp_path.iterdir()] == ['model.pt']

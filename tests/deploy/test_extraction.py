@@ -1,0 +1,260 @@
+"""Descriptors of a folder in one file: what is in it, killed and resumed, what is left out, what is refused."""
+
+import json
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from paul_plugin.data.images import read_image
+from paul_plugin.deploy import extraction
+from paul_plugin.deploy.descriptor_file import read_descriptors
+from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.run import command
+from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
+
+TOOL = Path(__file__).parents[2] / 'tools/extract.py'
+tool = runpy.run_path(str(TOOL))
+
+
+@pytest.fixture(scope='module')
+def trained(make_trained):
+    return make_trained()
+
+
+@pytest.fixture
+def crops(rendered, tmp_path):
+    """18 images at three depths, and what is none: a hidden one, a text, an empty one, two damaged ones."""
+    folder = tmp_path / 'crops'
+    (folder / 'b/c').mkdir(parents=True)
+    for place, path in enumerate(sorted(rendered.rglob('query/*.jpg'))[:18]):
+        shutil.copy(path, folder / ('', 'b', 'b/c')[place % 3] / f'{place:02d}.jpg')
+    shutil.copy(folder / '00.jpg', folder / '.hidden.jpg')
+    (folder / 'notes.txt').write_text('no image')
+    (folder / 'b/empty.jpg').touch()
+    whole = (folder / '03.jpg').read_bytes()
+    (folder / 'b/half.jpg').write_bytes(whole[: len(whole) // 2])
+    Image.effect_noise((48, 96), 50).save(tmp_path / 'noise.png')
+    damaged = bytearray((tmp_path / 'noise.png').read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    (folder / 'b/middle.png').write_bytes(damaged)  # found only when it is decoded
+    return folder
+
+
+BAD = {'notes.txt', 'b/empty.jpg', 'b/half.jpg', 'b/middle.png'}
+
+
+@pytest.mark.parametrize('suffix', ['.npz', '.parquet'])
+def test_describes_every_image(trained, crops, tmp_path, suffix):
+    target = tmp_path / f'new folder/descriptors{suffix}'
+    done = extract(trained, crops, target, batch_size=4, chunk=7)
+    assert done.count == 18
+    assert done.left_out.keys() == BAD
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+    paths, descriptors = read_descriptors(target)
+    expected = [path for path in crops.rglob('*.jpg') if path.relative_to(crops).as_posix() not in BAD]
+    assert paths == sorted(str(path) for path in expected if not path.name.startswith('.'))
+    with torch.no_grad():
+        for path, descriptor in zip(paths, descriptors, strict=True):
+            alone = trained.model(trained.transform()(read_image(path))[None])[0]
+            torch.testing.assert_close(descriptor, alone)
+
+
+def test_formats_agree_and_are_plain(trained, crops, tmp_path):
+    """The two hold the same; each is read without this project, and the folder may have moved with its file."""
+    files = [tmp_path / 'descriptors.npz', tmp_path / 'descriptors.parquet']
+    for file in files:
+        extract(trained, crops, file, chunk=7)
+    (paths, descriptors), (others, same) = map(read_descriptors, files)
+    assert paths == others
+    assert descriptors.equal(same)
+    with np.load(files[0], allow_pickle=False) as arrays:
+        assert arrays['descriptors'].dtype == np.float32
+        assert [str(crops / name) for name in arrays['paths']] == paths
+        meta = json.loads(str(arrays['meta']))
+    assert [meta[key] for key in ('model', 'height', 'width', 'dim')] == ['paul_osnet_x0_25', 96, 48, 96]
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(files[1])
+    assert json.loads(table.schema.metadata[b'meta']) == meta
+    assert np.array_equal(np.stack(table['descriptor'].to_numpy()), descriptors.numpy())
+
+    (tmp_path / 'elsewhere').mkdir()
+    for item in (*crops.iterdir(), files[0]):
+        shutil.move(item, tmp_path / 'elsewhere' / item.name)
+    crops.rmdir()
+    paths, _ = read_descriptors(tmp_path / 'elsewhere/descriptors.npz')
+    assert all(Path(path).is_file() for path in paths)
+
+
+def test_stopped_and_gone_on(trained, crops, tmp_path, monkeypatch):
+    """Stopped in each of its chunks and once while the file is written, it ends with the same bytes."""
+    whole, target = tmp_path / 'whole.npz', tmp_path / 'stopped.npz'
+    extract(trained, crops, whole, batch_size=2, chunk=5)
+    describe, calls = extraction.describe, []
+
+    def stopping(*args):
+        """Stops in the second batch of a chunk."""
+        calls.append(args)
+        for place, block in enumerate(describe(*args)):
+            if place == 1:
+                raise KeyboardInterrupt
+            yield block
+
+    for done in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(extraction, 'describe', stopping)
+            with pytest.raises(KeyboardInterrupt):
+                extract(trained, crops, target, batch_size=2, chunk=5)
+        parts = sorted(path.name for path in (tmp_path / 'stopped.npz.parts').glob('0*.npz'))
+        assert len(parts) == done
+        assert not target.exists()
+        with monkeypatch.context() as patch:  # goes on by one chunk
+            patch.setattr(extraction, '_save_part', once(extraction._save_part))
+            with pytest.raises(KeyboardInterrupt):
+                extract(trained, crops, target, batch_size=2, chunk=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, '_load_part', once(extraction._load_part, after=6))
+        with pytest.raises(KeyboardInterrupt):
+            extract(trained, crops, target, batch_size=2, chunk=5)
+    assert not target.exists()
+    left = extract(trained, crops, target, batch_size=2, chunk=5).left_out
+    assert target.read_bytes() == whole.read_bytes()
+    assert left.keys() == BAD
+    assert not (tmp_path / 'stopped.npz.parts').exists()
+
+
+def once(function, after=1):
+    """A function that stops the program when it was called so often."""
+    calls = []
+
+    def wrapped(*args):
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return function(*args)
+
+    return wrapped
+
+
+def test_kept_descriptors_of_something_else(trained, make_trained, crops, tmp_path, monkeypatch):
+    target = tmp_path / 'descriptors.npz'
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, '_save_part', once(extraction._save_part))
+        with pytest.raises(KeyboardInterrupt):
+            extract(trained, crops, target, chunk=5)
+    other = make_trained(seed=1)
+    for model, options, what in ((other, {'chunk': 5}, 'model'), (trained, {'chunk': 6}, 'chunk')):
+        with pytest.raises(UserError, match=rf'another extraction \(other {what}\): delete it, or --force'):
+            extract(model, crops, target, **options)
+    shutil.copy(crops / '00.jpg', crops / 'new.jpg')
+    with pytest.raises(UserError, match=r'other images'):
+        extract(trained, crops, target, chunk=5)
+    assert extract(other, crops, target, force=True).count == 19
+    with pytest.raises(UserError, match='exists: give another name, or --force'):
+        extract(other, crops, target)
+    expected = extract(other, crops, tmp_path / 'anew.npz').path.read_bytes()
+    assert target.read_bytes() == expected
+
+
+def refuse(trained, folder, target):
+    with pytest.raises(UserError) as refused:
+        extract(trained, folder, target)
+    return str(refused.value)
+
+
+def test_refuses(trained, crops, tmp_path):
+    assert 'no folder of images' in refuse(trained, tmp_path / 'nowhere', tmp_path / 'a.npz')
+    assert 'must end in .npz or .parquet' in refuse(trained, crops, tmp_path / 'a.csv')
+    assert 'lies among the images' in refuse(trained, crops, crops / 'b/a.npz')
+    (tmp_path / 'empty').mkdir()
+    assert refuse(trained, tmp_path / 'empty', tmp_path / 'a.npz') == f'no image in {tmp_path}/empty that can be read'
+    (tmp_path / 'empty/notes.txt').write_text('no image')
+    assert 'notes.txt: it is no image' in refuse(trained, tmp_path / 'empty', tmp_path / 'a.npz')
+    assert not list(tmp_path.glob('a.npz*'))
+
+
+def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, tmp_path):
+    file = extract(trained, crops, tmp_path / 'a.npz').path
+    torch.save({'state_dict': without_heads(trained)}, tmp_path / 'bare.pth')
+    for _ in range(2):  # what the file lacks is random, and no part of the descriptor
+        read_descriptors(file, open_trained(tmp_path / 'bare.pth', 96, 48))
+    for other in (make_trained(seed=1), open_trained(trained.path, 96, 64), reduce_dimension(trained, 8)):
+        with pytest.raises(UserError, match='descriptors of 96 numbers of another model than'):
+            read_descriptors(file, other)
+
+
+def without_heads(trained):
+    state = trained.model.state_dict()
+    return {name: value for name, value in state.items() if not name.startswith(('classifier', 'embedding'))}
+
+
+@pytest.mark.parametrize('suffix', ['.npz', '.parquet'])
+def test_damaged_files_are_refused(trained, crops, tmp_path, suffix):
+    file = extract(trained, crops, tmp_path / f'a{suffix}').path
+    whole = file.read_bytes()
+    for bad in (b'', whole[: len(whole) // 2], b'no archive'):
+        file.write_bytes(bad)
+        with pytest.raises(UserError, match='is damaged'):
+            read_descriptors(file)
+    with pytest.raises(UserError, match='no file of descriptors at'):
+        read_descriptors(tmp_path / f'b{suffix}')
+
+
+def test_pickles_are_refused(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / 'executed',)
+
+    np.savez(tmp_path / 'trap.npz', paths=np.array([Trap()], object), descriptors=np.zeros((1, 1), np.float32))
+    with pytest.raises(UserError, match='is damaged'):
+        read_descriptors(tmp_path / 'trap.npz')
+    assert not (tmp_path / 'executed').exists()
+
+
+def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
+    words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
+    command.run(lambda: tool['main']([str(word) for word in words]))
+    out, err = capsys.readouterr()
+    first, second, *listed, last = out.splitlines()
+    assert first == f'{tmp_path}/short.npz: 18 descriptors of 8 numbers'
+    assert second == '4 files were left out:'
+    assert {line.split(':')[0].strip() for line in listed[:4]} == BAD  # then torchreid's note on so few images
+    assert last.startswith('mAP on synthetic_target: ')
+    assert 'images/s' in err
+    _, descriptors = read_descriptors(tmp_path / 'short.npz')
+    torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(18))
+
+
+def test_killed_program(trained, crops, tmp_path):
+    """The real command, with workers, killed while it works; then again to its end."""
+    for place in range(120):
+        shutil.copy(crops / '00.jpg', crops / f'b/many{place}.jpg')
+    target = tmp_path / 'descriptors.npz'
+    code = f'import sys; sys.argv = {[str(TOOL), str(trained.path), str(crops), str(target), "--workers", "1"]!r}; '
+    code += 'import runpy; from paul_plugin.deploy.extraction import extract; '
+    code += 'extract.__defaults__ = (64, 0, False, 10); '
+    code += f'runpy.run_path({str(TOOL)!r}, run_name="__main__")'
+    first = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while first.poll() is None and not list(tmp_path.glob('descriptors.npz.parts/0*.npz')):
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    parts = list(tmp_path.glob('descriptors.npz.parts/0*.npz'))
+    assert parts
+    assert not target.exists()
+    extract(trained, crops, target, chunk=10)
+    expected = extract(trained, crops, tmp_path / 'whole.npz', chunk=10).path
+    assert target.read_bytes() == expected.read_bytes()

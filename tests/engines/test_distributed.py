@@ -1,0 +1,149 @@
+"""One process or two, the same run: losses, bank, distances and checkpoints; and a process that is killed."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from programs.distributed_runs import CASES, FORKS, largest_difference, render_target, train
+from programs.kill_and_resume import differences
+
+from paul_plugin.config.checks import check_config
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.run import job
+from paul_plugin.runtime.errors import UserError
+
+PROJECT = Path(__file__).parents[2]
+LIMIT = 1e-9  # float64
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    return render_target(tmp_path_factory.mktemp('distributed'))
+
+
+@pytest.fixture(scope='module')
+def alone(root):
+    """What one process finds, by case; each is run once."""
+    found = {}
+
+    def run(case):
+        if case not in found:
+            found[case] = train(1, root / f'alone {case}', root=root, epochs=3, options=CASES[case])
+        return found[case]
+
+    return run
+
+
+@pytest.mark.parametrize('case', ['replicated bank', 'bank in shards', 'centroids in shards'])
+def test_two_processes_are_as_one(root, alone, case):
+    found = train(2, root / f'two {case}', root=root, epochs=3, options=CASES[case])
+    expected = alone(case.replace('bank in shards', 'replicated bank'))
+    assert len(found['losses']) == 9
+    assert max(largest_difference(found, expected).values()) < LIMIT
+    assert found['results'] == expected['results']
+
+
+def test_the_test_is_split_without_a_change(root):
+    """Of the same weights, the distances are the same to the bit: rows and columns in the same order."""
+    one, two = (train(world, root / f'test {world}', root=root, epochs=1, lr=0.0) for world in (1, 2))
+    assert len(one['distances']) == 1
+    assert one['distances'][0].equal(two['distances'][0])
+    assert one['results'] == two['results']
+
+
+@pytest.mark.parametrize(('before', 'after'), [(2, 1), (1, 2)])
+def test_another_number_of_processes_goes_on(root, alone, before, after):
+    """Stopped in the middle of the second epoch, with the bank in shards."""
+    folder, run = root / f'{before} to {after}', {'root': root, 'epochs': 3, 'options': CASES['bank in shards']}
+    train(before, folder, stop_after=4, **run)
+    assert (folder / 'model/model.pth.tar-1-1').exists()
+    found = train(after, folder, resume=True, **run)
+    assert max(largest_difference(found, alone('replicated bank')).values()) < LIMIT
+
+
+def words(root, log):
+    return [
+        '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root), 'data.save_dir', str(log),
+        'data.workers', '0', 'use_gpu', 'False', 'paul.pretrain.config', '', 'paul.k', '3', 'train.seed', '5',
+        'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '5', 'paul.synthetic.images_per_id', '6',
+        'train.batch_size', '16', 'train.max_epoch', '2', 'train.print_freq', '1', 'train.checkpoint_minutes', '0',
+        'data.height', '64', 'data.width', '48',
+    ]  # fmt: skip
+
+
+def run_as_torchrun_does(rank, port, argv):
+    torch.set_num_threads(1)
+    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
+    os.environ |= {'MASTER_ADDR': 'localhost', 'MASTER_PORT': str(port)}
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        job.main(argv)
+
+
+def kill_one_process(log):
+    """Kills the newest of the job's processes, found by the folder in its command line."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parts = path.read_bytes().split(b'\0')
+            if str(log).encode() in parts and b'torch.distributed.run' not in parts:
+                found.append(int(path.parent.name))
+    os.kill(max(found), signal.SIGKILL)
+
+
+def test_torchrun_goes_on_after_a_process_was_killed(root, tmp_path):
+    """Killed in the second epoch; torchrun starts both again, and the end is that of an undisturbed run."""
+    log, undisturbed = tmp_path / 'killed', tmp_path / 'undisturbed'
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        port = free.getsockname()[1]
+    others = [
+        FORKS.Process(target=run_as_torchrun_does, args=(rank, port, words(root, undisturbed))) for rank in (0, 1)
+    ]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+        assert other.exitcode == 0
+
+    process = subprocess.Popen(
+        [
+            'timeout', '-k', '5', '100', sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+            '--max-restarts', '3', '--rdzv-backend', 'c10d', '--rdzv-endpoint', 'localhost:0',
+            PROJECT / 'tools/main.py', *words(root, log),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    lines, killed = [], False
+    for line in process.stdout:
+        lines.append(line)
+        if not killed and line.startswith('epoch: [2/2][2/3]'):
+            kill_one_process(log)
+            killed = True
+    text = ''.join(lines)
+    assert process.wait() == 0, text
+    assert killed
+    assert 'has lost another process of this run: go on with model.resume auto' in text
+    assert text.count('Going on from') == 1
+    assert text.count('=> Final test') == 1  # one process prints
+    ours, theirs = (torch.load(folder / 'model/model.pth.tar-2', weights_only=True) for folder in (log, undisturbed))
+    assert ours.pop('config') != theirs.pop('config')  # it names the folder
+    assert differences(ours, theirs) == []
+    assert (log / 'results.json').read_text() == (undisturbed / 'results.json').read_text()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '8')
+    cfg = get_default_config()
+    for batch_size in (42, 16):
+        cfg.train.batch_size = batch_size
+        with pytest.raises(UserError, match=f'train.batch_size = {batch_size}: is shared by 8 processes'):
+            check_config(cfg)
+    cfg.train.batch_size = 40
+    check_config(cfg)

@@ -1,0 +1,188 @@
+"""What the pictures show, against loops: boxes and crops, neighbours, ranks and rejected candidates, rankings."""
+
+import math
+
+import pytest
+import torch
+import torchreid
+from PIL import Image
+from torch.nn import functional as F
+
+from paul_plugin import CyclicRankingMiner
+from paul_plugin.figures.mining import rank_all, rejected
+from paul_plugin.figures.neighbours import by_patch, nearest
+from paul_plugin.figures.patches import corners, crop, outlined
+from paul_plugin.figures.ranking import average_precision, ranked_items, ranking
+from paul_plugin.figures.sheet import GREY, PURPLE, RIGHT, SKY, WHITE, Cell, Heading, palette, sheet, spread
+from paul_plugin.method.patch_generation import stripes
+from paul_plugin.report.gallery import choose
+from paul_plugin.runtime.errors import UserError
+
+WIDTH, HEIGHT = 31, 61
+WHOLE = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+QUARTER_TURN = torch.tensor([[0.0, -0.5, 0.2], [0.3, 0, -0.1]])
+ROTATED = torch.tensor([[0.6, -0.3, 0.1], [0.2, 0.3, -0.2]])
+OUTSIDE = torch.tensor([[1.2, 0.1, 0.3], [0, 0.4, 0.8]])
+
+
+def to_pixels(theta, x, y):
+    """Where a point of a patch, -1 to 1, lies in the image, in pixels."""
+    u, v = (theta[row, 0] * x + theta[row, 1] * y + theta[row, 2] for row in (0, 1))
+    return ((u + 1) / 2 * (WIDTH - 1)).item(), ((v + 1) / 2 * (HEIGHT - 1)).item()
+
+
+def test_corners():
+    assert corners(WHOLE, WIDTH, HEIGHT).tolist() == [[0, 0], [30, 0], [30, 60], [0, 60]]
+    for number, theta in enumerate(stripes(6)):
+        top = number * 10
+        expected = torch.tensor([[0.0, top], [30, top], [30, top + 10], [0, top + 10]])
+        torch.testing.assert_close(corners(theta, WIDTH, HEIGHT), expected, atol=1e-4, rtol=0)
+    many = torch.stack([QUARTER_TURN, ROTATED, OUTSIDE])
+    for theta, found in zip(many, corners(many, WIDTH, HEIGHT)):
+        expected = [to_pixels(theta, x, y) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        assert found.flatten().tolist() == pytest.approx([part for point in expected for part in point], abs=1e-4)
+
+
+@pytest.mark.parametrize('theta', [WHOLE, stripes(6)[2], QUARTER_TURN, ROTATED, OUTSIDE])
+def test_a_crop_is_the_bilinear_sample(theta):
+    image = torch.rand(3, HEIGHT, WIDTH)
+    found = crop(image, theta, outside=0.25)
+    height, width = found.shape[1:]
+    left_top, right_top, _, left_bottom = corners(theta, WIDTH, HEIGHT)
+    assert width - 1 == round((right_top - left_top).norm().item())
+    assert height - 1 == round((left_bottom - left_top).norm().item())
+
+    def pixel(x, y):
+        return image[:, y, x] if 0 <= x < WIDTH and 0 <= y < HEIGHT else torch.full((3,), 0.25)
+
+    for row in range(0, height, 3):
+        for column in range(0, width, 3):
+            x, y = to_pixels(theta, 2 * column / (width - 1) - 1, 2 * row / (height - 1) - 1)
+            a, b = math.floor(x), math.floor(y)
+            expected = sum((1 - abs(x - i)) * (1 - abs(y - j)) * pixel(i, j) for i in (a, a + 1) for j in (b, b + 1))
+            torch.testing.assert_close(found[:, row, column], expected, atol=1e-4, rtol=0)
+    if theta is WHOLE:
+        torch.testing.assert_close(found, image, atol=1e-5, rtol=0)
+
+
+def test_outlines_lie_on_the_corners():
+    image = Image.new('RGB', (WIDTH, HEIGHT), (10, 10, 10))
+    shown = outlined(image, [(ROTATED, SKY)])
+    edge = (shown.width - WIDTH) // 2
+    for x, y in corners(ROTATED, WIDTH, HEIGHT).round().int().tolist():
+        near = [shown.getpixel((x + edge + i, y + edge + j)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        assert SKY in near
+    assert shown.getpixel((edge, edge)) == (10, 10, 10)
+    assert shown.getpixel((0, 0)) == GREY
+    pale = outlined(image, [(ROTATED, SKY)], fade=True)
+    x, y = (round(value) + edge for value in to_pixels(ROTATED, 0, 0))
+    assert pale.getpixel((x, y)) == (10, 10, 10)
+    assert min(pale.getpixel((edge, edge))) > 150
+
+
+def test_neighbours():
+    bank = F.normalize(torch.randn(3, 20, 8), dim=2) * 0.9
+    features = F.normalize(torch.randn(4, 3, 8), dim=2)
+    own = torch.tensor([5, -1, 0, -1])
+    filled = torch.ones(20, dtype=torch.bool)
+    filled[7] = False
+    found = nearest(features, bank, own, 4, filled)
+    assert found.rows.shape == found.distances.shape == (4, 4, 4)
+    for query in range(4):
+        rows = [row for row in range(20) if row != own[query] and row != 7]
+        squares = {row: [((features[query, m] - bank[m, row]) ** 2).sum().item() for m in range(3)] for row in rows}
+        for part in range(4):
+            by = {row: sum(each) / 3 if part == 0 else each[part - 1] for row, each in squares.items()}
+            expected = sorted(rows, key=by.get)[:4]
+            assert found.rows[part, query].tolist() == expected
+            assert found.distances[part, query].tolist() == pytest.approx([by[row] for row in expected], rel=1e-4)
+    assert nearest(features, bank, own, 50, filled).rows.shape == (4, 4, 18)
+
+
+def test_a_bank_of_whole_images_has_patches():
+    patches = F.normalize(torch.randn(3, 20, 8), dim=2)
+    whole = F.normalize(patches.transpose(0, 1).flatten(1), dim=1)
+    torch.testing.assert_close(by_patch(whole[None], 3), patches)
+    assert by_patch(patches, 3) is patches
+
+
+@pytest.mark.parametrize('tried', [None, 2])
+def test_ranks_agree_with_the_miner(tried):
+    for size in (6, 25):
+        descriptors = torch.randn(size, 5)
+        distances, ranks = rank_all(descriptors)
+        lists = [
+            sorted((j for j in range(size) if j != i), key=lambda j, i=i: torch.dist(descriptors[i], descriptors[j]))
+            for i in range(size)
+        ]
+        for i in range(size):
+            assert ranks[i, i] == 0
+            assert [ranks[i, j].item() for j in lists[i]] == list(range(1, size))
+        assert distances[0, 1].item() == pytest.approx(torch.dist(descriptors[0], descriptors[1]).item(), rel=1e-5)
+        for anchor, negative in enumerate(CyclicRankingMiner(r=2, max_candidates=tried)(descriptors).tolist()):
+            passed = rejected(ranks, anchor, negative, tried)
+            assert all(ranks[j, anchor] <= 2 for j in passed)
+            if negative < 0:
+                assert passed == lists[anchor][: tried or size]
+            else:
+                assert ranks[negative, anchor] > 2
+                assert [*passed, negative] == lists[anchor][: len(passed) + 1]
+
+
+def test_rankings_are_those_of_torchreids_evaluation():
+    distances = torch.rand(12, 40)
+    queries = [(f'q{i}', i % 5, i % 3) for i in range(12)]
+    gallery = [(f'g{i}', i % 4, i // 4 % 2) for i in range(40)]  # no person 4
+    pids, camids = (torch.tensor([item[place] for item in gallery]) for place in (1, 2))
+    precisions = []
+    for row, (_, pid, camid) in zip(distances, queries):
+        order, right = ranking(row, pid, camid, pids, camids)
+        kept = [i for i in range(40) if gallery[i][1:] != (pid, camid)]
+        assert order.tolist() == sorted(kept, key=lambda i, row=row: row[i])
+        assert right.tolist() == [gallery[i][1] == pid for i in order]
+        precisions.append(average_precision(right))
+    counted = [precision for precision in precisions if precision is not None]
+    assert len(counted) == sum(item[1] != 4 for item in queries)
+    arrays = [torch.tensor([item[place] for item in part]).numpy() for place in (1, 2) for part in (queries, gallery)]
+    mean = torchreid.metrics.evaluate_rank(distances.numpy(), *arrays, max_rank=5, use_cython=False)[1]
+    assert sum(counted) / len(counted) == pytest.approx(mean, abs=1e-6)
+
+    found = ranked_items(distances, queries, gallery, 3)
+    assert [each.precision for each in found] == precisions
+    assert all(len(each.gallery) == len(each.captions) == len(each.right) == 3 for each in found)
+    assert 'not in the gallery' in found[4].about
+
+
+def test_which_images():
+    paths = [f'/data/{name}.jpg' for name in 'abcdef']
+    assert choose([], paths, 3) == spread(6, 3) == [0, 2, 4]
+    assert choose([], paths, 10) == [0, 1, 2, 3, 4, 5]
+    state = torch.get_rng_state()
+    drawn = choose([], paths, 4, seed=3)
+    assert len(set(drawn)) == 4
+    assert drawn == choose([], paths, 4, seed=3)
+    assert torch.get_rng_state().equal(state)
+    assert choose(['c.jpg', '5', '/data/a.jpg', '/data/x/../b.jpg'], paths, 2) == [2, 5, 0, 1]
+    with pytest.raises(UserError, match='none of the 6 images'):
+        choose(['z.jpg'], paths, 2)
+
+
+def test_palette_has_as_many_colours_as_patches():
+    for count in (1, 6, 7, 12):
+        colours = palette(count)
+        assert len(set(colours)) == len(colours) == count
+
+
+def test_sheet_holds_what_it_is_given():
+    red, blue = (Image.new('RGB', (30, 60), colour) for colour in ('red', 'blue'))
+    rows = [
+        [Cell(red, 'one\ntwo', RIGHT), Cell(blue, 'a long name ' * 9)],
+        [Cell(None, 'x')],
+    ]
+    headings = [Heading('left'), Heading('right', PURPLE)]
+    image = sheet('Title ' * 30, 'Words ' * 90, rows, headings, headings, [1], headings)
+    counts = {colour: count for count, colour in image.getcolors(1 << 24)}
+    assert counts[255, 0, 0] == counts[0, 0, 255] == 30 * 60
+    assert counts[RIGHT] == 40 * 70 - 30 * 60
+    assert counts[PURPLE] > 0
+    assert image.getpixel((0, 0)) == image.getpixel((image.width - 1, image.height - 1)) == WHITE

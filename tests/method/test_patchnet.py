@@ -1,0 +1,138 @@
+"""PatchNet against the reference numbers, and at home among torchreid's models."""
+
+import pytest
+import torch
+import torchreid
+from helpers.reference_numbers import load, release_state
+from torch.nn import functional as F
+
+import paul_plugin
+from paul_plugin.checkpoints.weights import from_release
+from paul_plugin.method.patch_generation import stripes
+
+TOLERANCE = {'rtol': 0, 'atol': 1e-4}
+
+
+def build(name='paul_osnet_x0_25', **options):
+    return torchreid.models.build_model(name, **{'num_classes': 11, 'pretrained': False, **options})
+
+
+@pytest.fixture(scope='module')
+def state():
+    return from_release({key.removeprefix('module.'): value for key, value in release_state().items()})
+
+
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+@pytest.mark.parametrize('stage', ['pretraining', 'unsupervised'])
+def test_reference(state, stage, mode):
+    reference = {key: value.double() for key, value in load(f'patchnet_{stage}.npz').items()}
+    model = build('paul', loss='triplet' if stage == 'pretraining' else 'paul')
+    model.load_state_dict(state)
+    model.double().train(mode == 'train')  # float32 alone parts by 1e-4 in batch statistics of 3 images
+    with torch.no_grad():
+        maps = model(reference['images'], return_featuremaps=True)
+        model.load_state_dict(state)  # the statistics have moved in train mode
+        torch.testing.assert_close(model.pgn(maps), reference[f'{mode}_theta'], **TOLERANCE)
+        features = model.patch_features(maps)
+        model.load_state_dict(state)
+        output = model(reference['images'])
+    expected = reference[f'{mode}_features']
+    embeddings = reference[f'{mode}_embeddings'].flatten(1)
+    if stage == 'unsupervised':
+        features = F.normalize(features, dim=2)
+        torch.testing.assert_close(features, expected, **TOLERANCE)
+        torch.testing.assert_close(model.embed(features), embeddings, **TOLERANCE)
+        torch.testing.assert_close(output, expected if mode == 'train' else expected.flatten(1), **TOLERANCE)
+        return
+    features = features.relu()
+    torch.testing.assert_close(features, expected, **TOLERANCE)
+    for m, head in enumerate(model.classifier):
+        torch.testing.assert_close(head(features[:, m]), reference[f'{mode}_logits'][:, m], **TOLERANCE)
+    embedded = torch.cat([head(features[:, m]) for m, head in enumerate(model.embedding)], 1)
+    torch.testing.assert_close(embedded, embeddings, **TOLERANCE)
+    if mode == 'train':
+        logits, concatenated = output
+        torch.testing.assert_close(torch.stack(logits, 1), reference['train_logits'], **TOLERANCE)
+        torch.testing.assert_close(concatenated, embeddings, **TOLERANCE)
+
+
+def test_starts_at_stripes():
+    model = build()
+    theta = model.pgn(model(torch.randn(2, 3, 96, 48), return_featuremaps=True))
+    torch.testing.assert_close(theta, stripes(6).expand(2, -1, -1, -1))
+
+
+@pytest.mark.parametrize('name', paul_plugin.registry.BACKBONES)
+def test_outputs(name):
+    images = torch.randn(3, 3, 96, 48)
+    model = build(name, loss='paul')
+    features = model(images)
+    assert features.shape == (3, 6, 256)
+    torch.testing.assert_close(features.norm(dim=2), torch.ones(3, 6))
+    model.loss = 'softmax'
+    assert [logits.shape for logits in model(images)] == [(3, 11)] * 6
+    model.loss = 'triplet'
+    logits, embeddings = model(images)
+    assert len(logits) == 6
+    assert embeddings.shape == (3, 6 * 128)
+    model.eval()
+    assert model(images, return_featuremaps=True).shape[2:] == (6, 3)
+    for loss in ('softmax', 'triplet', 'paul'):
+        model.loss = loss
+        descriptor = model(images)
+        assert descriptor.shape == (3, model.feature_dim) == (3, 1536)
+        torch.testing.assert_close(descriptor.view(3, 6, 256).norm(dim=2), torch.ones(3, 6))
+
+
+@pytest.mark.parametrize('num_patches', [1, 2, 4, 6, 8])
+@pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'random'])
+def test_patch_sources_and_numbers(patch_source, num_patches):
+    model = build(loss='paul', patch_source=patch_source, num_patches=num_patches, dim=16)
+    images = torch.randn(2, 3, 64, 48)
+    assert model(images).shape == (2, num_patches, 16)
+    boxes = model.pgn(model(images, return_featuremaps=True))
+    assert boxes.shape == (2, num_patches, 2, 3)
+    reach = boxes[..., :2].abs().sum(3) + boxes[..., 2].abs()
+    assert (reach <= 1 + 1e-6).all()  # every box lies within the image
+    again = build(loss='paul', patch_source=patch_source, num_patches=num_patches, dim=16)
+    again.load_state_dict(model.state_dict())
+    assert again.eval()(images).equal(model.eval()(images))
+
+
+def test_registered_with_torchreid(capsys):
+    torchreid.models.show_avai_models()
+    listed = capsys.readouterr().out
+    assert all(f"'{name}'" in listed for name in ('paul', 'paul_resnet18', 'paul_osnet_x0_25'))
+
+
+def test_classes_are_optional_for_our_models_only():
+    assert build('paul_resnet18', num_classes=1).loss == 'softmax'
+    assert torchreid.models.build_model('paul_osnet_x0_25', pretrained=False).classifier[0].out_features == 1
+    with pytest.raises(TypeError, match='num_classes'):
+        torchreid.models.build_model('resnet18')
+    with pytest.raises(KeyError, match='Unknown model: paull'):
+        torchreid.models.build_model('paull', 10)
+    assert torchreid.models.build_model('resnet18', 10, pretrained=False).classifier.out_features == 10
+
+
+def test_warns_in_one_line_where_imagenet_weights_cannot_be_fetched(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError('no network\nsecond line')
+
+    monkeypatch.setattr('torch.hub.load_state_dict_from_url', refuse)
+    monkeypatch.setattr(torchreid.models.resnet.model_zoo, 'load_url', refuse)
+    with pytest.warns(
+        paul_plugin.host.models.PretrainedWeightsWarning, match=r'no ImageNet weights for resnet18 \(no network\)'
+    ):
+        model = torchreid.models.build_model('paul_resnet18')
+    assert isinstance(model, paul_plugin.PatchNet)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [({'loss': 'contrastive'}, "loss must be one of .* got 'contrastive'"), ({'num_patches': 0}, 'num_patches'),
+     ({'patch_source': 'grid'}, "got 'grid'"), ({'num_classes': 0}, 'num_classes must be at least 1, got 0')],
+)  # fmt: skip
+def test_refuses_arguments(options, words):
+    with pytest.raises(ValueError, match=words):
+        build(**options)

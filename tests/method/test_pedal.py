@@ -1,0 +1,132 @@
+"""PEDAL against its formula in loops and against the reference numbers."""
+
+import math
+
+import pytest
+import torch
+from helpers.reference_numbers import cases
+from torch.nn import functional as F
+
+from paul_plugin import PEDALLoss
+
+
+def brute_force(features, bank, rows, filled, k, scale):
+    """The formula of the paper, image by image and patch by patch."""
+    total = 0
+    batch, patches, _ = features.shape
+    for i in range(batch):
+        for m in range(patches):
+            others = [j for j in range(bank.shape[1]) if j != rows[i] and filled[j]]
+            squared = {j: ((bank[m, j] - features[i, m]) ** 2).sum() for j in others}
+            nearest = sorted(others, key=lambda j: squared[j].item())[:k]
+            if others:
+                logits = torch.stack([-scale / 2 * squared[j] for j in others])
+                near = torch.stack([-scale / 2 * squared[j] for j in nearest])
+                total = total + logits.logsumexp(0) - near.logsumexp(0)
+    return total / (batch * patches)
+
+
+def make_case(batch=5, patches=3, images=37, dim=8):
+    features = F.normalize(torch.randn(batch, patches, dim, dtype=torch.float64), dim=2).requires_grad_()
+    bank = F.normalize(torch.randn(patches, images, dim, dtype=torch.float64), dim=2)
+    rows = torch.randperm(images)[:batch]
+    return features, bank, rows
+
+
+@pytest.mark.parametrize('case', cases('pedal.npz', 'case'), ids=['case0', 'case1', 'case2'])
+@pytest.mark.parametrize('block_rows', [7, 64, 4096])
+def test_reference(case, block_rows):
+    features = case['features'].transpose(0, 1).clone().requires_grad_()  # the reference is patch first
+    # the reference's scale multiplies the squared distance: s/2
+    loss = PEDALLoss(int(case['k']), 2 * float(case['scale']), block_rows)(features, case['bank'], case['rows'])
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), case['loss'], rtol=0, atol=1e-9)
+    torch.testing.assert_close(features.grad, case['grad'].transpose(0, 1), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('scale', [0.5, 10.0, 200.0])
+@pytest.mark.parametrize('block_rows', [1, 5, 1000])
+@pytest.mark.parametrize('share_filled', [1.0, 0.6])
+def test_formula(scale, block_rows, share_filled):
+    features, bank, rows = make_case()
+    filled = torch.rand(bank.shape[1]) < share_filled
+    bank[:, ~filled] = 0
+    loss = PEDALLoss(4, scale, block_rows)(features, bank, rows, filled)
+    expected = brute_force(features, bank, rows, filled, 4, scale)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    (grad,) = torch.autograd.grad(3 * loss, features)
+    (expected_grad,) = torch.autograd.grad(3 * expected, features)
+    torch.testing.assert_close(grad, expected_grad, rtol=1e-9, atol=1e-11)
+
+
+def test_own_row_takes_no_part():
+    features, bank, rows = make_case()
+    loss = PEDALLoss(4, 10.0)(features, bank, rows)
+    changed = bank.clone()
+    changed[:, rows[0]] = 5.0
+    alone = PEDALLoss(4, 10.0)(features[:1], changed, rows[:1])
+    torch.testing.assert_close(alone, PEDALLoss(4, 10.0)(features[:1], bank, rows[:1]))
+    assert not torch.isclose(PEDALLoss(4, 10.0)(features, changed, rows), loss)
+
+
+def test_unfilled_rows_take_no_part():
+    features, bank, rows = make_case()
+    filled = torch.ones(bank.shape[1], dtype=torch.bool)
+    filled[[3, 4]] = False
+    loss = PEDALLoss(4, 10.0)(features, bank, rows, filled)
+    bank[:, ~filled] = features.detach()[0, :, None]  # as near as can be
+    torch.testing.assert_close(PEDALLoss(4, 10.0)(features, bank, rows, filled), loss)
+
+
+@pytest.mark.parametrize('filled_rows', [[], [0], [0, 1], [0, 1, 2]])
+def test_fewer_filled_rows_than_k(filled_rows):
+    """No other row: no loss. At most k: all of them are neighbours, and the loss is 0 again."""
+    features, bank, _ = make_case(batch=2)
+    filled = torch.zeros(bank.shape[1], dtype=torch.bool)
+    filled[filled_rows] = True
+    loss = PEDALLoss(4, 10.0)(features, bank, torch.tensor([0, 1]), filled)
+    (grad,) = torch.autograd.grad(loss, features)
+    assert loss.item() == pytest.approx(0, abs=1e-12)
+    assert grad.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize('scale', [1e-6, 1e4, 1e8])
+def test_stable_at_any_scale(scale):
+    features, bank, rows = make_case()
+    features = features.float().detach().requires_grad_()
+    loss = PEDALLoss(4, scale)(features, bank.float(), rows)
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert loss.item() >= -1e-5
+    assert features.grad.isfinite().all()
+
+
+def test_gradcheck():
+    features, bank, rows = make_case(batch=2, patches=2, images=9, dim=3)
+    assert torch.autograd.gradcheck(lambda x: PEDALLoss(3, 10.0, 4)(x, bank, rows), (features,))
+
+
+def test_half_precision_features_are_computed_in_float32():
+    features, bank, rows = make_case()
+    loss = PEDALLoss(4, 10.0)(features.bfloat16(), bank.bfloat16(), rows)
+    expected = PEDALLoss(4, 10.0)(features.bfloat16().double(), bank.bfloat16().double(), rows)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        torch.testing.assert_close(PEDALLoss(4, 10.0)(features.bfloat16(), bank.bfloat16(), rows), loss)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [({'k': 0}, 'k must be at least 1, got 0'), ({'scale': 0.0}, 'scale'), ({'scale': math.inf}, 'inf'),
+     ({'block_rows': 0}, 'block_rows')],
+)  # fmt: skip
+def test_refuses_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        PEDALLoss(**arguments)
+
+
+def test_refuses_a_bank_of_k_rows():
+    features, bank, rows = make_case()
+    with pytest.raises(ValueError, match='k=37 .* got 37'):
+        PEDALLoss(37)(features, bank, rows)

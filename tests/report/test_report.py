@@ -1,0 +1,314 @@
+"""Curves of runs and the report's page: what a run left is read, drawn and written, and broken files are survived."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchreid import models
+
+from paul_plugin.config import command_line, settings
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.figures.quantities import quantities
+from paul_plugin.report.curves import _unique_names, curves_of
+from paul_plugin.report.page import _command, make_report, write_report
+from paul_plugin.run.record import read_run
+from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
+
+BEFORE = {'mAP': 0.3141, 'rank1': 0.5, 'rank5': 0.75, 'rank10': 0.875}
+AFTER = {'mAP': 0.4, 'rank1': 0.4375, 'rank5': 0.75, 'rank10': 1.0}
+RESULTS = {'direct_transfer': BEFORE, 'adapted': AFTER}
+BLUE, RED = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)  # of the first and the second run
+
+
+def history_of_paul(epochs=4, eval_freq=2):
+    losses = {'loss': 1.5, 'pedal': 0.7, 'ipfl': 0.1, 'mined': 0.97, 'cosine': 0.06}
+    history = [{'epoch': epoch, 'lr': 1e-4 / epoch, **losses} for epoch in range(1, epochs + 1)]
+    for entry in history[eval_freq - 1 :: eval_freq] if eval_freq else []:
+        entry.update(mAP=AFTER['mAP'], rank1=AFTER['rank1'])
+    return history
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Makes the folder of a run: a value is written as JSON, text as it is."""
+
+    def make(name='run', **files):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        for stem, value in files.items():
+            (folder / f'{stem}.json').write_text(value if isinstance(value, str) else json.dumps(value))
+        return folder
+
+    return make
+
+
+def holds(image, colour):
+    return bool((np.asarray(image) == colour).all(2).any())
+
+
+# ---- the folder of a run ---------------------------------------------------------------------------------------------
+
+
+def test_reads_a_run(make_run):
+    run = read_run(make_run(history=history_of_paul(), results=RESULTS))
+    assert run.history == history_of_paul()
+    assert run.results == {'direct_transfer': {'': BEFORE}, 'adapted': {'': AFTER}}
+
+
+def test_reads_several_targets(make_run):
+    results = {'direct_transfer': {'viper': BEFORE, 'grid': AFTER}, 'adapted': {'viper': AFTER, 'grid': BEFORE}}
+    assert read_run(make_run(results=results)).results == results
+
+
+BROKEN = [
+    '', '[', 'null', '3', '{}', '[1, null, "a", []]', '[{"loss": 1}]', '[{"epoch": "1"}]', '[{"epoch": NaN}]',
+    '{"adapted": 3}', '{"adapted": {"mAP": "high"}}', '{"adapted": {"mAP": NaN}}', '{"adapted": [{"mAP": 1}]}',
+    '[' * 10**5,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('text', BROKEN, ids=lambda text: text[:30])
+def test_broken_files_give_nothing(make_run, text):
+    folder = make_run(history=text, results=text)
+    assert read_run(folder) == ([], {})
+    with pytest.raises(UserError, match='no epoch in .*history.json: name the folder') as error:
+        curves_of([folder])
+    assert '\n' not in str(error.value)
+
+
+def test_what_is_whole_is_shown_beside_what_is_broken(make_run, capsys):
+    history = [{'epoch': 1, 'loss': 2.5, 'lr': 'fast', 'mined': None, 'done': True}, {'epoch': 2, 'loss': float('nan')}]
+    run = read_run(make_run(history=history, results='{"direct_transfer": '))
+    assert run == ([{'epoch': 1, 'loss': 2.5}, {'epoch': 2}], {})
+    out = capsys.readouterr().out
+    assert out.startswith('warning: ')
+    assert 'results.json is passed over' in out
+    assert out.count('\n') == 1
+
+
+# ---- curves ----------------------------------------------------------------------------------------------------------
+
+
+def test_curves_of_one_run(make_run):
+    image = curves_of([make_run(history=history_of_paul(12, eval_freq=12), results=RESULTS)])
+    assert image.mode == 'RGB'
+    assert image.width == pytest.approx(1400, abs=5)
+    assert holds(image, BLUE)
+    assert not holds(image, RED)
+
+
+def test_curves_of_several_runs(make_run):
+    one = make_run('one', history=history_of_paul(), results=RESULTS)
+    other = make_run('a $\\frac$', history=history_of_paul(6), results=RESULTS)
+    untrained = make_run('untrained', results=RESULTS)
+    image = curves_of([one, other, untrained, one])
+    assert holds(image, BLUE)
+    assert holds(image, RED)
+    assert np.array_equal(image, curves_of([one, other, untrained]))  # a run named twice is drawn once
+    (other / 'results.json').write_text(json.dumps({'direct_transfer': AFTER}))
+    assert not np.array_equal(image, curves_of([one, other, untrained]))  # each has the line of its own direct transfer
+
+
+def test_curves_of_a_run_without_labels_have_no_tests(make_run):
+    labelled = make_run('labelled', history=history_of_paul(), results=RESULTS)
+    without = make_run('without', history=history_of_paul(eval_freq=0))
+    image = curves_of([without])
+    assert holds(image, BLUE)
+    assert image.height < curves_of([labelled]).height  # a row less: mAP and Rank-1
+
+
+def test_curves_take_whatever_a_supervised_run_records(make_run):
+    history = [
+        {'epoch': 1, 'lr': 0.1, 'own_loss': 3.0, 'loss_t': 0.2, 'loss_x': 4.0, 'acc': 5.0, 'mAP': 0.2, 'rank1': 0.3}
+    ]
+    assert quantities(history) == ['mAP', 'rank1', 'loss_x', 'loss_t', 'acc', 'lr', 'own_loss']
+    assert holds(curves_of([make_run(history=history)]), BLUE)  # one epoch is a point, not a line of no length
+
+
+def test_runs_are_called_by_what_tells_them_apart():
+    assert _unique_names([Path('/log/paul'), Path('/log/control')]) == ['paul', 'control']
+    assert _unique_names([Path('/log/1/paul'), Path('/log/2/paul')]) == ['1/paul', '2/paul']
+
+
+def test_curves_refuse_in_one_line(make_run, monkeypatch):
+    with pytest.raises(UserError, match=r'no run at nowhere: name the folder of a run \(its data.save_dir\)'):
+        read_run('nowhere')
+    run = make_run(history=history_of_paul())
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    with pytest.raises(UserError, match=r"matplotlib is not there: pip install --editable '\.\[tools\]'"):
+        curves_of([run])
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+EMPTY = {'meta', 'img', 'input'}  # elements that have no end
+
+
+class Page(HTMLParser):
+    """A page, refused unless every element is closed in its turn and nothing is loaded from elsewhere."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.images, self.ids, self.links, self.words, self.rows = [], [], set(), set(), [], []
+        self.source = Path(path).read_text()
+        assert self.source.startswith('<!doctype html>')
+        self.feed(self.source)
+        self.close()
+        assert not self.open
+        assert self.links == {f'#{name}' for name in self.ids}
+        self.text = ' '.join(' '.join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        assert tag not in ('script', 'link', 'iframe', 'object')
+        assert not any(name.startswith('on') or name in ('srcset', 'style', 'action') for name in attributes)
+        if tag not in EMPTY:
+            self.open.append(tag)
+        if tag == 'tr':
+            self.rows.append([])
+        if tag in ('td', 'th'):
+            self.rows[-1].append('')
+        if tag == 'img':
+            kind, _, content = attributes['src'].partition(';base64,')
+            image = Image.open(io.BytesIO(base64.b64decode(content, validate=True)))
+            assert kind == f'data:image/{image.format.lower()}'
+            assert attributes['alt']
+            self.images.append((image, int(attributes['width'])))
+        elif 'src' in attributes:
+            raise AssertionError(f'{tag} loads {attributes["src"]}')
+        if 'href' in attributes:
+            self.links.add(attributes['href'])
+        if 'id' in attributes:
+            assert attributes['id'] not in self.ids
+            self.ids.add(attributes['id'])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ['style']:
+            assert 'url(' not in data
+            assert '@import' not in data
+            return
+        self.words.append(data)
+        if self.open[-1:] in (['td'], ['th']):
+            self.rows[-1][-1] += data
+
+
+def settings_with(*words):
+    cfg = get_default_config()
+    settings.merge_opts(cfg, words)
+    return cfg
+
+
+@pytest.fixture
+def make_trained(make_run):
+    """Makes the folder of a run with a checkpoint, and opens it."""
+
+    def make(*words, files=None, **extra):
+        cfg = settings_with('model.name', 'paul_osnet_x0_25', 'paul.feature_dim', 16, 'data.height', 96, *words)
+        folder = make_run('log/run', **(files or {}))
+        (folder / 'model').mkdir()
+        net = models.build_model('paul_osnet_x0_25', num_classes=1, loss='paul', pretrained=False, dim=16)
+        checkpoint = {'state_dict': net.state_dict(), 'epoch': 4, 'config': cfg.dump(), **extra}
+        torch.save(checkpoint, folder / 'model/model.pth.tar-4')
+        return open_trained(folder)
+
+    return make
+
+
+def picture(width=300, height=100):
+    noise = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def test_report_of_a_run(make_trained, make_run, tmp_path):
+    files = {'history': history_of_paul(), 'results': RESULTS}
+    trained = make_trained(
+        'loss.name', 'paul', 'data.transforms', ['surrogate_positive'], 'data.sources', ['viper', 'grid'],
+        'data.save_dir', 'log/<script>alert("1")</script>',
+        files=files, software={'torch': '2.15', 'torchreid': '0.2.5'},
+    )  # fmt: skip
+    make_run('log/run/pretrain', history=[{'epoch': 1, 'lr': 0.1, 'loss': 3.0, 'acc': 5.0}])
+    (trained.run / 'train.log-2026-01-31-19-34-22').touch()
+    own = picture()
+    out = make_report(trained, tmp_path / 'new/report.html', [('Patches <b>', 'Where & why (section 3.1).', own)])
+    page = Page(out)
+    assert [len(page.images), page.images[2][1]] == [3, 300]
+    assert page.images[0][1] == pytest.approx(700, abs=3)  # the curves are drawn twice as fine as they are shown
+    assert np.array_equal(page.images[2][0].convert('RGB'), own)  # without loss
+    assert ['direct transfer', '31.4', '50.0', '75.0', '87.5'] in page.rows
+    assert ['adapted', '40.0', '43.8', '75.0', '100.0'] in page.rows
+    assert ['change', '+8.6', '-6.2', '+0.0', '+12.5'] in page.rows
+    assert ['2', '40', '43.75', '1.5', '0.7', '0.1', '97', '0.06', '5e-05'] in page.rows
+    assert ['data.save_dir', 'log/<script>alert("1")</script>', 'log'] in page.rows
+    for words in (
+        'paul_osnet_x0_25 adapted to viper, grid without labels', 'torch 2.15, torchreid 0.2.5', '2026-01-31 19:34',
+        'Patches <b>', 'Where & why (section 3.1).', 'Pre-training', '2 x PEDAL (section 3.2)', 'personal data',
+        trained.cfg.dump().split('\n')[0],
+    ):  # fmt: skip
+        assert words in page.text
+    assert not list(out.parent.glob('.*'))
+
+
+def test_the_command_gives_the_configuration_again(tmp_path):
+    cfg = settings_with(
+        'data.sources', ['viper', 'grid'], 'data.save_dir', "a b'`\\!",
+        'data.root', "it's $HOME", 'model.load_weights', '$(ls)',
+        'train.stepsize', [9, 12], 'paul.pretrain.opts', ['train.max_epoch', 1, 'model.pretrained', False],
+        'paul.supervised.schedule.heads', [[0, 1e-05], [12, 0.5]], 'data.transforms', [], 'train.lr', 1e-05,
+    )  # fmt: skip
+    command = _command(cfg)
+    shell = command.replace('python tools/main.py', "printf '%s\\0'")
+    words = subprocess.run(['sh', '-c', shell], capture_output=True, text=True, check=True).stdout.split('\0')
+    again = command_line.load_config(words[:-1])
+    again.use_gpu = cfg.use_gpu
+    assert again == cfg
+    write_report(tmp_path / 'report.html', 'title', [], cfg, {}, [], [])
+    assert ' '.join(command.split()) in Page(tmp_path / 'report.html').text
+
+
+def test_report_of_several_targets(tmp_path):
+    results = {'direct_transfer': {'viper': BEFORE, 'grid': AFTER}, 'adapted': {'viper': AFTER}}
+    write_report(tmp_path / 'report.html', 'title', [], None, results, [], [])
+    page = Page(tmp_path / 'report.html')
+    assert page.text.index('viper, per cent') < page.text.index('change') < page.text.index('grid, per cent')
+    assert page.rows.count(['direct transfer', '40.0', '43.8', '75.0', '100.0']) == 1
+
+
+def test_report_without_tests_labels_or_folder(make_trained, tmp_path):
+    """What a checkpoint tells by itself: its history and configuration; a supervised run's last test."""
+    trained = make_trained('data.sources', 'viper', history=history_of_paul(eval_freq=0))
+    moved = trained._replace(run=None)
+    page = Page(make_report(moved, tmp_path / 'report.html', []))
+    assert len(page.images) == 1
+    assert 'trained on viper' in page.text
+    assert 'No test was made' in page.text
+    assert 'dashed line' not in page.text
+    tested = moved._replace(checkpoint=trained.checkpoint | {'history': history_of_paul()})
+    assert ['epoch 4', '40.0', '43.8'] in Page(make_report(tested, tmp_path / 'report.html', [])).rows
+    bare = moved._replace(checkpoint={'state_dict': trained.checkpoint['state_dict']})
+    page = Page(make_report(bare, tmp_path / 'report.html', []))
+    assert not page.images
+    assert 'does not hold the configuration' in page.text
+    assert 'paul_osnet_x0_25: model.pth.tar-4' in page.text
+
+
+def test_large_pictures_leave_the_page_below_five_megabytes(tmp_path):
+    noise = ('Large', 'No format makes it small without loss.', picture(800, 700))
+    pictures = [('Small', 'Kept as it is.', picture(20, 20)), noise, noise, noise]
+    write_report(tmp_path / 'report.html', 'title', [], None, {}, [], pictures)
+    assert (tmp_path / 'report.html').stat().st_size < 5_000_000
+    formats = [image.format for image, _ in Page(tmp_path / 'report.html').images]
+    assert 'JPEG' in formats[1:]
+    assert formats[0] != 'JPEG'

@@ -1,0 +1,178 @@
+"""The whole job from a config, as `tools/main.py` runs it, on a few rendered images; and what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchreid import models
+
+from paul_plugin.data.synthetic.render import render
+from paul_plugin.run import job
+
+PROJECT = Path(__file__).parents[2]
+SMALL = ['data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1']
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, rendered, tmp_path):
+    """Runs the command line within this process; returns the exit status and what it wrote to both streams."""
+    monkeypatch.chdir(PROJECT)
+
+    def run(*words, root=rendered):
+        try:
+            job.main([*words, '--root', str(root), 'data.save_dir', str(tmp_path / 'log')])
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def synthetic_words(**pretrain):
+    opts = {'train.max_epoch': 1, 'train.batch_size': 8, 'data.transforms': ['random_flip'], **pretrain}
+    return [
+        '--config-file', 'configs/paul_synthetic.yaml', *SMALL,
+        'train.batch_size', '8', 'paul.k', '3', 'train.seed', '5',
+        'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
+        'paul.pretrain.opts', str([part for pair in opts.items() for part in pair]),
+    ]  # fmt: skip
+
+
+def test_embedded_job(run, tmp_path):
+    status, out, err = run(*synthetic_words())
+    assert status == 0, err
+    results = json.loads((tmp_path / 'log/results.json').read_text())
+    assert results.keys() == {'direct_transfer', 'adapted'}
+    for stage in results.values():
+        assert stage.keys() == {'mAP', 'rank1', 'rank5', 'rank10'}
+        assert all(0 < value <= 1 for value in stage.values())
+    table = out[out.index('Results on synthetic_target') :]
+    for stage, name in (('direct_transfer', 'direct transfer'), ('adapted', 'adapted')):
+        (line,) = [line for line in table.splitlines() if line.startswith(name)]
+        assert line.split()[-4:] == [f'{100 * results[stage][key]:.1f}' for key in ('mAP', 'rank1', 'rank5', 'rank10')]
+    assert list((tmp_path / 'log').glob('train.log-*'))
+    assert (tmp_path / 'log/model/model.pth.tar-1').exists()
+
+    # Again: the weights are there, so the pre-training is not repeated, and the numbers are the same.
+    status, out, err = run(*synthetic_words())
+    assert status == 0, err
+    assert 'Pre-training' not in out
+    assert json.loads((tmp_path / 'log/results.json').read_text()) == results
+
+    # Testing only, and going on from the checkpoint.
+    status, out, _ = run(*synthetic_words(), 'test.evaluate', 'True')
+    assert status == 0
+    assert 'adapted' not in out[out.index('Results on') :]
+    status, out, err = run(
+        *synthetic_words(), 'model.resume', str(tmp_path / 'log/model/model.pth.tar-1'), 'train.max_epoch', '2'
+    )
+    assert status == 0, err
+    assert (tmp_path / 'log/model/model.pth.tar-2').exists()
+
+
+def test_a_start_from_random_weights_is_seeded(run, tmp_path):
+    results = []
+    for _ in range(2):
+        status, _, err = run(*synthetic_words(), 'paul.pretrain.config', '', 'test.evaluate', 'True')
+        assert status == 0, err
+        results.append((tmp_path / 'log/results.json').read_text())
+        torch.rand(1)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(('layout', 'model'), [('market1501', 'paul'), ('dukemtmcreid', 'paul_osnet_x0_25')])
+def test_real_layouts(run, tmp_path, layout, model):
+    """paul_market.yaml and paul_duke.yaml, with a few people, one epoch, small batches and small images."""
+    folder = {'market1501': 'market1501', 'dukemtmcreid': 'dukemtmc-reid'}[layout]
+    counts = {'train_ids': 4, 'test_ids': 3, 'images_per_id': 4}
+    render(tmp_path / folder, 'target', seed=5, layout=layout, **counts)
+    render(tmp_path / 'msmt17', 'source', seed=5, layout='msmt17', **counts)
+    name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
+    status, out, err = run(
+        '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
+        'model.name', model, 'data.height', '192', 'data.width', '64',
+        'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 4]", root=tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    results = json.loads((tmp_path / 'log/results.json').read_text())
+    assert results['adapted']['mAP'] > 0
+    checkpoint = torch.load(tmp_path / 'log/model/model.pth.tar-1', weights_only=True)
+    assert checkpoint['memory']['bank'].shape == (6, 16, 256)
+    if model == 'paul':
+        assert checkpoint['state_dict']['backbone.layer4.2.conv3.weight'].shape == (2048, 512, 1, 1)
+
+
+@pytest.mark.parametrize('loss', ['softmax', 'triplet'])
+def test_torchreids_own_models_train_too(run, loss):
+    status, out, err = run(
+        *SMALL, '-s', 'synthetic_source', '-t', 'synthetic_target', 'synthetic_source', 'model.name', 'osnet_x0_25',
+        'model.pretrained', 'False', 'loss.name', loss, 'train.batch_size', '8',
+        'data.height', '64', 'data.width', '32',
+        'sampler.train_sampler', 'RandomIdentitySampler', 'train.seed', '5',
+        'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
+    )  # fmt: skip
+    assert status == 0, err
+    assert out.count('mAP:') == 2
+
+
+REFUSED = {
+    'no data set': ('-s market1501 -t market1501', r"'market1501' is not there: expected the folder .*market1501"),
+    'unknown data set': ('-s market1051', "unknown image data set 'market1051' (did you mean 'market1501'?)"),
+    'unknown key': ('paul.kk 3', "unknown key 'paul.kk'"),
+    'unknown model': ('model.name paul_resnet19', "'paul_resnet19'"),
+    "another's model": ('model.name osnet_x0_25', 'loss.name paul needs'),
+    'k of all images': ('paul.k 48', 'k=48 needs more than k training images, got 48'),
+    'small batch': ('train.batch_size 4', 'train.batch_size'),
+    'large batch': ('train.batch_size 64', '48 training images do not make one batch of train.batch_size 64'),
+    'small image': ('data.height 32', 'data.height = 32'),
+    'no surrogates': ('--transforms random_flip', 'surrogate_positive'),
+    'no weights': ('model.load_weights nowhere.pth paul.pretrain.config ""', 'no weight file at nowhere.pth'),
+    'no pre-training data': ('paul.pretrain.opts ["data.sources",["cuhk03"]]', "data set 'cuhk03' is not there"),
+    'no config': ('--config-file configs/paul_markt.yaml', "paul_markt.yaml"),
+    'other data in the folder': ('train.seed 6', 'synthetic_target'),
+    'no ImageNet weights': ('model.pretrained True', 'set model.pretrained False'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_refuses_in_one_line_before_any_work(run, rendered, tmp_path, name, monkeypatch):
+    words, expected = REFUSED[name]
+    if name == 'no ImageNet weights':
+        monkeypatch.setattr('torch.hub.load_state_dict_from_url', _no_network)
+        words += ' model.name paul_resnet18'
+        monkeypatch.setattr(sys.modules[models.resnet18.__module__].model_zoo, 'load_url', _no_network)
+    before = sorted(rendered.rglob('*'))
+    words = [word if word != '""' else '' for word in words.split()]
+    status, out, err = run(*synthetic_words(), *words)
+    lines = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert status == 2
+    assert len(lines) == 1, err
+    assert re.search(expected, lines[0]) if '.*' in expected else expected in lines[0]
+    assert 'Traceback' not in err
+    assert '=== Pre-training' not in out or name == 'no ImageNet weights'
+    assert sorted(rendered.rglob('*')) == before
+    assert not list(tmp_path.rglob('*.pth*'))
+
+
+def _no_network(*args, **kwargs):
+    raise OSError('no network')
+
+
+def test_as_a_program(tmp_path):
+    """The real command, from another folder, with a key that does not exist."""
+    done = subprocess.run(
+        [sys.executable, PROJECT / 'tools/main.py', 'train.lrr', '1'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: unknown key 'train.lrr' (did you mean 'train.lr'?)"
+    assert 'Traceback' not in done.stderr
+    assert list(tmp_path.iterdir()) == []

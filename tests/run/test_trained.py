@@ -1,0 +1,102 @@
+"""Opening a trained model: a run's folder, a checkpoint, a bare file of weights; and what is refused."""
+
+import pytest
+import torch
+import torchreid
+
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.data.descriptors import describe
+from paul_plugin.host.data import training_images
+from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
+
+
+@pytest.fixture
+def run_folder(make_engine, rendered, tmp_path):
+    """The folder of a run of one epoch, and its engine."""
+    cfg = get_default_config()
+    cfg.model.name = 'paul_osnet_x0_25'
+    cfg.loss.name = 'paul'
+    cfg.data.update(
+        root=str(rendered),
+        sources=['synthetic_target'],
+        targets=['synthetic_target'],
+        height=96,
+        width=48,
+        workers=0,
+        transforms=['random_flip', 'surrogate_positive'],
+    )
+    engine = make_engine()
+    engine.config = cfg.dump()
+    engine.run(save_dir=str(tmp_path / 'log'), max_epoch=1, dist_metric='cosine', print_freq=100)
+    return tmp_path / 'log', engine
+
+
+def test_a_run_its_checkpoint_and_bare_weights_give_the_same_model(run_folder, tmp_path):
+    folder, engine = run_folder
+    paths = training_images(engine.datamanager)[:5]
+    trained = open_trained(folder)
+    assert trained.run == folder
+    assert trained.path.name == 'model.pth.tar-1'
+    assert trained.cfg.model.name == 'paul_osnet_x0_25'
+    wanted = torch.cat(list(describe(engine.model.eval(), paths, trained.transform())))
+    bare = tmp_path / 'bare.pth'
+    torch.save(engine.model.state_dict(), bare)
+    for path, options in ((folder, {}), (trained.path, {}), (bare, {'height': 96, 'width': 48})):
+        trained = open_trained(path, **options)
+        assert (trained.cfg.paul.num_patches, trained.cfg.paul.feature_dim) == (6, 16)
+        found = torch.cat(list(describe(trained.model, paths, trained.transform(), batch_size=2)))
+        # Batches of another size add up in another order.
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert (open_trained(bare).cfg.data.height, open_trained(bare).cfg.data.width) == (384, 128)
+
+
+def test_bank_and_images_belong_together(run_folder, rendered, tmp_path):
+    folder, engine = run_folder
+    trained = open_trained(folder)
+    bank, filled = trained.memory()
+    torch.testing.assert_close(bank, engine.memory.bank)
+    assert filled.all()
+    datamanager = trained.datamanager()
+    assert training_images(datamanager) == list(engine.row_of)
+    trained.check_images(datamanager)
+    datamanager.train_loader.dataset.data.pop()
+    with pytest.raises(UserError, match='are not those that .* was trained on'):
+        trained.check_images(datamanager)
+    with pytest.raises(UserError, match="'synthetic_target' is not there"):
+        open_trained(folder, opts=('data.root', str(tmp_path / 'nowhere'))).datamanager()
+    bare = tmp_path / 'bare.pth'
+    torch.save(engine.model.state_dict(), bare)
+    with pytest.raises(UserError, match='holds no memory bank'):
+        open_trained(bare).memory()
+
+
+@pytest.mark.parametrize(
+    ('name', 'source'), [('paul', 'stripe'), ('paul_osnet_x1_0', 'pgn'), ('paul_osnet_x0_25', 'random')]
+)
+def test_the_model_is_told_by_its_weights(name, source, tmp_path):
+    model = torchreid.models.build_model(
+        name, pretrained=False, loss='paul', num_patches=3, dim=8, patch_source=source, num_classes=7
+    )
+    path = tmp_path / 'model.pth'
+    torch.save({'state_dict': model.state_dict()}, path)
+    cfg = open_trained(path).cfg
+    assert (cfg.model.name, cfg.paul.num_patches, cfg.paul.feature_dim) == (name, 3, 8)
+    assert (cfg.paul.patch_source == 'pgn') == (source == 'pgn')
+
+
+def test_refusals(tmp_path):
+    other = tmp_path / 'osnet.pth'
+    torch.save(torchreid.models.build_model('osnet_x0_25', num_classes=2, pretrained=False).state_dict(), other)
+    damaged = tmp_path / 'damaged.pth'
+    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=8)
+    torch.save({'state_dict': model.state_dict(), 'config': '{{{'}, damaged)
+    for path, words in (
+        (tmp_path, 'no checkpoint in'),
+        (tmp_path / 'nothing.pth', 'no weight file at'),
+        (other, 'holds no PatchNet'),
+        (damaged, 'its configuration cannot be read'),
+    ):
+        with pytest.raises(UserError, match=words) as refused:
+            open_trained(path)
+        assert '\n' not in str(refused.value)

@@ -35,10 +35,10 @@ class SeededImages(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict:
-        """(epoch, place in the epoch, index) -> the item at that index."""
+        """(epoch, place in the epoch, index) -> the item at that index, which is told as its `row`."""
         epoch, place, index = key
         with seeded(self.seed, self.purpose, epoch, place):
-            return self.dataset[index]
+            return {**self.dataset[index], 'row': index}
 
 
 class EpochOrder(Sampler):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..engines.base import software
+from ..engines.state import software
 from ..runtime import stopping
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically

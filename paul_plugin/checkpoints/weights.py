@@ -120,6 +120,14 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f'{path} holds no weights (a dictionary of tensors, or one under state_dict)')
+    for key, value in state.items():
+        if not _is_plain(value):
+            raise UserError(f'{path} holds {key} as a kind of tensor that no training saves: get the weights again')
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f'{path} holds weights that are not finite, {key} is the first: its training has failed, take an '
+                'earlier checkpoint'
+            )
     state = {str(key).removeprefix('module.'): value for key, value in state.items()}
     if any(key.startswith(('new.', 'patch_proposal.')) for key in state):
         return 'release', from_release(state)
@@ -127,6 +135,12 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
         return 'paul', state
     # One of torchreid's own models: its layers are our backbone's.
     return 'torchreid', {f'backbone.{key}': value for key, value in state.items()}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is what it seems: numbers one after the other; meta tensors, for one, have none."""
+    odd = tensor.is_quantized or tensor.is_nested or tensor.is_complex()
+    return tensor.layout == torch.strided and tensor.device.type == 'cpu' and not odd
 
 
 def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:

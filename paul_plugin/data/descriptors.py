@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..runtime.errors import UserError
 from .images import read_image
 
 
@@ -46,6 +47,7 @@ def describe(
 
     Raises:
         BadImage: for a file that is no image or cannot be read.
+        UserError: for a model whose descriptors are not finite.
 
     Example:
         >>> torch.cat(list(describe(trained.model, paths, trained.transform()))).shape
@@ -56,4 +58,9 @@ def describe(
         Crops(paths, transform), batch_size=batch_size, num_workers=workers, generator=torch.Generator()
     )
     for images in loader:
-        yield model(images.to(device, non_blocking=True)).float().cpu()
+        descriptors = model(images.to(device, non_blocking=True)).float().cpu()
+        if not descriptors.isfinite().all():
+            raise UserError(
+                "the model's descriptors are not finite: its training has failed, take an earlier checkpoint"
+            )
+        yield descriptors

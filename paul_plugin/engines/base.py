@@ -5,7 +5,6 @@ import functools
 import inspect
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import NoReturn
 
 import numpy as np
 import torch
-import torchreid
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -28,16 +26,7 @@ from ..runtime.files import write_atomically
 from .finite import FiniteGuard, NotFinite
 from .observers import Observer
 from .parallel import DistributedEngine
-
-VERSION = 1  # of what a checkpoint holds
-_TYPES = {'epoch': int, 'seed': int, 'history': list, 'best': float, 'summaries': list, 'random': dict}
-
-
-def software() -> dict[str, str]:
-    """The versions that the last bits of a result depend on."""
-    package = sys.modules['paul_plugin']
-    packages = {'paul_plugin': package, 'torch': torch, 'torchreid': torchreid}
-    return {name: str(package.__version__) for name, package in packages.items()}  # torch's is a class of its own
+from .state import VERSION, check_alike, check_finite, check_state, software
 
 
 class _RestOfEpoch:
@@ -93,6 +82,8 @@ class ResumableEngine(DistributedEngine):
         self.loader = None
         self.done = (0, 0)  # epochs, and steps of the next one
         self._summaries: list[dict[str, float]] = []  # of the steps of this epoch
+        self._in_step = False
+        self._saved = (0, 0)  # what was done when the last checkpoint was saved
         self._states = None  # of the generators, to be taken back before the first step of a resumed run
 
     def training_step(self, data: dict) -> dict[str, float]:
@@ -112,6 +103,7 @@ class ResumableEngine(DistributedEngine):
     def images_digest(self) -> str:
         return images_digest(self.datamanager)
 
+    @stopping.deaths_of_workers_later()
     def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
         """Saves everything that the rest of the run depends on; all processes call it, the first one saves.
 
@@ -137,8 +129,19 @@ class ResumableEngine(DistributedEngine):
             **self.extra_state(),
         }
         if processes.is_first():
-            print(f'Checkpoint saved to "{self.folder.save(state, epochs, steps, best)}"')
+            path = self.folder.save(state, epochs, steps, best)
+            self._saved = self.done
+            print(f'Checkpoint saved to "{path}"')
         self.saved_at = time.monotonic()
+
+    def _rescue(self) -> None:
+        """Saves the steps that are done, which an error ends; an unfinished one may have moved the bank already.
+
+        Not with several processes: the others do not know of the error, and saving needs them all.
+        """
+        if self._saved < self.done and not self._in_step and processes.world_size() == 1:
+            with contextlib.suppress(Exception):  # the error that ends the run is the news
+                self.checkpoint()
 
     def resume(self, checkpoint: dict) -> int:
         """Goes on from a checkpoint that was read as data.
@@ -150,13 +153,14 @@ class ResumableEngine(DistributedEngine):
             KeyError, RuntimeError, TypeError, ValueError: if the checkpoint is damaged, or of another model, optimizer
                 or set of images.
         """
-        if checkpoint.get('version') != VERSION:
-            raise ValueError('it holds weights but not the state of a run; model.load_weights takes the weights')
+        check_state(checkpoint, len(self.datamanager.train_loader))
         if checkpoint['images'] != self.images_digest:
             raise ValueError('it is of other training images, by their number or their names')
-        for name, kind in _TYPES.items():
-            if not isinstance(checkpoint[name], kind):
-                raise ValueError(f'its {name} is of type {type(checkpoint[name]).__name__}, not {kind.__name__}')
+        check_finite(checkpoint['state_dict'])
+        for own, other in zip(self.optimizer.param_groups, checkpoint['optimizer']['param_groups']):
+            check_alike(own, other, 'optimizer')
+        if self.scheduler is not None:
+            check_alike(self.scheduler.state_dict(), checkpoint['scheduler'], 'scheduler')
         randomness.set_states(checkpoint['random'])  # needed again later, but refused now if they are none
         unwrap(self.model).load_state_dict(checkpoint['state_dict'])
         self.optimizer.load_state_dict(checkpoint['optimizer'])
@@ -206,6 +210,10 @@ class ResumableEngine(DistributedEngine):
             raise
         except UserError as error:
             error.of_one_process = True
+            self._rescue()
+            raise
+        except Exception:  # a killed worker, a mount that is gone, a log that cannot be written
+            self._rescue()
             raise
         finally:
             loaders.stop_workers(self.loader)
@@ -252,14 +260,17 @@ class ResumableEngine(DistributedEngine):
         if self.network is None:
             self.network = self.wrap_network()
         self.guard.start()
-        try:
-            summary = self.training_step(data)
-            self.guard.check(summary)
-        except NotFinite as fault:
-            self._refuse(fault, data['impath'])
-        summary, stop, due = self._agree(summary)
-        self._summaries.append(summary)
-        self.done = (self.epoch, len(self._summaries))
+        self._in_step = True
+        with stopping.deaths_of_workers_later():
+            try:
+                summary = self.training_step(data)
+                self.guard.check(summary)
+            except NotFinite as fault:
+                self._refuse(fault, data['impath'])
+            summary, stop, due = self._agree(summary)
+            self._summaries.append(summary)
+            self.done = (self.epoch, len(self._summaries))
+            self._in_step = False
         if stop:
             stopping.check_together()
         if due and len(self._summaries) < self.num_batches:

@@ -10,6 +10,7 @@ import numpy as np
 from torchreid import metrics
 
 from ..runtime import processes
+from ..runtime.errors import UserError
 
 
 def _hits(distances: np.ndarray, is_person: np.ndarray, is_junk: np.ndarray) -> np.ndarray:
@@ -96,6 +97,9 @@ def recorded_results(
         fast: rank by `fast_rank`, the numbers of torchreid's Python evaluation in a fraction of its time.
         ranked: is called by the first process before a data set is evaluated, with its number and its distances (Q, G).
 
+    Raises:
+        UserError: for distances that are not finite, which torchreid ranks as they come.
+
     Yields:
         A list that grows by `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions, a test data set.
     """
@@ -114,6 +118,11 @@ def recorded_results(
 
     @functools.wraps(evaluate_rank)
     def record(*args, **kwargs):
+        if not np.isfinite(args[0]).all():
+            raise UserError(
+                'the distances of a test are not finite, as the weights of the model have run away: lower train.lr, or '
+                'take an earlier checkpoint'
+            )
         if processes.is_first():
             ranked(len(results), args[0])
         # One process ranks for all.

@@ -1,4 +1,8 @@
-"""IPFL as the authors released it: real images and surrogates against the running mean of each image, its centroid."""
+"""IPFL as the authors released it: real images and surrogates against the running mean of each image, its centroid.
+
+Yang et al., CVPR 2019, the code released with it:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,8 @@
-"""IPFL, the image-level patch feature learning loss: a triplet loss on surrogate positives and mined negatives."""
+"""IPFL, the image-level patch feature learning loss: a triplet loss on surrogate positives and mined negatives.
+
+Yang et al., CVPR 2019, section 3.3:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,8 @@
-"""Patch memory bank: one running-average feature for each patch of each training image."""
+"""Patch memory bank: one running-average feature for each patch of each training image.
+
+Yang et al., CVPR 2019, section 3.2:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,8 @@
-"""PEDAL, the patch-based discriminative feature learning loss, over blocks of the memory bank."""
+"""PEDAL, the patch-based discriminative feature learning loss, over blocks of the memory bank.
+
+Yang et al., CVPR 2019, section 3.2:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 import torch
 from torch import Tensor, nn

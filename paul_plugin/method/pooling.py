@@ -1,4 +1,8 @@
-"""Patch pooling: the average of a bilinear sample of the feature map, as one weighted sum."""
+"""Patch pooling: the average of a bilinear sample of the feature map, as one weighted sum.
+
+Yang et al., CVPR 2019, section 3.1:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 import torch
 from torch import Tensor

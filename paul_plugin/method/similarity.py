@@ -1,4 +1,8 @@
-"""What PEDAL compares, and the memory bank keeps, of an image: its patches, or for the ablation the whole image."""
+"""What PEDAL compares, and the memory bank keeps, of an image: its patches, or for the ablation the whole image.
+
+Yang et al., CVPR 2019, section 3.2:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,4 +1,8 @@
-"""Surrogate positives: a randomly transformed copy stands in for an image's unknown positive."""
+"""Surrogate positives: a randomly transformed copy stands in for an image's unknown positive.
+
+Yang et al., CVPR 2019, section 3.3:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 from collections.abc import Callable, Collection
 

@@ -1,4 +1,8 @@
-"""The triplet loss of the supervised pre-training, with the nearest positive, as the release has it."""
+"""The triplet loss of the supervised pre-training, with the nearest positive, as the release has it.
+
+Yang et al., CVPR 2019, the code released with it:
+https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
+"""
 
 import torch
 from torch import Tensor, nn

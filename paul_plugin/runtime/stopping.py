@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -79,3 +80,23 @@ def instead_of_errors() -> Iterator[None]:
     except RuntimeError:
         check()
         raise
+
+
+@contextmanager
+def deaths_of_workers_later() -> Iterator[None]:
+    """Puts off the news that a data loader's worker has died to the end of a block that must not be torn.
+
+    torch raises it in a signal handler, so it breaks in anywhere.
+    """
+    number = getattr(signal, 'SIGCHLD', None)  # which Windows lacks
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler, received = signal.getsignal(number), []
+    signal.signal(number, lambda *news: received.append(news))
+    try:
+        yield
+    finally:
+        signal.signal(number, handler)
+    if received and callable(handler):
+        handler(*received[0])

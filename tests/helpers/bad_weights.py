@@ -54,5 +54,17 @@ def bad_files(tmp_path, dim=16):
         'a list': ([torch.zeros(3)], 'holds a list'),
         'a tensor': (torch.zeros(3), 'holds a Tensor'),
         'another shape': (other_size, rf'branches.0.norm.weight is \(3,\), the model has \({dim},\)'),
+        'weights that are not finite': (
+            {key: value / 0 if key == 'branches.1.norm.bias' else value for key, value in model.items()},
+            'not finite, branches.1.norm.bias is the first',
+        ),
+        'a sparse tensor': (
+            {key: value.to_sparse() if key == 'branches.1.norm.bias' else value for key, value in model.items()},
+            'branches.1.norm.bias as a kind of tensor',
+        ),
+        'a meta tensor': (
+            {key: value.to('meta') if key == 'branches.1.norm.bias' else value for key, value in model.items()},
+            'branches.1.norm.bias as a kind of tensor',
+        ),
         'another number of patches': (build(num_patches=4, dim=dim).state_dict(), 'does not fit'),
     }

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torchreid import data
 from torchvision.transforms import Compose, ToTensor
 
-from ..runtime.errors import UserError, nearest
+from ..runtime.errors import UserError, nearest, reason
 from . import module_of
 
 
@@ -92,17 +92,17 @@ def leave_out_untestable(datamanager) -> None:
 
 def why_unreadable(error: Exception) -> str:
     """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
-    reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+    said = f'{type(error).__name__}: {reason(error, 200)}'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for variables in (frame.f_locals for frame in reversed(frames)):
         for name in ('img_path', 'img_name'):
             if isinstance(variables.get(name), str):
-                return f'{variables[name]}: {reason}'
+                return f'{variables[name]}: {said}'
         parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
         empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
         if empty:
             return f'no {" and no ".join(empty)} images'
-    return reason
+    return said
 
 
 def register_reader(read_image: Callable[[str], Image.Image]) -> None:

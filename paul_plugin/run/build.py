@@ -18,7 +18,7 @@ from ..host.engine import supervised_engine
 from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
 from ..runtime import processes
-from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together
+from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together, reason
 
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
@@ -75,10 +75,9 @@ def check_image_size(cfg: CfgNode, model: nn.Module) -> None:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        reason = ' '.join(str(error).split())[:200]
         raise UserError(
             f'{cfg.model.name} cannot take images of data.height {cfg.data.height}, data.width {cfg.data.width} '
-            f'({reason}): compare with the size that torchreid names for it'
+            f'({reason(error, 200)}): compare with the size that torchreid names for it'
         ) from None
     model.train()
 

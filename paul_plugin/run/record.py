@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..runtime import processes
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, reason
 from ..runtime.files import write_atomically
 
 
@@ -91,7 +91,7 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:
-        print(f'warning: {path} is passed over, it cannot be read ({" ".join(str(error).split())[:100]})')
+        print(f'warning: {path} is passed over, it cannot be read ({reason(error, 100)})')
         return None
 
 

@@ -10,10 +10,11 @@ from yacs.config import CfgNode
 
 from .. import registry
 from ..config import arguments
-from ..engines.base import resumable
+from ..engines.base import ResumableEngine, resumable
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
 from ..engines.schedule import schedule_parts, warm_up
+from ..host.data import DataManager
 from ..host.engine import supervised_engine
 from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
@@ -101,10 +102,11 @@ def check_layers(cfg: CfgNode, model: nn.Module) -> None:
     )
 
 
-def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
     """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
     check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
+    engine.seed = cfg.train.seed
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
@@ -112,7 +114,7 @@ def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     return engine
 
 
-def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
     """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
 
     Raises:

@@ -14,7 +14,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import checks, settings
 from ..config.keys import all_keys, get_default_config
-from ..host.data import images_digest, sort_training_images, test_transform
+from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..host.models import build_backbone
 from ..registry import BACKBONES, build_model
 from ..runtime.errors import UserError
@@ -47,7 +47,7 @@ class Trained(NamedTuple):
         data = self.cfg.data
         return test_transform(data.height, data.width, data.norm_mean, data.norm_std)
 
-    def datamanager(self):
+    def datamanager(self) -> DataManager:
         """torchreid's data manager of the run's data, the training images in the memory bank's order.
 
         Raises:
@@ -76,7 +76,7 @@ class Trained(NamedTuple):
             )
         return memory['bank'].float(), memory['filled']
 
-    def check_images(self, datamanager) -> None:
+    def check_images(self, datamanager: DataManager) -> None:
         """Refuses training images that are not those of the memory bank.
 
         Raises:

@@ -241,7 +241,7 @@ def test_jobs_take_the_name(publish, cache, monkeypatch):
     publish()
     monkeypatch.setattr(stages, 'check_names', lambda cfg: None)
     monkeypatch.setattr(stages, 'render_data', lambda cfg: None)
-    monkeypatch.setattr(stages, 'adapt', lambda cfg, point, stage, _: taken.append((cfg.model.load_weights, stage)))
+    monkeypatch.setattr(stages, 'adapt', lambda start: taken.append((start.weights, start.pretraining)))
     cfg = command_line.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
     cfg.model.load_weights = 'weights'
     cfg.data.save_dir = str(cache)

@@ -432,7 +432,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         + ['--root', str(rendered), 'folder.path', str(crops), 'data.workers', '0', *SYNTHETIC]
         + ['paul.pretrain.opts', "['data.targets', ['synthetic_source', 'folder']]"]
     )
-    stage = stages.pretraining_stage(cfg)
+    stage = stages.stage_config(cfg)
     adapted, pretrained = build_datamanager(cfg), build_datamanager(stage)
     assert (len(adapted.train_loader.dataset), len(pretrained.train_loader.dataset)) == (24, 48)
     assert all(str(crops) in item[0] for item in adapted.train_loader.dataset.data)

@@ -57,7 +57,7 @@ def show_results(results: dict[str, dict]) -> None:
             print(f'{stage.replace("_", " "):16}' + ''.join(f'{100 * value:8.1f}' for value in of[target].values()))
 
 
-class RunFolder(NamedTuple):
+class RunNumbers(NamedTuple):
     """What a run wrote.
 
     Attributes:
@@ -70,7 +70,7 @@ class RunFolder(NamedTuple):
     results: dict[str, dict[str, dict[str, float]]]
 
 
-def read_run(path: str | Path) -> RunFolder:
+def read_run(path: str | Path) -> RunNumbers:
     """Reads history.json and results.json of a run's folder; a file that is not there or damaged gives nothing.
 
     Raises:
@@ -83,7 +83,7 @@ def read_run(path: str | Path) -> RunFolder:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
-    return RunFolder(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
+    return RunNumbers(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
 
 
 def history_of(value: object) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import gdown
 import torch
 
-from ..runtime.errors import UserError, nearest
+from ..runtime.errors import UserError, nearest, reason
 from .weights import read_checkpoint
 
 
@@ -143,5 +143,5 @@ def sha256(path: Path) -> str:
 def _reason(error: Exception) -> str:
     """An error in one line, not too long; of a chain, which the connection's errors are, the last link."""
     before, _, cause = str(error).rpartition('(Caused by ')
-    text = ' '.join((cause.removesuffix(')') if before else cause).split()) or type(error).__name__
+    text = reason(cause.removesuffix(')') if before else cause) or type(error).__name__
     return text if len(text) <= 250 else f'{text[:250]}...'

@@ -12,7 +12,7 @@ import torch
 from paul_plugin.checkpoints import published
 from paul_plugin.checkpoints.published import PUBLISHED, Published
 from paul_plugin.config import command_line
-from paul_plugin.run import job, stages
+from paul_plugin.run import main, stages
 from paul_plugin.runtime.errors import UserError
 
 PAGE = b'<!DOCTYPE html><html><body>Too many users have downloaded this file recently.</body></html>'
@@ -241,7 +241,7 @@ def test_jobs_take_the_name(publish, cache, monkeypatch):
     publish()
     monkeypatch.setattr(stages, 'check_names', lambda cfg: None)
     monkeypatch.setattr(stages, 'render_data', lambda cfg: None)
-    monkeypatch.setattr(stages, 'adapt', lambda cfg, point, stage, _: taken.append((cfg.model.load_weights, stage)))
+    monkeypatch.setattr(stages, 'adapt', lambda start: taken.append((start.weights, start.pretraining)))
     cfg = command_line.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
     cfg.model.load_weights = 'weights'
     cfg.data.save_dir = str(cache)
@@ -262,7 +262,7 @@ def test_jobs_refuse_an_unknown_name_in_one_line(loss, rendered, tmp_path, capsy
     if loss == 'softmax':
         words.remove('surrogate_positive')
     with pytest.raises(SystemExit) as stop:
-        job.main(words)
+        main.main(words)
     assert stop.value.code == 2
     err = capsys.readouterr().err
     assert 'Traceback' not in err

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..data import loaders
 from ..data.loaders import gives_surrogates
-from ..figures.tensorboard import write_pictures, write_ranking
+from ..figures.tensorboard import TensorBoardPictures
 from ..host.data import sort_training_images, training_images
 from ..host.engine import unwrap
 from ..method.ipfl import IPFLLoss
@@ -142,7 +142,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.collapse_cosine = collapse_cosine
-        self.pictures_freq = pictures_freq
+        self.mines_centroids = ipfl == 'centroid'
+        self.pictures = TensorBoardPictures(pictures_freq) if pictures_freq else None
 
     def frozen(self) -> list[torch.nn.Module]:
         """The PGN's weights stay; its BatchNorm statistics follow the data and gradients pass through it."""
@@ -209,12 +210,12 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             )
         if self.precision.skipped:
             print(f'{self.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')
-        if self.pictures_freq and (self.epoch + 1) % self.pictures_freq == 0:
-            write_pictures(self)
+        if self.pictures:
+            self.pictures.after_epoch(self)
 
     def ranked(self, target: int, distances: np.ndarray) -> None:
-        if self.pictures_freq:
-            write_ranking(self, target, distances)
+        if self.pictures:
+            self.pictures.after_ranking(self, target, distances)
 
     def image_loss(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """IPFL of the whole batch of all processes, and the share of anchors that have a mined negative.

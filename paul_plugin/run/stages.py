@@ -52,8 +52,8 @@ def check_names(cfg: CfgNode) -> None:
 def stage_config(cfg: CfgNode) -> CfgNode:
     """The config of the pre-training stage, the file `paul.pretrain.config`.
 
-    It takes over the data's root, the image size, the model, the seed and the machine's settings, and after them
-    `paul.pretrain.opts`.
+    It takes over the keys that the table of keys marks so, such as the data's root, the image size, the model, the
+    seed and the machine's settings, and after them `paul.pretrain.opts`.
 
     Raises:
         UserError: for what is wrong with it.
@@ -61,16 +61,11 @@ def stage_config(cfg: CfgNode) -> CfgNode:
     cfg = cfg.clone()  # the stage gets whole groups of it, which its own opts may change
     stage = keys.get_default_config()
     settings.merge_file(stage, cfg.paul.pretrain.config)
-    stage.use_gpu = cfg.use_gpu
-    stage.model.update({name: cfg.model[name] for name in ('name', 'pretrained')})
-    stage.data.update({name: cfg.data[name] for name in ('root', 'height', 'width', 'workers', 'bad_images')})
-    stage.folder.update(cfg.folder)
-    stage.test.fast_rank = cfg.test.fast_rank
+    for key in keys.marked(keys.Mark.STAGE):
+        keys.set_value(stage, key, keys.value_of(cfg, key))
     stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
-    stage.train.update({name: cfg.train[name] for name in ('seed', 'checkpoint_minutes', 'keep_checkpoints')})
     if cfg.model.resume == resume.AUTO:
         stage.model.resume = resume.AUTO
-    stage.paul.update({name: cfg.paul[name] for name in ('num_patches', 'feature_dim', 'patch_source', 'synthetic')})
     settings.merge_opts(stage, cfg.paul.pretrain.opts)
     try:
         checks.check_config(stage)

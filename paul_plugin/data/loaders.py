@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..host.data import DataManager
 from ..method.surrogate import PairTransform
 from ..runtime import processes
 from ..runtime.randomness import AUGMENTATION, FILL, FILL_ORDER, ORDER, seeded
@@ -131,6 +132,6 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
     )
 
 
-def gives_surrogates(datamanager) -> bool:
+def gives_surrogates(datamanager: DataManager) -> bool:
     """Whether the training images of a data manager come in pairs, each with its surrogate."""
     return isinstance(datamanager.train_loader.dataset.transform, PairTransform)

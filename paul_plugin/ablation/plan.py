@@ -17,7 +17,7 @@ from ..config.changes import list_of
 from ..config.keys import Mark, all_keys, marked, value_of
 from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
-from ..run import record, stages
+from ..run import record, start
 from ..run.data import root_of
 from ..runtime.errors import UserError, raise_together
 from .tables import Table, with_keys
@@ -61,7 +61,7 @@ class Run:
         if read_record(self.folder).get('identity') != self.identity:
             return {}
         targets = self.cfg.data.targets
-        found = record.read_results(self.folder / 'results.json', targets)
+        found = record.read_results(self.folder / record.results_path(self.cfg).name, targets)
         return {
             stage: of
             for stage, of in found.items()
@@ -74,7 +74,7 @@ class Run:
     @property
     def weights(self) -> Path:
         """Where the pre-trained weights lie, of a run that makes them."""
-        return self.folder / stages.PRETRAINED
+        return self.folder / start.PRETRAINED
 
 
 def read_record(folder: Path) -> dict:
@@ -205,9 +205,9 @@ class _Planner:
             keys['model.load_weights'] = cfg.model.load_weights = ''
         keys['data.root'] = cfg.data.root = _root(cfg)
         checks.check_config(cfg)
-        stages.check_names(cfg)
+        start.check_names(cfg)
         needs_stage = cfg.paul.pretrain.config and not cfg.model.load_weights
-        return cfg, stages.stage_config(cfg) if needs_stage else None
+        return cfg, start.stage_config(cfg) if needs_stage else None
 
     def pretraining(self, name: str, keys: dict[str, object], seed: int) -> Run:
         """The run that makes the weights for a row: the direct transfer of the same model."""

@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 from ..config.keys import value_of
 from ..config.settings import merge_opts
 from ..method.surrogate import TRANSFORMATIONS
-from ..run import stages
+from ..run.start import stage_config
 from ..runtime.errors import UserError
 
 
@@ -129,7 +129,7 @@ def _pretraining(cfg: CfgNode, values: list[str] | None) -> Table:
         )
     if not cfg.paul.pretrain.config:
         raise UserError('the table pretraining needs paul.pretrain.config, the config of the pre-training stage')
-    stage = stages.stage_config(cfg)
+    stage = stage_config(cfg)
     own = '+'.join(stage.data.sources)
     rows = []
     for value in dict.fromkeys([own, NO_PRETRAINING] if values is None else values):

@@ -25,12 +25,20 @@ _REDUCTION = re.compile(r'branches\.\d+\.reduction\.weight')
 
 
 class LoadedWeights(NamedTuple):
-    """What `load_weights` did, by the model's own names (`left`: by the file's)."""
+    """What `load_weights` did.
+
+    Attributes:
+        kind: `paul`, `release` or `torchreid`, as in `state_of`.
+        loaded, missing: of the model, by its own names.
+        left: of the file, by the file's names.
+        adapted: whether the file is of a run of the unsupervised stage.
+    """
 
     kind: str
     loaded: list[str]
     left: list[str]
     missing: list[str]
+    adapted: bool
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -135,7 +143,8 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         UserError: one line, for a file that cannot be read, weights of another model, or a shape that does not fit.
     """
     net = getattr(model, 'module', model)
-    kind, state = state_of(read_checkpoint(path), path)
+    checkpoint = read_checkpoint(path)
+    kind, state = state_of(checkpoint, path)
     own = net.state_dict()
     backbone = {key for key in own if key.startswith('backbone.')}
     if len(backbone & state.keys()) < len(backbone) / 2:
@@ -151,4 +160,5 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         else:
             left.append(key)
     net.load_state_dict(loaded, strict=False)
-    return LoadedWeights(kind, list(loaded), left, [key for key in own if key not in loaded])
+    missing = [key for key in own if key not in loaded]
+    return LoadedWeights(kind, list(loaded), left, missing, adapted='memory' in checkpoint)

@@ -1,22 +1,30 @@
 """What differs between the config of a run and that of the one that it goes on from, and what of it may."""
 
+from collections.abc import Container
+
 import yaml
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, show
 from .keys import Mark, all_keys, get_default_config, marked, value_of
+from .settings import parse
 
 FREE = marked(Mark.FREE)
 
 
-def changed_keys(cfg: CfgNode, config: str) -> list[str]:
+def changed_keys(cfg: CfgNode, config: str, free: Container[str] = FREE) -> list[str]:
     """`KEY from OLD to NEW` for what differs from a checkpoint's configuration and must not.
+
+    Args:
+        cfg: the config of now.
+        config: the checkpoint's, as text.
+        free: keys that may differ.
 
     Raises:
         yaml.YAMLError, ValueError, RecursionError: for a text that is no configuration.
     """
     old = get_default_config()
-    tree = yaml.safe_load(config) or {}
+    tree = parse(config) or {}
     if not isinstance(tree, dict):
         raise ValueError('a configuration consists of keys and values')
     changes = []
@@ -26,8 +34,8 @@ def changed_keys(cfg: CfgNode, config: str) -> list[str]:
             before = before.get(part, {}) if isinstance(before, dict) else {}
         if before == {}:  # the checkpoint is of a version without this key
             before = value_of(old, key)
-        free = key in FREE and not (key == 'train.max_epoch' and cfg.train.lr_scheduler == 'cosine')
-        if not free and before != list_of(now):
+        may = key in free and not (key == 'train.max_epoch' and cfg.train.lr_scheduler == 'cosine')
+        if not may and before != list_of(now):
             changes.append(f'{key} from {show(before)} to {show(now)}')
     return changes
 

@@ -32,7 +32,7 @@ def unknown_key(key: object, keys: list[str]) -> str:
 def _literal(text: str, listed: bool) -> object:
     """The Python value that the text spells, as in yacs, or the text itself."""
     # A shell turns ['a', 'b'] into [a, b], which is YAML.
-    readers = (literal_eval, yaml.safe_load) if listed and text.startswith('[') else (literal_eval,)
+    readers = (literal_eval, parse) if listed and text.startswith('[') else (literal_eval,)
     for read in readers:
         try:
             return read(text)
@@ -129,6 +129,43 @@ def _flatten(tree: dict, defaults: CfgNode, prefix: str = '') -> Iterator[tuple[
             yield f'{prefix}{name}', value
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as a config has it: no name twice in a group, of which the second would win, and few aliases.
+
+    A list that names itself many times over, level after level, is short as text and fills the memory.
+    """
+
+    _MOST_ALIASES = 8  # a dumped config has one where two keys share a list
+    _aliases = 0
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            self._aliases += 1
+            if self._aliases > self._MOST_ALIASES:
+                raise yaml.composer.ComposerError(None, None, 'too many aliases', self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        names = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in names:
+                raise yaml.constructor.ConstructorError(None, None, f'{name} stands twice', key.start_mark)
+            names.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str) -> object:
+    """A config's YAML text as Python values.
+
+    Raises:
+        yaml.YAMLError, ValueError, RecursionError: for a text that is no YAML, is too long, or names a key twice.
+    """
+    if len(text) > _LARGEST_FILE:
+        raise ValueError(f'more than {_LARGEST_FILE} characters')
+    return yaml.load(text, _Loader)  # a SafeLoader: plain values only
+
+
 def read(path: str) -> list[Setting]:
     """The settings of a YAML file.
 
@@ -143,7 +180,7 @@ def read(path: str) -> list[Setting]:
             raise UserError(f'cannot read the config file {path}: it has more than {_LARGEST_FILE} bytes')
     # Not yacs's own reader: that one runs a `.py` file.
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        tree = parse(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
         others = [other.name for other in Path(path).parent.glob('*')]
         hint = nearest(Path(path).name, others) if isinstance(error, FileNotFoundError) else ''

@@ -13,29 +13,51 @@ from ..runtime import processes
 from ..runtime.errors import UserError, reason
 from ..runtime.files import write_atomically
 
+RESULTS, RESULTS_OF_TEST, RESULTS_RERANKED = 'results.json', 'results_test.json', 'results_reranked.json'
+_BYTES_OF_RERANKING = 20  # for each pair of the N images of query and gallery: its distances, float32, several times
 
-def measure(engine: ResumableEngine, cfg: CfgNode) -> dict[str, dict[str, float]]:
+
+def measure(engine: ResumableEngine, cfg: CfgNode, rerank: bool = False) -> dict[str, dict[str, float]]:
     """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions.
 
-    Re-ranking and pictures are for `test.evaluate` alone, as in torchreid's `run`.
+    Args:
+        engine: with the model.
+        cfg: pictures of rankings are for `test.evaluate` alone, as in torchreid's `run`.
+        rerank: re-rank by k-reciprocal neighbours.
     """
     names = ['dist_metric', 'normalize_feature', 'save_dir', 'use_metric_cuhk03', 'ranks']
-    if cfg.test.evaluate:
-        names += ['visrank', 'visrank_topk', 'rerank']
+    if cfg.test.evaluate and not rerank:
+        names += ['visrank', 'visrank_topk']
     options = arguments.engine_run_kwargs(cfg)
+    if rerank:
+        names.append('rerank')
     engine.test(**{name: options[name] for name in names})
     return engine.results
 
 
+def need_of_reranking(engine: ResumableEngine) -> str:
+    """How much memory `test.rerank` takes, in words: it grows with the square of the number of images."""
+    sizes = [sum(len(loader.dataset) for loader in parts.values()) for parts in engine.test_loader.values()]
+    images = max(sizes, default=0)
+    return f'{_BYTES_OF_RERANKING * images**2 / 1e9:.1f} GB for the {images} images of query and gallery'
+
+
 def results_path(cfg: CfgNode) -> Path:
-    """Where a run writes its results: with re-ranking, none of the figures is like those without."""
-    reranked = cfg.test.evaluate and cfg.test.rerank
-    return Path(cfg.data.save_dir, 'results_reranked.json' if reranked else 'results.json')
+    """Where a run writes its results: a test alone leaves those of the training in the same folder as they are."""
+    return Path(cfg.data.save_dir, RESULTS_OF_TEST if cfg.test.evaluate else RESULTS)
 
 
-def write_results(results: dict[str, dict], path: Path) -> None:
-    """Writes `{stage: {'mAP': ...}}`, with a level of data sets between where there are several targets."""
+def write_results(results: dict[str, dict], path: Path, measured: Path | None = None) -> None:
+    """Writes `{stage: {'mAP': ...}}`, with a level of data sets between where there are several targets.
+
+    Args:
+        results: stage -> data set -> `{'mAP': ...}`.
+        path: the file.
+        measured: of a test alone, the file that it measured; stands in the file as `weights`.
+    """
     flat = {stage: next(iter(of.values())) if len(of) == 1 else of for stage, of in results.items()}
+    if measured is not None:
+        flat['weights'] = str(measured)
     if processes.is_first():
         write_atomically(json.dumps(flat, indent=2) + '\n', path)
 
@@ -44,7 +66,8 @@ def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
     """What `write_results` wrote; nothing of a file that is not there or not whole."""
     try:
         flat = json.loads(path.read_text())
-        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in flat.items()}
+        stages = {stage: of for stage, of in flat.items() if isinstance(of, dict)}
+        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in stages.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -73,6 +96,8 @@ class RunNumbers(NamedTuple):
 def read_run(path: str | Path) -> RunNumbers:
     """Reads history.json and results.json of a run's folder; a file that is not there or damaged gives nothing.
 
+    Where there was a test alone, its results are those.
+
     Raises:
         UserError: if there is no such folder.
 
@@ -83,7 +108,8 @@ def read_run(path: str | Path) -> RunNumbers:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
-    return RunNumbers(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
+    results = _results_of(_read(path / RESULTS)) or _results_of(_read(path / RESULTS_OF_TEST))
+    return RunNumbers(history_of(_read(path / 'history.json')), results)
 
 
 def history_of(value: object) -> list[dict[str, float]]:

@@ -1,6 +1,5 @@
 """A run from a config: finds what it starts with, renders or finds the data, and goes through its stages."""
 
-import os
 import time
 from pathlib import Path
 
@@ -8,135 +7,28 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from ..checkpoints import published, resume
-from ..checkpoints.folder import CheckpointFolder
-from ..checkpoints.resume import ResumePoint, go_on
+from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_host_weights, load_weights
-from ..config import arguments, checks, keys, settings
-from ..config.changes import refuse_changes
-from ..data.synthetic.datasets import SYNTHETIC
+from ..config import arguments
 from ..engines.base import ResumableEngine
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
-from ..host.models import available_models
 from ..registry import BACKBONES
-from ..runtime import launch, processes
-from ..runtime.errors import UserError, nearest
+from ..runtime import processes
+from ..runtime.errors import UserError, is_out_of_memory
 from ..runtime.files import save_atomically
 from .build import build_engine, build_model
-from .data import build_datamanager, check_data, check_datasets, render_data, show_left_out
-from .record import measure, read_results, results_path, show_results, write_results
-from .start import Stage, Start, stages_of, start_at
-
-PRETRAINED = 'pretrained.pth.tar'  # in data.save_dir: what the pre-training stage leaves for the next one
-
-
-def check_names(cfg: CfgNode) -> None:
-    """Refuses a model or data set that torchreid does not have, or a data set that is not there.
-
-    Raises:
-        UserError: naming it, with the nearest name or the folder that is expected.
-    """
-    ours = list(BACKBONES)
-    if cfg.loss.name == 'paul' and cfg.model.name not in ours:
-        raise UserError(
-            f'model.name {cfg.model.name!r} is no PatchNet, which loss.name paul needs'
-            f'{nearest(cfg.model.name, ours)}: one of {", ".join(ours)}'
-        )
-    models = available_models()
-    if cfg.model.name not in models:
-        raise UserError(f'unknown model.name {cfg.model.name!r}{nearest(cfg.model.name, models)}')
-    check_datasets(cfg, made=SYNTHETIC)
-
-
-def stage_config(cfg: CfgNode) -> CfgNode:
-    """The config of the pre-training stage, the file `paul.pretrain.config`.
-
-    It takes over the keys that the table of keys marks so, such as the data's root, the image size, the model, the
-    seed and the machine's settings, and after them `paul.pretrain.opts`.
-
-    Raises:
-        UserError: for what is wrong with it.
-    """
-    cfg = cfg.clone()  # the stage gets whole groups of it, which its own opts may change
-    stage = keys.get_default_config()
-    settings.merge_file(stage, cfg.paul.pretrain.config)
-    for key in keys.marked(keys.Mark.STAGE):
-        keys.set_value(stage, key, keys.value_of(cfg, key))
-    stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
-    if cfg.model.resume == resume.AUTO:
-        stage.model.resume = resume.AUTO
-    settings.merge_opts(stage, cfg.paul.pretrain.opts)
-    try:
-        checks.check_config(stage)
-        check_names(stage)
-    except UserError as error:
-        where, given = f'pre-training stage {cfg.paul.pretrain.config}', cfg.model.load_weights
-        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {given})"}'
-        raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
-    return stage
-
-
-def asked_for(cfg: CfgNode) -> str:
-    """What to go on from: as torchrun starts the processes again, the run's own checkpoints, if it has come so far."""
-    if launch.attempt() > 0 and (not cfg.model.resume or _checkpoints(cfg).newest()):
-        return resume.AUTO
-    return cfg.model.resume
-
-
-def weights_to_start_from(cfg: CfgNode) -> str:
-    """The file of `model.load_weights`, fetched if it is published, or the one that the pre-training stage makes."""
-    with processes.first_alone() as first:  # it downloads, the others find it in the cache
-        weights = published.resolve(cfg.model.load_weights) if first else cfg.model.load_weights
-    weights = weights if first else published.resolve(weights)
-    made = str(Path(cfg.data.save_dir, PRETRAINED)) if cfg.loss.name == 'paul' and cfg.paul.pretrain.config else ''
-    return weights or made
-
-
-def weights_it_started_from(cfg: CfgNode) -> str:
-    """The file that a run which goes on has once started from, if it is still there; '' if not."""
-    beside = str(Path(cfg.data.save_dir, PRETRAINED))
-    return next(filter(os.path.isfile, (cfg.model.load_weights, beside)), '')
-
-
-def find_start(cfg: CfgNode) -> Start:
-    """What the run of a config starts with; the config itself stays as the user gave it.
-
-    Raises:
-        UserError: if a checkpoint cannot be read or is of a run with other settings, or if weights are asked for, are
-            not there or cannot be fetched, and no stage makes them.
-    """
-    asked = asked_for(cfg)
-    point = find_point(cfg, asked)
-    weights = weights_to_start_from(cfg) if point is None else weights_it_started_from(cfg)
-    cfg = cfg.clone()
-    cfg.model.resume, cfg.model.load_weights = asked, weights
-    pretraining = None
-    if point is None and cfg.loss.name == 'paul' and weights and not os.path.isfile(weights):
-        if not cfg.paul.pretrain.config:
-            raise UserError(
-                f'no weight file at {weights} (model.load_weights), '
-                'and paul.pretrain.config names no stage that makes it'
-            )
-        stage = stage_config(cfg)
-        pretraining = start_at(stage, find_point(stage, stage.model.resume))
-    return start_at(cfg, point, pretraining)
-
-
-def find_point(cfg: CfgNode, asked: str) -> ResumePoint | None:
-    """The checkpoint that is asked for, as `model.resume` does; None where the run starts from the beginning.
-
-    Raises:
-        UserError: if it cannot be read, or the configuration is not that of the run that saved it.
-    """
-    point = resume.find(asked, _checkpoints(cfg))
-    if point is not None:
-        refuse_changes(cfg, point.checkpoint.get('config'), point.path)
-    return point
-
-
-def _checkpoints(cfg: CfgNode) -> CheckpointFolder:
-    return CheckpointFolder(Path(cfg.data.save_dir, 'model'))
+from .data import build_datamanager, check_data, render_data, show_left_out
+from .record import (
+    RESULTS_RERANKED,
+    measure,
+    need_of_reranking,
+    read_results,
+    results_path,
+    show_results,
+    write_results,
+)
+from .start import Stage, Start, check_names, checkpoints_of, find_start, stages_of
 
 
 def _title(text: str) -> None:
@@ -177,13 +69,56 @@ def pretrain(start: Start, path: Path) -> None:
             save_atomically({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
 
 
-def load_pretrained(engine: ResumableEngine, path: str) -> None:
-    """Loads the pre-trained weights into the engine's model."""
+def load_pretrained(engine: ResumableEngine, path: str) -> bool:
+    """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
     loaded = load_weights(engine.model, path)
     print(f'Loaded {len(loaded.loaded)} tensors from {path}')
     for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
         if names:
             print(f'* {words}: {", ".join(names)}')
+    if loaded.kind == 'torchreid':
+        print(
+            f'warning: {path} holds a backbone alone: patches and branches start at random, so what is measured of '
+            'it is no direct transfer of that model'
+        )
+    return loaded.adapted
+
+
+def measure_and_write(engine: ResumableEngine, cfg: CfgNode, name: str, file: Path | None) -> dict[str, dict]:
+    """Tests the model, of a test alone with the files that it leaves: the plain figures first, then those re-ranked.
+
+    Args:
+        engine: with the model.
+        cfg: the config.
+        name: what the figures are called.
+        file: where the model comes from.
+
+    Returns:
+        name -> what `measure` gives.
+
+    Raises:
+        UserError: if the memory is too small to re-rank.
+    """
+    if not cfg.test.evaluate:
+        return {name: measure(engine, cfg)}
+    need = need_of_reranking(engine)
+    if cfg.test.rerank:
+        print(f'test.rerank takes about {need}; the figures without it come first')
+    found, path = {name: measure(engine, cfg)}, results_path(cfg)
+    write_results(found, path, file)
+    if cfg.test.rerank:
+        try:
+            reranked = {name: measure(engine, cfg, rerank=True)}
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f'out of memory: test.rerank takes about {need}: set it to False, or use a larger machine; the figures '
+                f'without it are in {path}'
+            ) from None
+        write_results(reranked, path.with_name(RESULTS_RERANKED), file)
+        show_results({'re-ranked': reranked[name]})
+    return found
 
 
 def adapt(start: Start) -> None:
@@ -200,7 +135,10 @@ def adapt(start: Start) -> None:
     engine = build_engine(cfg, datamanager, model)
     tested = list(engine.test_loader)  # the targets with labels
     path = results_path(cfg)
-    results = processes.from_first(read_results(path, tested) if point is not None and tested else {})
+    known = point is not None and tested and not cfg.test.evaluate
+    results = processes.from_first(read_results(path, tested) if known else {})
+    file = point.path if point is not None else Path(start.weights) if start.weights else None
+    adapted = False
     for stage in stages_of(start, bool(tested), results):
         match stage:
             case Stage.PRETRAIN:
@@ -209,11 +147,13 @@ def adapt(start: Start) -> None:
                 if processes.is_first():
                     path.unlink(missing_ok=True)
             case Stage.LOAD:
-                load_pretrained(engine, start.weights)
-            case Stage.DIRECT_TRANSFER:
-                _title(f'Direct transfer to {", ".join(tested)}')
-                results = {'direct_transfer': measure(engine, cfg), **results}
-                write_results(results, path)
+                adapted = load_pretrained(engine, start.weights)
+            case Stage.MEASURE_START:
+                name = ('adapted' if cfg.test.evaluate else 'start') if adapted else 'direct_transfer'
+                _title(f'{f"Test of {file} on" if adapted else "Direct transfer to"} {", ".join(tested)}')
+                results = {**measure_and_write(engine, cfg, name, file), **results}
+                if not cfg.test.evaluate:
+                    write_results(results, path)
             case Stage.GO_ON:
                 go_on(engine, point)
             case Stage.ADAPT:
@@ -223,7 +163,7 @@ def adapt(start: Start) -> None:
                     results['adapted'] = engine.results
             case Stage.TEST:
                 _title(f'Test of {point.path}')
-                results['adapted'] = measure(engine, cfg)
+                results = measure_and_write(engine, cfg, 'adapted', file)
     show_left_out(left_out)
     report(cfg, results, path)
 
@@ -231,17 +171,18 @@ def adapt(start: Start) -> None:
 def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
     """Writes and prints the results, or says where the model is that nothing could be tested with."""
     if results:
-        write_results(results, path)
+        if not cfg.test.evaluate:
+            write_results(results, path)
         show_results(results)
         print(f'\nWritten to {path}')
     else:
-        print(f'\nNo results, as there is nothing to test on. The adapted model is {_checkpoints(cfg).newest()}')
+        print(f'\nNo results, as there is nothing to test on. The adapted model is {checkpoints_of(cfg).newest()}')
 
 
 def set_aside(cfg: CfgNode) -> None:
     """Renames the checkpoints of an earlier run, which a run that starts anew must not be taken for."""
     if not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
-        _checkpoints(cfg).set_aside()
+        checkpoints_of(cfg).set_aside()
 
 
 def run(cfg: CfgNode) -> None:

@@ -1,12 +1,28 @@
 """What a run starts with, and the stages that follow from it: decided before the first of them begins."""
 
+import os
 from collections.abc import Container
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple, Optional
 
+import yaml
 from yacs.config import CfgNode
 
+from ..checkpoints import published, resume
+from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.resume import ResumePoint
+from ..checkpoints.weights import read_checkpoint
+from ..config import checks, keys, settings
+from ..config.changes import FREE, changed_keys, refuse_changes
+from ..data.synthetic.datasets import SYNTHETIC
+from ..host.models import available_models
+from ..registry import BACKBONES
+from ..runtime import launch, processes
+from ..runtime.errors import UserError, nearest
+from .data import check_datasets
+
+PRETRAINED = 'pretrained.pth.tar'  # in data.save_dir: what the pre-training stage leaves for the next one
 
 
 class Start(NamedTuple):
@@ -40,13 +56,17 @@ def start_at(cfg: CfgNode, point: ResumePoint | None, pretraining: Start | None 
     return Start(cfg, point, epochs, pretraining)
 
 
+# What the figures of the model before it is adapted are called: `start` where it has been adapted before.
+STARTS = ('direct_transfer', 'start')
+
+
 class Stage(Enum):
     """What the unsupervised run does, one after the other; each value says it in words."""
 
     PRETRAIN = 'pre-train with labels'
     FORGET = 'remove the results of an earlier run'
     LOAD = 'load the weights'
-    DIRECT_TRANSFER = 'measure the direct transfer'
+    MEASURE_START = 'measure the weights that it starts from'
     GO_ON = 'go on from the checkpoint'
     ADAPT = 'adapt without labels'
     TEST = 'measure the checkpoint'
@@ -58,11 +78,11 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
     Args:
         start: what it starts with.
         has_labels: whether there is a target to test on.
-        measured: of `direct_transfer` and `adapted`, what an interrupted run has measured already.
+        measured: of `STARTS` and `adapted`, what an interrupted run has measured already.
 
     Example:
         >>> [stage.value for stage in stages_of(Start(cfg), has_labels=True, measured=())]
-        ['load the weights', 'measure the direct transfer', 'adapt without labels']
+        ['load the weights', 'measure the weights that it starts from', 'adapt without labels']
     """
     cfg, anew = start.cfg, start.point is None
     stages = []
@@ -70,11 +90,12 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
         stages.append(Stage.PRETRAIN)
     if anew and not has_labels:
         stages.append(Stage.FORGET)
-    if 'direct_transfer' not in measured and (start.weights or anew):
+    # A test of a checkpoint measures that one file.
+    if not any(name in measured for name in STARTS) and (anew or (start.weights and not cfg.test.evaluate)):
         if start.weights:
             stages.append(Stage.LOAD)
         if has_labels:
-            stages.append(Stage.DIRECT_TRANSFER)
+            stages.append(Stage.MEASURE_START)
     if not anew:
         stages.append(Stage.GO_ON)
     finished = start.epochs >= cfg.train.max_epoch and ('adapted' in measured or not has_labels)
@@ -83,3 +104,145 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
     elif cfg.test.evaluate and not anew:
         stages.append(Stage.TEST)
     return stages
+
+
+# ---- how the start is found
+
+
+def check_names(cfg: CfgNode) -> None:
+    """Refuses a model or data set that torchreid does not have, or a data set that is not there.
+
+    Raises:
+        UserError: naming it, with the nearest name or the folder that is expected.
+    """
+    ours = list(BACKBONES)
+    if cfg.loss.name == 'paul' and cfg.model.name not in ours:
+        raise UserError(
+            f'model.name {cfg.model.name!r} is no PatchNet, which loss.name paul needs'
+            f'{nearest(cfg.model.name, ours)}: one of {", ".join(ours)}'
+        )
+    models = available_models()
+    if cfg.model.name not in models:
+        raise UserError(f'unknown model.name {cfg.model.name!r}{nearest(cfg.model.name, models)}')
+    check_datasets(cfg, made=SYNTHETIC)
+
+
+def stage_config(cfg: CfgNode) -> CfgNode:
+    """The config of the pre-training stage, the file `paul.pretrain.config`.
+
+    It takes over the keys that the table of keys marks so, such as the data's root, the image size, the model, the
+    seed and the machine's settings, and after them `paul.pretrain.opts`.
+
+    Raises:
+        UserError: for what is wrong with it.
+    """
+    stage = _stage_values(cfg)
+    try:
+        checks.check_config(stage)
+        check_names(stage)
+    except UserError as error:
+        where, given = f'pre-training stage {cfg.paul.pretrain.config}', cfg.model.load_weights
+        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {given})"}'
+        raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
+    return stage
+
+
+def _stage_values(cfg: CfgNode) -> CfgNode:
+    """The same, with values that may be wrong and names of what may not be there."""
+    cfg = cfg.clone()  # the stage gets whole groups of it, which its own opts may change
+    stage = keys.get_default_config()
+    settings.merge_file(stage, cfg.paul.pretrain.config)
+    for key in keys.marked(keys.Mark.STAGE):
+        keys.set_value(stage, key, keys.value_of(cfg, key))
+    stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
+    if cfg.model.resume == resume.AUTO:
+        stage.model.resume = resume.AUTO
+    settings.merge_opts(stage, cfg.paul.pretrain.opts)
+    return stage
+
+
+def find_start(cfg: CfgNode) -> Start:
+    """What the run of a config starts with; the config itself stays as the user gave it.
+
+    Raises:
+        UserError: if a checkpoint cannot be read or is of a run with other settings, or if weights are asked for, are
+            not there or cannot be fetched, and no stage makes them.
+    """
+    asked = asked_for(cfg)
+    point = find_point(cfg, asked)
+    weights = weights_to_start_from(cfg) if point is None else weights_it_started_from(cfg)
+    named = cfg.model.load_weights  # by the user, who may take whatever is there
+    cfg = cfg.clone()
+    cfg.model.resume, cfg.model.load_weights = asked, weights
+    pretraining = None
+    if point is None and cfg.loss.name == 'paul' and weights and not os.path.isfile(weights):
+        if not cfg.paul.pretrain.config:
+            raise UserError(
+                f'no weight file at {weights} (model.load_weights), '
+                'and paul.pretrain.config names no stage that makes it'
+            )
+        stage = stage_config(cfg)
+        pretraining = start_at(stage, find_point(stage, stage.model.resume))
+    elif point is None and weights and not named:
+        refuse_stale(cfg, weights)
+    return start_at(cfg, point, pretraining)
+
+
+def asked_for(cfg: CfgNode) -> str:
+    """What to go on from: as torchrun starts the processes again, the run's own checkpoints, if it has come so far."""
+    if launch.attempt() > 0 and (not cfg.model.resume or checkpoints_of(cfg).newest()):
+        return resume.AUTO
+    return cfg.model.resume
+
+
+def weights_to_start_from(cfg: CfgNode) -> str:
+    """The file of `model.load_weights`, fetched if it is published, or the one that the pre-training stage makes."""
+    with processes.first_alone() as first:  # it downloads, the others find it in the cache
+        weights = published.resolve(cfg.model.load_weights) if first else cfg.model.load_weights
+    weights = weights if first else published.resolve(weights)
+    makes = cfg.loss.name == 'paul' and cfg.paul.pretrain.config
+    return weights or (pretrained_path(cfg) if makes else '')
+
+
+def pretrained_path(cfg: CfgNode) -> str:
+    """Where the pre-training stage of a run leaves its weights."""
+    return str(Path(cfg.data.save_dir, PRETRAINED))
+
+
+def refuse_stale(cfg: CfgNode, path: str) -> None:
+    """Refuses weights that an earlier run left there after a pre-training with other settings.
+
+    Raises:
+        UserError: naming the settings that differ.
+    """
+    try:
+        text = str(read_checkpoint(path).get('config', ''))
+        changes = changed_keys(_stage_values(cfg), text, free=FREE - {'train.max_epoch'})
+    except (UserError, yaml.YAMLError, ValueError, RecursionError):
+        return  # there is nothing to compare; what is wrong with the weights themselves is said when they are loaded
+    if changes:
+        raise UserError(
+            f'{path} is of a pre-training with other settings: {"; ".join(changes)}: set them back, delete it or '
+            'choose another data.save_dir to pre-train anew, or name it by model.load_weights to take it as it is'
+        )
+
+
+def weights_it_started_from(cfg: CfgNode) -> str:
+    """The file that a run which goes on has once started from, if it is still there; '' if not."""
+    return next(filter(os.path.isfile, (cfg.model.load_weights, pretrained_path(cfg))), '')
+
+
+def find_point(cfg: CfgNode, asked: str) -> ResumePoint | None:
+    """The checkpoint that is asked for, as `model.resume` does; None where the run starts from the beginning.
+
+    Raises:
+        UserError: if it cannot be read, or the configuration is not that of the run that saved it.
+    """
+    point = resume.find(asked, checkpoints_of(cfg))
+    if point is not None:
+        refuse_changes(cfg, point.checkpoint.get('config'), point.path)
+    return point
+
+
+def checkpoints_of(cfg: CfgNode) -> CheckpointFolder:
+    return CheckpointFolder(Path(cfg.data.save_dir, 'model'))

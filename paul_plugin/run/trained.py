@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,6 +109,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     path, checkpoint = _read(Path(path))
     cfg = _config_of(checkpoint, path)
     cfg.use_gpu = settings.has_gpu()
+    cfg.data.workers = min(cfg.data.workers, os.cpu_count() or 1)  # that is another machine's
     cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
     settings.merge_opts(cfg, opts)
     checks.check_config(cfg)
@@ -144,7 +146,7 @@ def _read_config(text: str, path: Path) -> CfgNode:
     """The configuration that a checkpoint holds; keys of another version are passed over."""
     cfg = get_default_config()
     try:
-        tree = yaml.safe_load(text)
+        tree = settings.parse(text)
         known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
         settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):

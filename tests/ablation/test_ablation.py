@@ -17,6 +17,7 @@ from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation,
 from paul_plugin.ablation.runs import locked, make_runs
 from paul_plugin.config import command_line
 from paul_plugin.config.keys import all_keys, value_of
+from paul_plugin.run.record import results_path
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
 
@@ -41,7 +42,7 @@ def finish(run, mean_ap=0.5, stages=('direct_transfer', 'adapted'), seconds=60.0
     run.folder.mkdir(parents=True)
     found = {'mAP': mean_ap, 'rank1': 0.6, 'rank5': 0.7, 'rank10': 0.8}
     record = {'identity': run.identity, 'seconds': seconds, 'finished': True, 'software': {'torch': '2'}}
-    (run.folder / 'results.json').write_text(json.dumps(dict.fromkeys(stages, found)))
+    (run.folder / results_path(run.cfg).name).write_text(json.dumps(dict.fromkeys(stages, found)))
     (run.folder / RECORD).write_text(json.dumps(record))
     if run.stage is not None:
         run.weights.touch()
@@ -287,7 +288,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     assert plan.pending() == [plan.cells['k = 48', 5]]
     assert f'tensors from {run.starts_from.weights}' in (run.folder / 'output.log').read_text()
     results = json.loads((run.folder / 'results.json').read_text())
-    transfer = json.loads((run.starts_from.folder / 'results.json').read_text())
+    transfer = json.loads((run.starts_from.folder / 'results_test.json').read_text())
     assert results['direct_transfer'] == transfer['direct_transfer']
     (row,) = csv.DictReader((tmp_path / 'k.csv').read_text().splitlines())
     assert {name: float(row[name]) for name in results['adapted']} == results['adapted']

@@ -16,8 +16,9 @@ import paul_plugin
 from paul_plugin.config import checks, command_line
 from paul_plugin.data.files import find_images
 from paul_plugin.data.folder import read_crops
-from paul_plugin.run import main, stages
+from paul_plugin.run import main
 from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.start import stage_config
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -399,8 +400,8 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     first = str(tmp_path / 'bare/model/model.pth.tar-1')
     status, out, err = run(crops, 'model.load_weights', first, 'test.evaluate', 'True', log='measured')
     assert status == 0, err
-    measured = json.loads((tmp_path / 'measured/results.json').read_text())
-    assert measured == {'direct_transfer': results['adapted']}
+    measured = json.loads((tmp_path / 'measured/results_test.json').read_text())
+    assert measured == {'adapted': results['adapted'], 'weights': first}
 
     # Going on from there; with another target, which alone is tested; and anew where an earlier run had labels.
     status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', 'model.resume', 'auto', log='bare')
@@ -432,7 +433,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         + ['--root', str(rendered), 'folder.path', str(crops), 'data.workers', '0', *SYNTHETIC]
         + ['paul.pretrain.opts', "['data.targets', ['synthetic_source', 'folder']]"]
     )
-    stage = stages.stage_config(cfg)
+    stage = stage_config(cfg)
     adapted, pretrained = build_datamanager(cfg), build_datamanager(stage)
     assert (len(adapted.train_loader.dataset), len(pretrained.train_loader.dataset)) == (24, 48)
     assert all(str(crops) in item[0] for item in adapted.train_loader.dataset.data)

@@ -80,7 +80,7 @@ def test_a_start_from_random_weights_is_seeded(run, tmp_path):
     for _ in range(2):
         status, _, err = run(*synthetic_words(), 'paul.pretrain.config', '', 'test.evaluate', 'True')
         assert status == 0, err
-        results.append((tmp_path / 'log/results.json').read_text())
+        results.append((tmp_path / 'log/results_test.json').read_text())
         torch.rand(1)
     assert results[0] == results[1]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from paul_plugin.config.keys import KEYS, Mark, get_default_config, marked, set_value, value_of
-from paul_plugin.run.stages import stage_config
+from paul_plugin.run.start import stage_config
 
 CHANGED = {
     'model.name': 'paul_osnet_x0_25', 'model.pretrained': False, 'data.root': 'elsewhere', 'data.workers': 0,

@@ -1,0 +1,80 @@
+"""A test alone: what it measures and where it writes it, beside what the training of the same folder has written."""
+
+import json
+
+import pytest
+import torch
+from helpers.jobs import run_embedded_job
+
+from paul_plugin.run import record
+
+
+def results_of(folder, name='results.json'):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.fixture(scope='module')
+def trained(rendered, tmp_path_factory):
+    return run_embedded_job(rendered, tmp_path_factory.mktemp('trained'))
+
+
+def test_it_leaves_the_record_of_training(trained, rendered, capsys):
+    """The README's recipe: the finished model is tested in the folder of its own run."""
+    before = (trained / 'results.json').read_bytes()
+    weights = trained / 'model/model.pth.tar-1'
+    run_embedded_job(rendered, trained, 'model.load_weights', str(weights), 'test.evaluate', 'True')
+    assert (trained / 'results.json').read_bytes() == before
+    found = results_of(trained, 'results_test.json')
+    assert found == {'adapted': results_of(trained)['adapted'], 'weights': str(weights)}
+    # What goes on afterwards keeps both figures of the training.
+    run_embedded_job(rendered, trained, 'model.resume', 'auto')
+    assert (trained / 'results.json').read_bytes() == before
+
+
+def test_a_checkpoint_to_go_on_from_is_tested_alike(trained, rendered):
+    weights = trained / 'model/model.pth.tar-1'
+    run_embedded_job(rendered, trained, 'model.resume', str(weights), 'test.evaluate', 'True')
+    found = results_of(trained, 'results_test.json')
+    assert found == {'adapted': results_of(trained)['adapted'], 'weights': str(weights)}
+
+
+def test_adapting_adapted_weights_again_is_no_direct_transfer(trained, rendered, tmp_path):
+    weights = trained / 'model/model.pth.tar-1'
+    run_embedded_job(rendered, tmp_path, 'model.load_weights', str(weights), 'train.max_epoch', '1')
+    assert results_of(tmp_path).keys() == {'start', 'adapted'}
+    assert results_of(tmp_path)['start'] == results_of(trained)['adapted']
+
+
+def test_a_backbone_alone_is_said_to_be_one(trained, rendered, tmp_path, capfd):
+    state = torch.load(trained / 'model/model.pth.tar-1', weights_only=True)['state_dict']
+    backbone = {key.removeprefix('backbone.'): value for key, value in state.items() if key.startswith('backbone.')}
+    torch.save(backbone, tmp_path / 'backbone.pth')
+    run_embedded_job(
+        rendered, tmp_path / 'log', 'model.load_weights', str(tmp_path / 'backbone.pth'), 'test.evaluate', 'True'
+    )
+    log = next((tmp_path / 'log').glob('test.log*')).read_text()
+    assert log.count('holds a backbone alone') == 1
+
+
+def test_the_plain_figures_come_before_the_re_ranked_ones(trained, rendered, monkeypatch, capsys):
+    """And stay where the memory is too small to re-rank."""
+    weights = str(trained / 'model/model.pth.tar-1')
+    words = ('model.load_weights', weights, 'test.evaluate', 'True', 'test.rerank', 'True')
+    run_embedded_job(rendered, trained, *words)
+    plain, reranked = (results_of(trained, f'results_{name}.json') for name in ('test', 'reranked'))
+    assert plain['adapted'] == results_of(trained)['adapted']
+    assert reranked['adapted'] != plain['adapted']
+    assert reranked['weights'] == weights
+
+    def exhaust(*args, **kwargs):
+        raise MemoryError
+
+    (trained / 'results_test.json').unlink()
+    measure = record.measure
+    spoiled = lambda *args, rerank=False: exhaust() if rerank else measure(*args)  # noqa: E731
+    monkeypatch.setattr('paul_plugin.run.stages.measure', spoiled)
+    with pytest.raises(SystemExit) as stop:
+        run_embedded_job(rendered, trained, *words)
+    assert stop.value.code == 2
+    assert 'test.rerank takes about 0.0 GB for the 36 images' in capsys.readouterr().err
+    assert results_of(trained, 'results_test.json') == plain

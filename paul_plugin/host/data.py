@@ -249,6 +249,13 @@ def leave_out(datamanager: DataManager, bad: Container[str], **sampler_options) 
     )
 
 
+def sort_test_images(datamanager: DataManager) -> None:
+    """The same for query and gallery, which several processes share by their places: other disks, other places."""
+    for loaders in datamanager.test_loader.values():
+        for loader in loaders.values():
+            loader.dataset.data.sort(key=lambda item: item[0])
+
+
 def sort_training_images(datamanager: DataManager) -> None:
     """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk."""
     datamanager.train_loader.dataset.data.sort(key=lambda item: item[0])

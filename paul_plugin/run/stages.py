@@ -17,6 +17,7 @@ from ..registry import BACKBONES
 from ..runtime import processes
 from ..runtime.errors import UserError, is_out_of_memory
 from ..runtime.files import save_atomically
+from . import agreement
 from .build import build_engine, build_model
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .record import (
@@ -45,6 +46,7 @@ def train_supervised(start: Start) -> nn.Module:
     set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
     left_out = check_data(cfg, datamanager)
+    agreement.check_images(datamanager)
     load = start.weights and point is None
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
@@ -130,6 +132,7 @@ def adapt(start: Start) -> None:
     set_random_seed(cfg.train.seed)
     datamanager = build_datamanager(cfg)
     left_out = check_data(cfg, datamanager)
+    agreement.check_images(datamanager)
     # One class: not even the number of identities reaches this stage.
     model = build_model(cfg, 1, cfg.model.pretrained and not start.weights and point is None)
     engine = build_engine(cfg, datamanager, model)
@@ -191,6 +194,7 @@ def run(cfg: CfgNode) -> None:
     Raises:
         UserError: for what the user can mend, before any long work starts.
     """
+    agreement.check_settings(cfg)
     check_names(cfg)
     start = find_start(cfg)
     kind = 'test' if cfg.test.evaluate else 'train'

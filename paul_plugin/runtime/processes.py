@@ -222,3 +222,12 @@ def gather_parts(part: Tensor, size: int) -> list[Tensor]:
     padded[: len(part)] = part
     counts = gather(torch.tensor([len(part)], device=part.device)).tolist()
     return [rows[:count] for rows, count in zip(gather(padded).split(size), counts, strict=True)]
+
+
+def from_all(value: object) -> list:
+    """The values of all processes, in rank order, on all of them; any object that can be pickled."""
+    if world_size() == 1:
+        return [value]
+    values = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values

@@ -1,4 +1,4 @@
-"""What all processes of a run must have alike, compared before the first step: else they hang or are wrong in silence."""
+"""What all processes of a run must have alike, compared before the first step: else they hang or go wrong unseen."""
 
 import hashlib
 from collections.abc import Mapping

@@ -664,7 +664,7 @@ def cases(shared: Path) -> dict[str, list[Case]]:
 def prepare_shared(shared: Path) -> None:
     """The data set, the weight files, and the log of a run of two epochs."""
     counts = {'train_ids': 3, 'test_ids': 2, 'images_per_id': 4}
-    render(shared / 'reid-data/market1501', 'target', seed=5, layout='market1501', **counts)
+    render(shared / 'reid-data/market1501', 'target', seed=5, **counts)
     (shared / 'bad').mkdir()
     words = {}
     for name, (content, expected) in bad_files(shared, dim=8).items():

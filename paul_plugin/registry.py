@@ -11,7 +11,7 @@ from .data.synthetic.datasets import SyntheticSource, SyntheticTarget
 from .host import data, models
 from .host.engine import register_engine
 from .method.patchnet import PatchNet
-from .method.surrogate import PairTransform, SurrogatePositive
+from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
 
 # Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
 BACKBONES = {
@@ -20,7 +20,6 @@ BACKBONES = {
     'paul_osnet_x1_0': 'osnet_x1_0',
     'paul_osnet_x0_25': 'osnet_x0_25',
 }
-SURROGATE = 'surrogate_positive'  # among a data manager's transforms
 
 
 def build_patchnet(

@@ -14,6 +14,7 @@ from ..data.images import check_images, describe_bad
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import render
 from ..host.data import (
+    DataManager,
     check_dataset,
     dataset_made_by,
     items_of,
@@ -73,7 +74,7 @@ def check_datasets(cfg: CfgNode, made: Container[str] = ()) -> None:
             check_dataset(name, cfg.data.root, cfg.data.type)
 
 
-def build_datamanager(cfg: CfgNode):
+def build_datamanager(cfg: CfgNode) -> DataManager:
     """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`.
 
     A target without images to test on is left out of the test.
@@ -108,7 +109,7 @@ def build_datamanager(cfg: CfgNode):
     return datamanager
 
 
-def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
+def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
     """Looks at every image before the run starts; with `data.bad_images skip`, leaves the bad ones out of training.
 
     Returns:

@@ -3,7 +3,7 @@
 Example: python tools/benchmark.py --only ranking --repeats 3 --json benchmark.json
 """
 
-from paul_plugin.benchmark.program import main
+from paul_plugin.benchmark.main import main
 
 if __name__ == '__main__':
     main()

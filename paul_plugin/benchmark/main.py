@@ -24,7 +24,7 @@ The two are run in turn, several times; medians, spreads and the ratio of median
 EXAMPLE = '  python tools/benchmark.py --only ranking --repeats 3 --json benchmark.json'
 
 # name in the table -> makes what is run, from a device and the precision of our training step
-PARTS: dict[str, Callable[[torch.device, str], Runs]] = {
+ROWS: dict[str, Callable[[torch.device, str], Runs]] = {
     'patch pooling, (8,2048,24,8)': lambda device, amp: bench_pooling(device),
     f'bank update + PEDAL, N={MARKET:,}, B=40': lambda device, amp: bench_pedal(device),
     'cyclic ranking + IPFL, B=40': lambda device, amp: bench_ipfl(device, 40),
@@ -81,7 +81,7 @@ def time_parts(device: torch.device, amp: str, repeats: int, only: Sequence[str]
     """Times the parts that are asked for, and prints them: name -> seconds and MB of each implementation."""
     print('| part | straightforward | ours | ratio | peak memory, MB |\n| --- | --- | --- | --- | --- |')
     figures = {}
-    for name, make_runs in PARTS.items():
+    for name, make_runs in ROWS.items():
         if not wanted(name, only):
             continue
         runs = make_runs(device, amp)

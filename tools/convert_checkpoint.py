@@ -29,7 +29,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('source', metavar='FROM', type=Path, help='the checkpoint to read')
     parser.add_argument('target', metavar='TO', type=Path, help='the checkpoint to write')
-    parser.add_argument('--to', choices=CHECKPOINT_FORMATS, help='the format to write (default: the one that FROM is not in)')
+    parser.add_argument(
+        '--to', choices=CHECKPOINT_FORMATS, help='the format to write (default: the one that FROM is not in)'
+    )
     parser.add_argument('--force', action='store_true', help='write over TO')
     return parser.parse_args(argv)
 

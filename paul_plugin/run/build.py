@@ -14,6 +14,7 @@ from ..engines.base import ResumableEngine, resumable
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
 from ..engines.schedule import schedule_parts, warm_up
+from ..figures.tensorboard import TensorBoardPictures
 from ..host.data import DataManager
 from ..host.engine import supervised_engine
 from ..host.models import PretrainedWeightsWarning, weights_cache
@@ -103,7 +104,7 @@ def check_layers(cfg: CfgNode, model: nn.Module) -> None:
 
 
 def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
-    """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
+    """The engine that `cfg.loss.name` names, with its optimizer, scheduler, checkpoints' settings and pictures."""
     check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
     engine.seed = cfg.train.seed
@@ -111,6 +112,8 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
     engine.fast_rank = cfg.test.fast_rank
+    if cfg.loss.name == 'paul' and cfg.paul.pictures_freq:  # they show the memory bank and what is mined
+        engine.observers.append(TensorBoardPictures(cfg.paul.pictures_freq))
     return engine
 
 

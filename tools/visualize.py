@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from paul_plugin.deploy.search import draw_search, model_for, read_gallery, search
+from paul_plugin.deploy.search import model_for, read_gallery, search
+from paul_plugin.figures.ranking import draw_search
 from paul_plugin.figures.sheet import save_png
 from paul_plugin.report.curves import curves_of
 from paul_plugin.report.gallery import Pictures, run_pictures
-from paul_plugin.report.page import make_report
+from paul_plugin.report.summary import make_report
 from paul_plugin.run import command
 from paul_plugin.run.trained import Trained
 from paul_plugin.runtime.errors import UserError
@@ -116,7 +117,8 @@ def ranking(arguments: argparse.Namespace) -> Path:
         print(each.query)
         for caption, path in zip(each.captions, each.gallery):
             print(f'  {caption.split()[0]}  {path}')
-    return save(draw_search(trained, found, len(gallery[0]), arguments.pixels), trained, arguments)
+    metric = trained.cfg.test.dist_metric
+    return save(draw_search(found, len(gallery[0]), metric, arguments.pixels), trained, arguments)
 
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:

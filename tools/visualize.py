@@ -10,17 +10,18 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from paul_plugin.deploy.search import draw_search, model_for, read_gallery, search
+from paul_plugin.deploy.search import model_for, read_gallery, search
+from paul_plugin.figures.ranking import draw_search
 from paul_plugin.figures.sheet import save_png
 from paul_plugin.report.curves import curves_of
 from paul_plugin.report.gallery import Pictures, run_pictures
-from paul_plugin.report.page import make_report
+from paul_plugin.report.summary import make_report
 from paul_plugin.run import command
 from paul_plugin.run.trained import Trained
 from paul_plugin.runtime.errors import UserError
 
 
-class Figure(NamedTuple):
+class Subcommand(NamedTuple):
     """A sub-command.
 
     Attributes:
@@ -116,7 +117,8 @@ def ranking(arguments: argparse.Namespace) -> Path:
         print(each.query)
         for caption, path in zip(each.captions, each.gallery):
             print(f'  {caption.split()[0]}  {path}')
-    return save(draw_search(trained, found, len(gallery[0]), arguments.pixels), trained, arguments)
+    metric = trained.cfg.test.dist_metric
+    return save(draw_search(found, len(gallery[0]), metric, arguments.pixels), trained, arguments)
 
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:
@@ -153,38 +155,38 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 
 FIGURES = {
-    'patches': Figure(
+    'patches': Subcommand(
         patches,
         "the model's patches, drawn on images, and what lies in them",
         ('patches log/paul_market', 'patches patchnet.pth --images crops/*.jpg --out patches.png'),
         add_patches,
     ),
-    'neighbours': Figure(
+    'neighbours': Subcommand(
         neighbours,
         'the nearest patches and the nearest images in the memory bank',
         ('neighbours log/paul_market --images me.jpg --k 8',),
         add_neighbours,
     ),
-    'mining': Figure(
+    'mining': Subcommand(
         mining,
         'cyclic ranking in a batch: anchors, surrogates, mined negatives, rejected candidates',
         ('mining log/paul_market --seed 3',),
         add_mining,
     ),
-    'ranking': Figure(
+    'ranking': Subcommand(
         ranking,
         'queries and the gallery images nearest to them, or any image against a folder of crops',
         ('ranking log/paul_market --worst', 'ranking log/paul_market --query me.jpg --gallery crops'),
         add_ranking,
     ),
-    'curves': Figure(
+    'curves': Subcommand(
         curves,
         'losses, mAP and Rank-1 of one or several runs over their epochs',
         ('curves log/paul_pedal log/paul_both --out curves.png',),
         add_curves,
         several=True,
     ),
-    'report': Figure(
+    'report': Subcommand(
         report,
         'one HTML page of a run: settings, numbers before and after, curves, and all of these pictures',
         ('report log/paul_market',),
@@ -195,7 +197,7 @@ FIGURES = {
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    def example(figure: Figure) -> str:
+    def example(figure: Subcommand) -> str:
         return '\n'.join(f'  python tools/visualize.py {line}' for line in figure.examples)
 
     parser = command.make_parser(

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from ..deploy.search import draw_search, model_for, read_gallery, search
+from ..deploy.search import model_for, read_gallery, search
+from ..figures.ranking import draw_search
 from ..figures.sheet import save_png
 from ..run import command
 from ..run.trained import Trained
 from ..runtime.errors import UserError
 from .curves import curves_of
 from .gallery import Pictures, run_pictures
-from .page import make_report
+from .summary import make_report
 
 
 class Subcommand(NamedTuple):
@@ -118,7 +119,8 @@ def ranking(arguments: argparse.Namespace) -> Path:
         print(each.query)
         for caption, path in zip(each.captions, each.gallery):
             print(f'  {caption.split()[0]}  {path}')
-    return save(draw_search(trained, found, len(gallery[0]), arguments.pixels), trained, arguments)
+    metric = trained.cfg.test.dist_metric
+    return save(draw_search(found, len(gallery[0]), metric, arguments.pixels), trained, arguments)
 
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:

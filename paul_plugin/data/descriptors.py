@@ -10,7 +10,7 @@ from ..runtime.errors import UserError
 from .images import read_image
 
 
-class Crops(Dataset):
+class ImageFiles(Dataset):
     """Images by path, as the network takes them.
 
     Args:
@@ -55,7 +55,7 @@ def describe(
     """
     device = next(model.parameters()).device
     loader = DataLoader(
-        Crops(paths, transform), batch_size=batch_size, num_workers=workers, generator=torch.Generator()
+        ImageFiles(paths, transform), batch_size=batch_size, num_workers=workers, generator=torch.Generator()
     )
     for images in loader:
         descriptors = model(images.to(device, non_blocking=True)).float().cpu()

@@ -1,7 +1,6 @@
 """A file of descriptors, .npz or .parquet: written row by row, read for searching."""
 
 import contextlib
-import hashlib
 import json
 import os
 import zipfile
@@ -12,14 +11,12 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.lib import format as npy
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..method.patchnet import HEADS
-from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional
 from ..runtime.files import whole_file
 
-FORMATS = ('.npz', '.parquet')
+SUFFIXES = ('.npz', '.parquet')
 
 
 def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
@@ -74,19 +71,18 @@ def _write_parquet(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.nda
             start += len(block)
 
 
-def read_descriptors(path: str | Path, trained: Trained | None = None) -> tuple[list[str], Tensor]:
+def read_descriptors(path: str | Path) -> tuple[list[str], Tensor]:
     """Reads what `extract` wrote; the whole of it is held in memory.
 
     Args:
         path: the file.
-        trained: the model that its descriptors are to be compared with those of, if any.
 
     Returns:
         The images' paths, N, under the folder that was described, or under the file's own folder where that one is
         no longer there; and their descriptors, (N, E) float32.
 
     Raises:
-        UserError: if it is not there, damaged, or holds something else or descriptors of another model.
+        UserError: if it is not there, damaged, or holds something else.
 
     Example:
         >>> paths, descriptors = read_descriptors('descriptors.npz')
@@ -94,11 +90,6 @@ def read_descriptors(path: str | Path, trained: Trained | None = None) -> tuple[
         torch.Size([19732, 1536])
     """
     paths, descriptors, meta = _read(Path(path))
-    if trained is not None and any(meta.get(key) != value for key, value in model_of(trained).items()):
-        raise UserError(
-            f'{path} holds descriptors of {meta["dim"]} numbers of another model than {trained.path}, or of images of '
-            'another size: make it again from this one'
-        )
     root = meta['root'] if os.path.isdir(meta['root']) else os.path.dirname(path)
     return [os.path.join(root, name) for name in paths], torch.from_numpy(descriptors)
 
@@ -130,8 +121,10 @@ def _read(path: Path) -> tuple[list[str], np.ndarray, dict]:
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Says in one line why a file cannot be read."""
-    if path.suffix not in FORMATS:
-        raise UserError(f'{path} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(FORMATS)}')
+    if path.suffix not in SUFFIXES:
+        raise UserError(
+            f'{path} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(SUFFIXES)}'
+        )
     if not path.is_file():
         raise UserError(f'no file of descriptors at {path}: tools/extract.py makes one')
     try:
@@ -160,27 +153,3 @@ def _read_parquet(path: Path, dim: int) -> tuple[list[str], np.ndarray]:
     table = import_optional('pyarrow.parquet').read_table(path)
     blocks = [chunk.flatten().to_numpy() for chunk in table['descriptor'].chunks]
     return table['path'].to_pylist(), np.concatenate([np.empty(0, np.float32), *blocks]).reshape(-1, dim)
-
-
-def model_of(trained: Trained) -> dict:
-    """What tells the descriptors of one model from those of another."""
-    data = trained.cfg.data
-    return {
-        'model': trained.cfg.model.name,
-        'weights': _digest_of_weights(trained.model),
-        'height': data.height,
-        'width': data.width,
-        'mean': list(data.norm_mean),
-        'std': list(data.norm_std),
-        'dim': trained.model.feature_dim,
-    }
-
-
-def _digest_of_weights(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        if not set(HEADS).isdisjoint(name.split('.')):
-            continue  # random where the file lacks them
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy())
-    return digest.hexdigest()

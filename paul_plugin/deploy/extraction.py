@@ -1,4 +1,4 @@
-"""Descriptors of all images of a folder, in one file: resumable, and read again for searching."""
+"""Descriptors of all images of a folder, in one file; a run that was killed goes on."""
 
 import hashlib
 import json
@@ -18,7 +18,8 @@ from ..data.images import BadImage, check_images, describe_bad
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional
 from ..runtime.files import check_target, whole_file, write_atomically
-from .descriptor_file import FORMATS, model_of, write_descriptors
+from .descriptor_file import SUFFIXES, write_descriptors
+from .fingerprint import fingerprint
 
 CHUNK = 4096  # images that are described between two files of progress
 
@@ -78,7 +79,7 @@ def extract(
     folder, path = Path(folder), Path(path)
     _check_places(folder, path, force)
     names = list_files(folder)
-    model = model_of(trained)
+    model = fingerprint(trained)
     parts = path.with_name(f'{path.name}.parts')
     _open_parts(parts, {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk}, force)
     chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
@@ -105,8 +106,8 @@ def extract(
 def _check_places(folder: Path, path: Path, force: bool) -> None:
     if not folder.is_dir():
         raise UserError(f'no folder of images at {folder}: check the path')
-    if path.suffix not in FORMATS:
-        raise UserError(f'{path} must end in {" or ".join(FORMATS)}, which names the format')
+    if path.suffix not in SUFFIXES:
+        raise UserError(f'{path} must end in {" or ".join(SUFFIXES)}, which names the format')
     if path.suffix == '.parquet':
         import_optional('pyarrow.parquet')
     check_target(path, force)

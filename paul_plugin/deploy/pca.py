@@ -1,15 +1,13 @@
-"""PCA of descriptors: fitted on the memory bank, applied as a last layer of the model."""
+"""PCA of descriptors: fitted on the memory bank, applied as a last layer of the model, and the mAP that it costs."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchreid import metrics
 
 from ..data.descriptors import describe
-from ..host.ranking import fast_rank
 from ..run.trained import Trained
 from ..runtime.errors import UserError
+from .as_tested import mean_ap
 
 _ROWS = 16384  # of the bank that are held in float64 at a time
 
@@ -122,22 +120,5 @@ def _cost_on(reduced: Trained, name: str, *loaders) -> str:
         torch.cat([*describe(model, [item[0] for item in part], reduced.transform(), **options)]) for part in items
     ]
     short = [reduction(part.to(reduced.device)).cpu() for part in whole]
-    before, after = (100 * _mean_ap(reduced, *descriptors, *items) for descriptors in (whole, short))
+    before, after = (100 * mean_ap(reduced, *descriptors, *items) for descriptors in (whole, short))
     return f'mAP on {name}: {before:.1f} with {whole[0].shape[1]} numbers, {after:.1f} with {short[0].shape[1]}'
-
-
-def _mean_ap(trained: Trained, query: Tensor, gallery: Tensor, query_items: list, gallery_items: list) -> float:
-    """mAP as in torchreid's evaluation, with the run's settings.
-
-    Args:
-        query, gallery: (Q, E) and (G, E).
-        query_items, gallery_items: torchreid's items of them.
-    """
-    cfg = trained.cfg
-    if cfg.test.normalize_feature:
-        query, gallery = F.normalize(query, dim=1), F.normalize(gallery, dim=1)
-    distances = metrics.compute_distance_matrix(query, gallery, cfg.test.dist_metric).numpy()
-    labels = [np.array([item[column] for item in items]) for column in (1, 2) for items in (query_items, gallery_items)]
-    if cfg.cuhk03.use_metric_cuhk03:
-        return float(metrics.evaluate_rank(distances, *labels, use_metric_cuhk03=True)[1])
-    return float(fast_rank(distances, *labels)[1])

@@ -4,41 +4,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-import torchreid
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
-from tqdm import tqdm
 
-from ..data.descriptors import describe
 from ..data.files import find_images
 from ..data.folder import check_folder
 from ..data.images import check_images, describe_bad
-from ..figures.ranking import Ranked, draw_ranking
+from ..figures.ranking import Ranked
 from ..run.trained import Trained
 from ..runtime.errors import UserError
-from .descriptor_file import FORMATS, read_descriptors, read_meta
+from .as_tested import descriptors_of, distances, normalised
+from .descriptor_file import SUFFIXES, read_descriptors, read_meta
+from .fingerprint import check_fingerprint
 from .pca import reduce_dimension
-
-
-def descriptors_of(trained: Trained, paths: Sequence[str]) -> Tensor:
-    """Descriptors of images, (N, E), on the CPU; normalised if the run's test does so."""
-    cfg = trained.cfg
-    batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, cfg.data.workers)
-    total = -(-len(paths) // cfg.test.batch_size)
-    return _as_tested(trained, torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False))))
-
-
-def _as_tested(trained: Trained, descriptors: Tensor) -> Tensor:
-    return F.normalize(descriptors, dim=1) if trained.cfg.test.normalize_feature else descriptors
-
-
-def distances_of(trained: Trained, queries: Sequence[str], gallery: Tensor) -> Tensor:
-    """Distances of images from descriptors (G, E), by the metric of the run's test: (Q, G)."""
-    return torchreid.metrics.compute_distance_matrix(
-        descriptors_of(trained, queries), gallery, trained.cfg.test.dist_metric
-    )
 
 
 def model_for(trained: Trained, gallery: str | Path) -> Trained:
@@ -47,7 +24,7 @@ def model_for(trained: Trained, gallery: str | Path) -> Trained:
     Raises:
         UserError: if the file cannot be read, or the model cannot be reduced to its numbers.
     """
-    if Path(gallery).suffix not in FORMATS:
+    if Path(gallery).suffix not in SUFFIXES:
         return trained
     dim = read_meta(gallery)['dim']
     return trained if dim == trained.model.feature_dim else reduce_dimension(trained, dim)
@@ -59,14 +36,15 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     Crops that cannot be read are passed over, and counted in a line that is printed.
 
     Returns:
-        G files and their descriptors, (G, E).
+        G files and their descriptors, (G, E), as they are compared.
 
     Raises:
         UserError: if there is no image that can be read, or the descriptors are of another model.
     """
-    if Path(path).suffix in FORMATS:
-        paths, descriptors = read_descriptors(path, trained)
-        return paths, _as_tested(trained, descriptors)
+    if Path(path).suffix in SUFFIXES:
+        check_fingerprint(path, trained)
+        paths, descriptors = read_descriptors(path)
+        return paths, normalised(trained, descriptors)
     paths = find_images(check_folder(str(path)))[0]
     if not paths:
         raise UserError(f'no image in the folder {path}: name a folder of crops')
@@ -87,7 +65,7 @@ def search(
     Args:
         trained: the model.
         queries: files.
-        gallery: G files and their descriptors, (G, E).
+        gallery: G files and their descriptors, (G, E), as `read_gallery` gives them.
         k: how many.
 
     Raises:
@@ -99,25 +77,10 @@ def search(
     """
     paths, descriptors = gallery
     found = []
-    for query, row in zip(queries, distances_of(trained, queries, descriptors)):
+    for query, row in zip(queries, distances(trained, descriptors_of(trained, queries), descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]
         captions = [f'{row[index]:.3f}\n{Path(paths[index]).stem}' for index in order]
         found.append(Ranked(query, Path(query).stem, [paths[index] for index in order], captions))
     return found
-
-
-def draw_search(trained: Trained, found: Sequence[Ranked], total: int, pixels: int = 160) -> Image.Image:
-    """The picture of what `search` found in a gallery of so many images.
-
-    Raises:
-        BadImage: for a file that cannot be read.
-    """
-    return draw_ranking(
-        'The images most like the query',
-        f'Beside each query, the images nearest to it among {total}, with their {trained.cfg.test.dist_metric} '
-        'distance. Who they show is not known.',
-        found,
-        pixels,
-    )

@@ -1,6 +1,7 @@
 """Draws the curves of runs over their epochs: losses, mAP and Rank-1, learning rate."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -17,16 +18,29 @@ _TESTS = ('mAP', 'rank1')
 _COLUMNS = 2  # a phone shows one of them at a time
 _WIDTH, _HEIGHT = 7.3, 1.9  # inches: the width of all panels, the height of one
 _DPI = 192  # two pixels of the picture to a pixel of CSS
-Run = tuple[str, list[dict[str, float]], dict[str, dict[str, dict[str, float]]]]  # name, history, results
 
 
-def draw_curves(runs: Sequence[Run]) -> Image.Image:
+class RunCurves(NamedTuple):
+    """What is drawn of a run.
+
+    Attributes:
+        name: in the legend.
+        history: of each epoch its number and what was recorded, name -> number.
+        results: stage -> data set -> name -> fraction; of them the direct transfer is drawn.
+    """
+
+    name: str
+    history: list[dict[str, float]]
+    results: dict[str, dict[str, dict[str, float]]]
+
+
+def draw_curves(runs: Sequence[RunCurves]) -> Image.Image:
     """One panel for each quantity that a run recorded, over the epochs; one colour for each run.
 
     mAP and Rank-1 are those of the first data set, marked where a test was made; a dashed line is the direct transfer.
 
     Args:
-        runs: name, history and results of each, as `read_run` gives them; one has an epoch at least.
+        runs: one has an epoch at least.
 
     Returns:
         RGB, 1400 pixels wide; its `info['dpi']` says that half of it is the size to look at.
@@ -39,19 +53,19 @@ def draw_curves(runs: Sequence[Run]) -> Image.Image:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    names = quantities([entry for _, history, _ in runs for entry in history])
+    names = quantities([entry for run in runs for entry in run.history])
     rows = -(-len(names) // _COLUMNS)
     figure = Figure(figsize=(_WIDTH, 0.5 + rows * _HEIGHT), dpi=_DPI, layout='constrained')
     canvas = FigureCanvasAgg(figure)  # not pyplot: its state is the whole program's
-    last = max(entry['epoch'] for _, history, _ in runs for entry in history)
+    last = max(entry['epoch'] for run in runs for entry in run.history)
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, _COLUMNS, index + 1)
         _draw_panel(axes, name, runs, last)
         if index + _COLUMNS >= len(names):
             axes.set_xlabel('epoch', fontsize=9)
-    labels = [name.replace('$', r'\$') for name, *_ in runs]  # which would begin a formula
+    labels = [run.name.replace('$', r'\$') for run in runs]  # which would begin a formula
     handles = [Line2D([], [], **_style(index, len(runs)), label=label) for index, label in enumerate(labels)]
-    if any(_direct_transfer(results) for *_, results in runs):
+    if any(_direct_transfer(run.results) for run in runs):
         handles.append(Line2D([], [], color=_GREY, linestyle='--', label='direct transfer'))
     longest = max(len(handle.get_label()) for handle in handles)
     columns = max(1, min(len(handles), 105 // (longest + 6)))
@@ -62,7 +76,7 @@ def draw_curves(runs: Sequence[Run]) -> Image.Image:
     return image
 
 
-def _draw_panel(axes, quantity: str, runs: Sequence[Run], last: float) -> None:
+def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
     title, factor = titled(quantity)

@@ -129,3 +129,24 @@ def draw_labelled(target: str, found: Sequence[Ranked], pixels: int = 160) -> Im
         found,
         pixels,
     )
+
+
+def draw_search(found: Sequence[Ranked], total: int, metric: str, pixels: int = 160) -> Image.Image:
+    """The picture of what a search without labels found.
+
+    Args:
+        found: the queries.
+        total: images of the gallery.
+        metric: name of the distance.
+        pixels: height of an image in the picture.
+
+    Raises:
+        BadImage: for a file that cannot be read.
+    """
+    return draw_ranking(
+        'The images most like the query',
+        f'Beside each query, the images nearest to it among {total}, with their {metric} distance. Who they show is '
+        'not known.',
+        found,
+        pixels,
+    )

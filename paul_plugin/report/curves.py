@@ -1,13 +1,16 @@
-"""The curves of runs, each called by the shortest end of its path that no other has."""
+"""The curves of runs: of any folders in one picture, and of a report's run with what they show."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+from yacs.config import CfgNode
 
-from ..figures.curves import draw_curves
-from ..run.record import read_run
+from ..figures.curves import RunCurves, draw_curves
+from ..run.record import RunNumbers, read_run
+from ..run.trained import Trained
 from ..runtime.errors import UserError
+from .embedding import Picture
 
 
 def curves_of(paths: Sequence[str | Path]) -> Image.Image:
@@ -20,11 +23,49 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
         >>> curves_of(['log/pedal', 'log/ipfl']).save('curves.png')
     """
     folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
-    runs = [(name, *read_run(folder)) for name, folder in zip(_unique_names(folders), folders, strict=True)]
-    if not any(history for _, history, _ in runs):
+    runs = [RunCurves(name, *read_run(folder)) for name, folder in zip(_unique_names(folders), folders, strict=True)]
+    if not any(run.history for run in runs):
         where = ' or '.join(str(folder / 'history.json') for folder in folders)
         raise UserError(f'no epoch in {where}: name the folder (data.save_dir) of a run that has trained an epoch')
     return draw_curves(runs)
+
+
+def curves_beside(trained: Trained, run: RunNumbers) -> list[Picture]:
+    """The curves of a model's run and of the pre-training stage in its folder, as far as there are any.
+
+    Returns:
+        Heading, explanation and image of each.
+
+    Raises:
+        UserError: if matplotlib is missing.
+    """
+    stage = None if trained.run is None else trained.run / 'pretrain'
+    before = read_run(stage).history if stage and stage.is_dir() else []
+    pictures = []
+    if run.history:
+        pictures.append(
+            ('Curves', _explain_curves(trained.cfg, run.history), draw_curves([RunCurves('this run', *run)]))
+        )
+    if before:
+        explanation = 'The stage that made the weights which this run started from, with labels on its own data.'
+        pictures.append(('Pre-training', explanation, draw_curves([RunCurves('pre-training', before, {})])))
+    return pictures
+
+
+def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
+    parts = ['Means over the steps of each epoch.']
+    method = cfg.paul
+    if cfg.loss.name == 'paul':
+        parts += [
+            f'The loss is {method.weight_pedal:g} x PEDAL (section 3.2), which draws patches to their nearest in the',
+            f'memory bank, + {method.weight_ipfl:g} x IPFL (section 3.3), which draws an image to its surrogate and',
+            'away from a negative that cyclic ranking mines. The mean cosine between the descriptors in the bank warns',
+            f'of a collapse when it passes {method.collapse_cosine:g}.',
+        ]
+    if any('mAP' in entry for entry in history):
+        parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')
+        parts.append('a dashed line is the direct transfer, the model before it was adapted.')
+    return ' '.join(parts)
 
 
 def _unique_names(folders: Sequence[Path]) -> list[str]:

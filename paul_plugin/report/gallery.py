@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ..data.loaders import gives_surrogates
-from ..deploy.search import descriptors_of, distances_of
+from ..deploy.as_tested import descriptors_of, distances
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
@@ -19,6 +19,7 @@ from ..method.miner import CyclicRankingMiner
 from ..run.trained import Trained
 from ..runtime import randomness
 from ..runtime.errors import UserError
+from .embedding import Picture
 
 
 def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | None = None) -> list[int]:
@@ -165,9 +166,8 @@ class Pictures:
         queries, gallery = targets[target]
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
-        descriptors = descriptors_of(self.trained, [item[0] for item in gallery])
-        near = distances_of(self.trained, [item[0] for item in queries], descriptors)
-        found = ranked_items(near, queries, gallery, k)
+        described = [descriptors_of(self.trained, [item[0] for item in items]) for items in (queries, gallery)]
+        found = ranked_items(distances(self.trained, *described), queries, gallery, k)
         if worst and not images:
             counted = [each for each in found if each.precision is not None]
             found = sorted(counted, key=lambda each: each.precision)[:number]
@@ -199,9 +199,7 @@ EXPLANATIONS = {
 }
 
 
-def run_pictures(
-    trained: Trained, pixels: int = 160, say: Callable[[str], None] = print
-) -> list[tuple[str, str, Image.Image]]:
+def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None] = print) -> list[Picture]:
     """All pictures of a finished run that can be drawn.
 
     Args:

@@ -14,7 +14,6 @@ def engine(make_engine, tmp_path):
     """An engine with a filled memory bank, as it is after an epoch."""
     engine = make_engine()
     engine.fill_memory()
-    engine.mines_centroids = False
     engine.writer = SummaryWriter(str(tmp_path))
     return engine
 

@@ -18,7 +18,8 @@ from paul_plugin.config import command_line, settings
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.figures.quantities import quantities
 from paul_plugin.report.curves import _unique_names, curves_of
-from paul_plugin.report.page import _command, make_report, write_report
+from paul_plugin.report.page import _command, write_report
+from paul_plugin.report.summary import make_report
 from paul_plugin.run.record import read_run
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError

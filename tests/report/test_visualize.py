@@ -1,7 +1,6 @@
 """The pictures of a run: by `tools/visualize.py`, and in TensorBoard while it trains, which they do not change."""
 
 import copy
-import importlib.util
 import io
 from pathlib import Path
 
@@ -17,14 +16,10 @@ from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
+from paul_plugin.report import main as visualize
 from paul_plugin.report.gallery import EXPLANATIONS, Pictures, run_pictures
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
-
-PROJECT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location('visualize', PROJECT / 'tools/visualize.py')
-visualize = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(visualize)
 
 
 @pytest.fixture(scope='module')
@@ -202,7 +197,7 @@ def test_refuses_in_one_line(runs, capsys, name):
     assert expected in line
 
 
-@pytest.mark.parametrize('figure', visualize.FIGURES)
+@pytest.mark.parametrize('figure', visualize.SUBCOMMANDS)
 def test_help_ends_with_an_example(capsys, figure):
     with pytest.raises(SystemExit):
         visualize.parse([figure, '--help'])

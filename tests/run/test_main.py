@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.layouts import LAYOUTS
 from torchreid import models
 
 from paul_plugin.data.synthetic.render import render
@@ -90,8 +91,9 @@ def test_real_layouts(run, tmp_path, layout, model):
     """paul_market.yaml and paul_duke.yaml, with a few people, one epoch, small batches and small images."""
     folder = {'market1501': 'market1501', 'dukemtmcreid': 'dukemtmc-reid'}[layout]
     counts = {'train_ids': 4, 'test_ids': 3, 'images_per_id': 4}
-    render(tmp_path / folder, 'target', seed=5, layout=layout, **counts)
-    render(tmp_path / 'msmt17', 'source', seed=5, layout='msmt17', **counts)
+    for place, domain, benchmark in ((folder, 'target', layout), ('msmt17', 'source', 'msmt17')):
+        render(tmp_path / place, domain, seed=5, **counts)
+        LAYOUTS[benchmark](tmp_path / place)
     name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
     status, out, err = run(
         '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',

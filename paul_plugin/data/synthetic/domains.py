@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 MAX_PID = 1501  # the largest id that the host's Market1501 class accepts
 MAX_IMAGES_PER_ID = 600  # keeps the running frame number within Market-1501's six digits
 RGB = tuple[int, int, int]
@@ -108,21 +106,25 @@ DOMAINS = {
         resolution=(0.6, 0.95), blur=(0.3, 0.8), noise=(3, 8), occlusion=0.15),
 }
 # fmt: on
-# the first word of a random stream's key after domain and seed, so that no two purposes share a stream
-_WARDROBE, _PEOPLE, _PLAN, _CAMERA, _IMAGE = range(1, 6)
 
 
-def _rng(domain: Domain, seed: int, *key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence((domain.index, seed, *key)))
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Checks a number that a caller gave.
 
-
-def _in_range(name: str, value: int, low: int, high: int) -> None:
+    Raises:
+        ValueError: if `value` is not in `low`..`high`; it names the argument, its value and the range.
+    """
     if not low <= value <= high:
         raise ValueError(f'{name} is {value}, must be in {low}..{high}')
 
 
-def _checked(domain: str, seed: int) -> Domain:
-    if domain not in DOMAINS:
-        raise ValueError(f'domain is {domain!r}, must be one of {", ".join(DOMAINS)}')
-    _in_range('seed', seed, 0, 2**32 - 1)
-    return DOMAINS[domain]
+def domain_named(name: str, seed: int) -> Domain:
+    """The domain of that name, for a seed that is in range.
+
+    Raises:
+        ValueError: if `name` is no key of `DOMAINS`, or `seed` is not in 0..2**32-1.
+    """
+    if name not in DOMAINS:
+        raise ValueError(f'domain is {name!r}, must be one of {", ".join(DOMAINS)}')
+    check_range('seed', seed, 0, 2**32 - 1)
+    return DOMAINS[name]

@@ -1,0 +1,5 @@
+"""The sizes that everything is measured at: the paper's, on Market-1501."""
+
+M, D, K, S, R, MARGIN = 6, 256, 10, 30.0, 3, 2.0  # patches, features, neighbours, scale, mutual ranks, margin
+MARKET = 12_936  # training images of Market-1501
+QUERY, GALLERY = 3_368, 15_913  # its test images

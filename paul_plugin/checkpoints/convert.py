@@ -1,0 +1,54 @@
+"""Converts a PatchNet checkpoint of the 2019 release into one that torchreid reads, and back."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ..runtime.errors import UserError
+from ..runtime.files import check_target, save_atomically
+from .weights import read_checkpoint, state_of, to_release
+
+CHECKPOINT_FORMATS = ('torchreid', 'release')
+NEEDED_PARTS = ('backbone', 'pgn', 'branches')  # what makes a PatchNet; the heads may have been left out
+
+
+def read_patchnet(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The format of a PatchNet checkpoint, one of `CHECKPOINT_FORMATS`, and its weights under our names.
+
+    Raises:
+        UserError: if the file cannot be read, holds another model, or patches that the release does not know.
+    """
+    kind, state = state_of(read_checkpoint(path), path)
+    missing = [part for part in NEEDED_PARTS if not any(key.startswith(f'{part}.') for key in state)]
+    if missing:
+        raise UserError(f'{path} holds the weights of another model than PatchNet: no {" and no ".join(missing)} in it')
+    if 'pgn.theta' in state:
+        raise UserError(
+            f'{path} holds fixed patches (pgn.theta: patch_source stripe or random), which the release has no place '
+            'for: only a model with patch_source pgn is converted'
+        )
+    return 'release' if kind == 'release' else 'torchreid', state
+
+
+def convert(source: Path, target: Path, to: str | None = None, force: bool = False) -> str:
+    """Converts a checkpoint.
+
+    Args:
+        source: the file to read.
+        target: the file to write.
+        to: one of `CHECKPOINT_FORMATS`; by default the one that the file is not in.
+        force: write over a file.
+
+    Returns:
+        A line that says what was done.
+
+    Raises:
+        UserError: one line, and no file is written.
+    """
+    check_target(target, force)
+    found, state = read_patchnet(source)
+    to = to or next(name for name in CHECKPOINT_FORMATS if name != found)
+    if to == found:
+        raise UserError(f'{source} is in the format of {to} already: leave --to out to convert it to the other one')
+    save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
+    return f'{source}: {len(state)} tensors in the format of {found}, written to {target} in that of {to}'

@@ -1,0 +1,49 @@
+"""Descriptors compared as the test of a model's run compares them: its normalisation, its metric, its mAP."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchreid import metrics
+from tqdm import tqdm
+
+from ..data.descriptors import describe
+from ..host.ranking import fast_rank
+from ..run.trained import Trained
+
+
+def descriptors_of(trained: Trained, paths: Sequence[str]) -> Tensor:
+    """Descriptors of images, (N, E), on the CPU, as they are compared."""
+    cfg = trained.cfg
+    batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, cfg.data.workers)
+    total = -(-len(paths) // cfg.test.batch_size)
+    return normalised(trained, torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False))))
+
+
+def normalised(trained: Trained, descriptors: Tensor) -> Tensor:
+    """(N, E) -> the same, L2-normalised if the run's test does so."""
+    return F.normalize(descriptors, dim=1) if trained.cfg.test.normalize_feature else descriptors
+
+
+def distances(trained: Trained, queries: Tensor, gallery: Tensor) -> Tensor:
+    """By the metric of the run's test: (Q, E) and (G, E), as they are compared -> (Q, G)."""
+    return metrics.compute_distance_matrix(queries, gallery, trained.cfg.test.dist_metric)
+
+
+def mean_ap(
+    trained: Trained, queries: Tensor, gallery: Tensor, query_items: Sequence[tuple], gallery_items: Sequence[tuple]
+) -> float:
+    """The mAP of descriptors, from 0 to 1, as torchreid's evaluation gives it.
+
+    Args:
+        trained: the model.
+        queries, gallery: (Q, E) and (G, E), as the model gives them.
+        query_items, gallery_items: torchreid's items of them, (path, pid, camid, ...).
+    """
+    matrix = distances(trained, normalised(trained, queries), normalised(trained, gallery)).numpy()
+    labels = [np.array([item[column] for item in items]) for column in (1, 2) for items in (query_items, gallery_items)]
+    if trained.cfg.cuhk03.use_metric_cuhk03:
+        return float(metrics.evaluate_rank(matrix, *labels, use_metric_cuhk03=True)[1])
+    return float(fast_rank(matrix, *labels)[1])

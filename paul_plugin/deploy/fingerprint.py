@@ -1,0 +1,49 @@
+"""Which model descriptors are of: what tells one model's from another's, kept beside them in their file."""
+
+import hashlib
+from pathlib import Path
+
+from torch import nn
+
+from ..method.patchnet import HEADS
+from ..run.trained import Trained
+from ..runtime.errors import UserError
+from .descriptor_file import read_meta
+
+
+def fingerprint(trained: Trained) -> dict:
+    """What tells the descriptors of one model from those of another."""
+    data = trained.cfg.data
+    return {
+        'model': trained.cfg.model.name,
+        'weights': _digest_of_weights(trained.model),
+        'height': data.height,
+        'width': data.width,
+        'mean': list(data.norm_mean),
+        'std': list(data.norm_std),
+        'dim': trained.model.feature_dim,
+    }
+
+
+def check_fingerprint(path: str | Path, trained: Trained) -> None:
+    """Refuses a file of descriptors that cannot be compared with those of a model.
+
+    Raises:
+        UserError: if it cannot be read, or its descriptors are of another model or of images of another size.
+    """
+    meta = read_meta(path)
+    if any(meta.get(key) != value for key, value in fingerprint(trained).items()):
+        raise UserError(
+            f'{path} holds descriptors of {meta["dim"]} numbers of another model than {trained.path}, or of images of '
+            'another size: make it again from this one'
+        )
+
+
+def _digest_of_weights(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        if not set(HEADS).isdisjoint(name.split('.')):
+            continue  # random where the file lacks them
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()

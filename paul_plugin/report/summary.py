@@ -1,0 +1,84 @@
+"""The report of a trained model: what its file and the folder of its run tell, put on a page."""
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..run.record import RunNumbers, history_of, read_run
+from ..run.trained import Trained
+from .curves import curves_beside
+from .embedding import Picture
+from .page import write_report
+
+
+def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) -> Path:
+    """Writes the report of a trained model: what its run wrote, and pictures of it.
+
+    Args:
+        trained: the model; its numbers come from the folder of its run or, where that is not there, from its file.
+        out: the HTML file.
+        pictures: heading, explanation and image of each; the curves are added before them.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UserError: if matplotlib is missing.
+        OSError: if the file cannot be written.
+
+    Example:
+        >>> make_report(open_trained('log/paul_synthetic'), 'report.html', [('Patches', 'Where they lie.', image)])
+        PosixPath('report.html')
+    """
+    run = RunNumbers([], {}) if trained.run is None else read_run(trained.run)
+    run = run._replace(history=run.history or history_of(trained.checkpoint.get('history')))
+    config = trained.cfg if trained.checkpoint.get('config') else None
+    results = run.results or _last_test(run.history)
+    pictures = [*curves_beside(trained, run), *pictures]
+    write_report(out, _title(trained), _facts(trained), config, results, run.history, pictures)
+    return Path(out)
+
+
+def _last_test(history: list[dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The last test of a run that writes no results, such as one with labels, as if it did."""
+    tests = [entry for entry in history if 'mAP' in entry and 'rank1' in entry]
+    return {f'epoch {test["epoch"]:g}': {'': {name: test[name] for name in ('mAP', 'rank1')}} for test in tests[-1:]}
+
+
+def _title(trained: Trained) -> str:
+    cfg = trained.cfg
+    if not trained.checkpoint.get('config'):
+        return f'{cfg.model.name}: {trained.path.name}'
+    sources = ', '.join(cfg.data.sources)
+    if cfg.loss.name == 'paul':
+        return f'{cfg.model.name} adapted to {sources} without labels'
+    return f'{cfg.model.name} trained on {sources}'
+
+
+def _facts(trained: Trained) -> list[tuple[str, object]]:
+    """What identifies the model, as far as its file tells."""
+    cfg, checkpoint = trained.cfg, trained.checkpoint
+    facts = [
+        ('Model', f'{cfg.model.name}, {cfg.paul.num_patches} patches x {cfg.paul.feature_dim} numbers'),
+        ('Images', f'{cfg.data.height} x {cfg.data.width} pixels, height x width'),
+        ('Weights', trained.path),
+    ]
+    if checkpoint.get('config'):
+        facts.insert(0, ('Data', f'trained on {", ".join(cfg.data.sources)}, tested on {", ".join(cfg.data.targets)}'))
+        facts.append(('Seed', cfg.train.seed))
+    if isinstance(checkpoint.get('epoch'), int):
+        facts.append(('Epochs', checkpoint['epoch']))
+    facts.append(_date(trained))
+    if isinstance(checkpoint.get('software'), dict):
+        facts.append(('Software', ', '.join(f'{name} {version}' for name, version in checkpoint['software'].items())))
+    return facts
+
+
+def _date(trained: Trained) -> tuple[str, str]:
+    """When the run was last started, by the name of its log; the date of the weights where there is no log."""
+    logs = sorted(path.name for path in trained.run.glob('train.log-*')) if trained.run else []
+    started = re.fullmatch(r'train\.log-(\d+-\d+-\d+)-(\d+)-(\d+)-\d+', logs[-1]) if logs else None
+    if started:
+        return 'Started', '{} {}:{}'.format(*started.groups())
+    return 'Saved', time.strftime('%Y-%m-%d %H:%M', time.localtime(trained.path.stat().st_mtime))

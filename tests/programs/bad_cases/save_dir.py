@@ -1,0 +1,46 @@
+"""Folders that a run cannot write to, and disks that are full."""
+
+from programs.bad_cases.case import AUTO, RAN, Case
+from programs.bad_cases.files import copy, together, write
+from programs.bad_cases.limits import as_another_user, full_disk, read_only, small_disk, small_files
+
+FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room'
+
+SAVE_DIR = [
+    Case('a file', 'data.save_dir HERE/log', 'data.save_dir', prepare=write('log', 'text')),
+    Case('under a file', 'data.save_dir HERE/file/log', 'data.save_dir', prepare=write('file', 'text')),
+    Case('in /proc', 'data.save_dir /proc/log', '/proc/log'),
+    Case('in /sys', 'data.save_dir /sys/log', '/sys/log'),
+    Case(
+        'read-only',
+        '',
+        'into the folder HERE/log .Permission denied.: choose another data.save_dir',
+        prepare=read_only,
+        limit=as_another_user,
+    ),
+    Case('a name of 300 letters', f'data.save_dir HERE/{"x" * 300}', 'File name too long'),
+    Case(
+        'holds a file named model',
+        '',
+        'cannot write HERE/log/model/model.pth.tar-0-1: ',
+        prepare=together(lambda here: (here / 'log').mkdir(), write('log/model', 'text')),
+        writes='train.log.*|events.*|results.json|history.json',
+    ),
+    Case(
+        'holds a folder named results.json',
+        '',
+        'HERE/log/results.json: Is a directory',
+        prepare=lambda here: (here / 'log/results.json').mkdir(parents=True),
+    ),
+    Case('full to the last byte', '', 'No space left on device', prepare=full_disk),
+    Case(
+        'files limited, with checkpoints',
+        AUTO.replace('2', '3'),
+        FULL % 'File too large',
+        prepare=copy('log'),
+        limit=small_files,
+        writes=RAN,
+    ),
+    Case('full', AUTO, FULL % 'No space left on device', prepare=small_disk, writes=RAN),
+    Case('files limited, from the start', '', FULL % 'File too large', limit=small_files, writes=RAN),
+]

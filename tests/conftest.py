@@ -8,6 +8,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: sever
 import pytest
 import torch
 import torchreid
+from helpers.crops import market1501
 from helpers.jobs import run_embedded_job
 
 import paul_plugin
@@ -29,6 +30,12 @@ def rendered(tmp_path_factory) -> Path:
     for domain in ('source', 'target'):
         render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
     return root
+
+
+@pytest.fixture
+def market(tmp_path):
+    """Market-1501's layout of its own for a test: 6 people to train on and 6 to test on, two cameras."""
+    return market1501(tmp_path / 'reid-data')
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from .images import is_image, one_line
+from ..runtime.errors import printable
+from .images import is_image
 
 _LISTED = 5  # files of each kind that are named
 _THREADS = 8  # they wait for a network disk together
@@ -89,5 +90,5 @@ def describe_odd(odd: Odd, top: str, copies: dict[str, str]) -> list[str]:
 
 def _describe(file: str, top: str, copies: dict[str, str]) -> str:
     """A file by its path within the folder, and of a copy what it is a copy of."""
-    name = one_line(os.path.relpath(file, top))
-    return f'{name} (= {one_line(os.path.relpath(copies[file], top))})' if file in copies else name
+    name = printable(os.path.relpath(file, top))
+    return f'{name} (= {printable(os.path.relpath(copies[file], top))})' if file in copies else name

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..host.data import allow_empty, data
-from ..runtime.errors import UserError, show
+from ..runtime.errors import UserError, printable, show
 from .files import Odd, _describe, describe_odd, find_copies, find_images
-from .images import one_line
 
 NAME = 'folder'
 COLUMNS = ('path', 'pid', 'camid')  # of the CSV file
@@ -127,7 +126,7 @@ class FolderDataset(data.ImageDataset):
         if training and not crops.train:
             raise UserError(f'no image to train on in the folder {crops.folder}')
         # A data manager makes one data set to train on and others to test on: each tells its part.
-        self.notes = [f'  folder: {one_line(crops.folder)}', *crops.notes['training' if training else 'test']]
+        self.notes = [f'  folder: {printable(crops.folder)}', *crops.notes['training' if training else 'test']]
         train = [(image, 0, 0) for image in crops.train]
         super().__init__(*map(allow_empty, (train, crops.query, crops.gallery)), **kwargs)
 
@@ -198,7 +197,7 @@ def _person(path: str, folder: str) -> str:
     first, slash, _ = os.path.relpath(path, folder).partition(os.sep)
     person = first if slash else os.path.splitext(first)[0].partition('_')[0]
     if not person:
-        raise UserError(f'{one_line(path)} names no person before its first underscore: name it PERSON_...')
+        raise UserError(f'{printable(path)} names no person before its first underscore: name it PERSON_...')
     return unicodedata.normalize('NFC', person)  # the same name can be spelt in two ways, by the system that wrote it
 
 

@@ -106,8 +106,22 @@ def why_unreadable(error: Exception) -> str:
 
 
 def register_reader(read_image: Callable[[str], Image.Image]) -> None:
-    """Gives torchreid's data sets a reader of images: theirs tries a damaged file again and again, for ever."""
+    """Gives torchreid's data sets a reader of images: theirs tries a damaged file again and again, for ever.
+
+    The reader is a name of torchreid's module, which a loader's worker that is not forked imports as it was. So each
+    of torchreid's data sets takes this package along: to unpickle one is to import and so to register it.
+    """
     module_of(data.ImageDataset).read_image = read_image
+    data.Dataset.__reduce__ = _reduce
+
+
+def _reduce(dataset: data.Dataset) -> tuple:
+    return _new, (type(dataset),), dataset.__dict__
+
+
+def _new(kind: type) -> data.Dataset:
+    """Stands in a pickle for the data set's class, so that who reads it imports this module."""
+    return kind.__new__(kind)
 
 
 def make_downloads_safe() -> None:

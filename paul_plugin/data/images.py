@@ -22,7 +22,7 @@ _TAIL = 16  # bytes at the end of a file in which the marker is looked for
 _BUFFER = 1 << 16  # most crops are smaller: one read takes the whole file
 _SMALLEST_SIDE = 4  # pixels
 _LARGEST_RATIO = 20  # of one side to the other
-# Room for a phone's whole picture (12 megapixels); a kilobyte of JPEG 2000 can declare any number, at 17 bytes each.
+# Room for a phone's whole picture (12 megapixels); a kilobyte of JPEG 2000 can declare any number, at 20 bytes each.
 _MOST_PIXELS = 16_000_000
 _CHUNK = 64  # files a thread checks in one go
 _THREADS = 8  # they wait for a network disk together; on a local one they can cost more than they bring

@@ -40,7 +40,7 @@ def show(value: object) -> str:
 
 
 def printable(name: object) -> str:
-    """A name that is not ours (of a file, a person, a data set) for a message or a log: one line, as it is if it can be.
+    """A name that is not ours, of a file, a person or a data set, for a message or a log: one line, as it is if it can.
 
     If it holds what is no printable character - a line break, a terminal's escape, a mark that turns the direction of
     writing, a byte that is no UTF-8 - it is quoted, with those escaped.

@@ -2,30 +2,38 @@
 
 import hashlib
 import os
+import re
 from collections import defaultdict, deque
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from ..runtime.errors import printable
+from ..runtime.errors import UserError, printable
 from .images import is_image
 
 _LISTED = 5  # files of each kind that are named
 _THREADS = 8  # they wait for a network disk together
+_LOG = re.compile(r'(train|test)\.log-\d{4}-\d\d-\d\d')  # it tells the folder of a run
 Odd = dict[str, list[str]]  # what was left out: kind -> absolute paths
 
 
-def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
+def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] = ()) -> tuple[list[str], Odd]:
     """The images in a tree, sorted by path, and what else lies in it, kind -> paths.
 
     An image has an image's suffix, damaged or not, or an image's header. A folder that several links lead to is read
-    once, by its own name before any link.
+    once, by its own name before any link. Pictures that a run has drawn are no crops: the folders of runs, which their
+    logs tell, and those that a run is to write to are left out.
 
     Args:
         top: the folder.
         skip: paths in it that are not looked at.
+        outputs: folders that a run writes to, by any path, there or not.
+
+    Raises:
+        UserError: if the folder itself is one of `outputs`.
     """
     images, odd = [], defaultdict(list)
     read = set()
+    written = {_identity(os.stat(path)) for path in outputs if os.path.isdir(path)}
     folders = deque([top])
     while folders:
         folder = folders.popleft()
@@ -35,11 +43,16 @@ def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
         except OSError:
             odd['folder that cannot be opened'].append(folder)
             continue
-        identity = status.st_dev, status.st_ino
+        identity = _identity(status)
         if identity in read:
             odd['link to a folder that is read already'].append(folder)
             continue
         read.add(identity)
+        if identity in written and folder == top:
+            raise UserError(f'the crops in {printable(top)} are where the run writes to: choose another data.save_dir')
+        if identity in written or (folder != top and any(_LOG.match(entry.name) for entry in entries)):
+            odd['folder that a run writes to'].append(folder)
+            continue
         for entry in entries:
             if entry.path in skip:
                 continue
@@ -52,6 +65,11 @@ def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
             else:
                 odd['no image'].append(entry.path)
     return sorted(images), defaultdict(list, {kind: sorted(files) for kind, files in odd.items()})
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """A folder's, by whatever links it is reached."""
+    return status.st_dev, status.st_ino
 
 
 def find_copies(paths: Iterable[str]) -> dict[str, str]:

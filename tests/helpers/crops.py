@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from paul_plugin.runtime.errors import UserError
+
+TRAIN, QUERY, GALLERY = (
+    f'synthetic_target/Market-1501-v15.09.15/{part}' for part in ('bounding_box_train', 'query', 'bounding_box_test')
+)
 
 
 def picture(path, file_format='JPEG'):
@@ -39,3 +46,19 @@ def market1501(root, people=6, cameras=(1, 2), suffix='jpg', dataset='market1501
                 name = f'{person:04d}_c{camera}s1_{person:06d}_{number:02d}.{suffix}'
                 picture(folder / part / name, 'PNG' if suffix == 'png' else 'JPEG')
     return Market(root, folder)
+
+
+def names(paths, top):
+    return [os.path.relpath(path, top) for path in paths]
+
+
+def labelled(items, top):
+    return {os.path.relpath(path, top): (pid, camid) for path, pid, camid in items}
+
+
+def refusal(function, *arguments):
+    """The one line of a UserError."""
+    with pytest.raises(UserError) as error:
+        function(*arguments)
+    assert '\n' not in str(error.value)
+    return str(error.value)

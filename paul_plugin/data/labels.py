@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..runtime.errors import UserError, printable, show
@@ -187,16 +188,29 @@ def _labelled(row: dict[str | None, str | None], top: str, where: str) -> Labell
     return Labelled(image, _normal(row['pid'].strip()), _normal(row['camid'].strip()))
 
 
+def without_match(query: Iterable[tuple], gallery: Iterable[tuple]) -> list[tuple]:
+    """The queries that no test counts: the gallery has no image of the same person from another camera.
+
+    Args:
+        query, gallery: tuples that begin with path, person and camera, such as torchreid's items.
+
+    Example:
+        >>> without_match([('1.jpg', 7, 0), ('2.jpg', 8, 0)], [('3.jpg', 7, 1), ('4.jpg', 8, 0)])
+        [('2.jpg', 8, 0)]
+    """
+    cameras = defaultdict(set)
+    for _, person, camera, *_ in gallery:
+        cameras[person].add(camera)
+    return [item for item in query if not cameras[item[1]] - {item[2]}]
+
+
 def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labels: str = '') -> None:
     """Refuses labels by which no query has a true match: torchreid drops those of its own camera.
 
     Raises:
         UserError: saying how an image was read, and the way out of a single camera.
     """
-    cameras = defaultdict(set)
-    for item in gallery:
-        cameras[item.person].add(item.camera)
-    if any(cameras[item.person] - {item.camera} for item in query):
+    if len(without_match(query, gallery)) < len(query):
         return
     alone = [item for item in query if item.person in {other.person for other in gallery}]
     read = ' and '.join(item.describe(top) for item in [*(alone or query)[:1], *gallery[-1:]])

@@ -61,28 +61,28 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     assert all(of.keys() == RESULTS for of in results.values())
     assert 'Results on folder' in out
 
-    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', log='bare')
+    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', log='second')
     assert status == 0, err
     assert out.count('No test on folder, which has no query and gallery images: training runs without tests') == 1
-    assert f'The adapted model is {tmp_path}/bare/model/model.pth.tar-2' in out
+    assert f'The adapted model is {tmp_path}/second/model/model.pth.tar-2' in out
     assert 'Direct transfer' not in out
-    assert 'Infinity' not in (tmp_path / 'bare/history.json').read_text()
-    assert sorted(os.listdir(tmp_path / 'bare/model')) == ['model.pth.tar-1', 'model.pth.tar-2']
-    assert not (tmp_path / 'bare/results.json').exists()
-    found, expected = state(tmp_path / 'bare/model/model.pth.tar-1'), state(tmp_path / 'log/model/model.pth.tar-1')
+    assert 'Infinity' not in (tmp_path / 'second/history.json').read_text()
+    assert sorted(os.listdir(tmp_path / 'second/model')) == ['model.pth.tar-1', 'model.pth.tar-2']
+    assert not (tmp_path / 'second/results.json').exists()
+    found, expected = state(tmp_path / 'second/model/model.pth.tar-1'), state(tmp_path / 'log/model/model.pth.tar-1')
     assert all(found['state_dict'][name].equal(tensor) for name, tensor in expected['state_dict'].items())
     assert found['memory']['bank'].equal(expected['memory']['bank'])
     assert found['images'] == expected['images']
 
     # Measured afterwards, the model of the run without labels gives the same numbers.
-    first = str(tmp_path / 'bare/model/model.pth.tar-1')
+    first = str(tmp_path / 'second/model/model.pth.tar-1')
     status, out, err = run(crops, 'model.load_weights', first, 'test.evaluate', 'True', log='measured')
     assert status == 0, err
     measured = json.loads((tmp_path / 'measured/results.json').read_text())
     assert measured == {'direct_transfer': results['adapted']}
 
     # Going on from there; with another target, which alone is tested; and anew where an earlier run had labels.
-    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', 'model.resume', 'auto', log='bare')
+    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', 'model.resume', 'auto', log='second')
     assert status == 0, err
     assert 'No results' in out
     status, out, err = run(

@@ -23,9 +23,15 @@ setup(
     install_requires=[
         'torch>=2.6',  # torch.load reads weights only
         'torchvision',
-        'torchreid',
+        'torchreid>=0.2.5',
         'yacs',
-        'gdown>=6.3',
+        'numpy',
+        'pillow',
+        'pyyaml',
+        'tqdm',
+        'jinja2',
+        'requests',
+        'gdown>=5.1',
         'tb-nightly',
         # torchreid imports these and does not declare them
         'scipy',
@@ -34,5 +40,5 @@ setup(
         'h5py',
         'imageio',
     ],
-    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', *TOOLS]},
+    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter', *TOOLS]},
 )

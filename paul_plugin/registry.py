@@ -12,7 +12,7 @@ from .host import data, models
 from .host.engine import register_engine
 from .host.visrank import register_visrank
 from .method.patchnet import PatchNet
-from .method.surrogate import PairTransform, SurrogatePositive
+from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
 
 # Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
 BACKBONES = {
@@ -21,7 +21,6 @@ BACKBONES = {
     'paul_osnet_x1_0': 'osnet_x1_0',
     'paul_osnet_x0_25': 'osnet_x0_25',
 }
-SURROGATE = 'surrogate_positive'  # among a data manager's transforms
 
 
 def build_patchnet(

@@ -189,7 +189,7 @@ def show_result(run: Run) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend, 1 if a run failed."""
-    command.run(lambda: ablate(sys.argv[1:] if argv is None else argv))
+    command.call(lambda: ablate(sys.argv[1:] if argv is None else argv))
 
 
 if __name__ == '__main__':

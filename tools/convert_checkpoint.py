@@ -85,7 +85,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.run(lambda: print(convert(**vars(parse(argv)))))
+    command.call(lambda: print(convert(**vars(parse(argv)))))
 
 
 if __name__ == '__main__':

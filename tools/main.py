@@ -3,7 +3,7 @@
 Example: python tools/main.py --config-file configs/paul_synthetic.yaml
 """
 
-from paul_plugin.run.job import main
+from paul_plugin.run.main import main
 
 if __name__ == '__main__':
     main()

@@ -224,7 +224,7 @@ def draw(argv: list[str] | None = None) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.run(lambda: draw(argv))
+    command.call(lambda: draw(argv))
 
 
 if __name__ == '__main__':

@@ -91,7 +91,7 @@ def _like(identity: dict[str, object]) -> str:
     kept = {
         key: value
         for key, value in identity.items()
-        if key not in no_matter and (not key.startswith('paul.') or key.startswith(OF_TRANSFER))
+        if key not in no_matter and (not key.startswith('paul.') or key in OF_TRANSFER)
     }
     return json.dumps(kept, sort_keys=True)
 

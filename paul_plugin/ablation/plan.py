@@ -13,8 +13,8 @@ from yacs.config import CfgNode
 from ..checkpoints import resume
 from ..checkpoints.published import PUBLISHED
 from ..config import checks
-from ..config.changes import FREE, list_of
-from ..config.keys import all_keys, value_of
+from ..config.changes import list_of
+from ..config.keys import Mark, all_keys, marked, value_of
 from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
 from ..run import record, stages
@@ -24,17 +24,9 @@ from .tables import Table, with_keys
 
 METRICS = ('mAP', 'rank1', 'rank5', 'rank10')
 RECORD = 'ablation.json'  # in a run's folder: its command, what tells it from others, the seconds that it took
-# Keys that change no result; the seed has its own folder, and of the pre-training the whole config counts.
-_SAME = FREE - {
-    'train.max_epoch', 'model.load_weights', 'model.pretrained', 'test.evaluate', 'folder.path', 'folder.labels'
-} | {'train.seed'}  # fmt: skip
-# Beginnings of the keys that the direct transfer depends on, beside the pre-training.
-OF_TRANSFER = (
-    'model.', 'data.type', 'data.targets', 'data.height', 'data.width', 'data.norm_', 'data.split_id', 'market1501.',
-    'cuhk03.', 'folder.', 'test.', 'paul.num_patches', 'paul.feature_dim', 'paul.patch_source', 'paul.synthetic.',
-)  # fmt: skip
-# Beginnings of the keys that other weights to start from belong to.
-_OF_WEIGHTS = ('paul.num_patches', 'paul.feature_dim', 'paul.patch_source', 'paul.pretrain.')
+_SAME = marked(Mark.SAME)  # the seed has its own folder, and of the pre-training the whole config counts
+OF_TRANSFER = marked(Mark.TRANSFER)
+_OF_WEIGHTS = marked(Mark.WEIGHTS)
 
 
 @dataclass(eq=False)
@@ -206,7 +198,8 @@ class _Planner:
             UserError: for what is wrong with them.
         """
         cfg = with_keys(self.cfg, keys)
-        if cfg.model.load_weights and _changed(self.cfg, cfg, _OF_WEIGHTS):  # the user's weights are of another model
+        other_model = not _OF_WEIGHTS.isdisjoint(_changed(self.cfg, cfg))
+        if cfg.model.load_weights and other_model:  # than that of the user's weights
             if not cfg.paul.pretrain.config:
                 raise UserError('it needs weights of its own: name the stage that makes them, paul.pretrain.config')
             keys['model.load_weights'] = cfg.model.load_weights = ''
@@ -218,7 +211,7 @@ class _Planner:
 
     def pretraining(self, name: str, keys: dict[str, object], seed: int) -> Run:
         """The run that makes the weights for a row: the direct transfer of the same model."""
-        of_weights = {key: value for key, value in keys.items() if key.startswith(_OF_WEIGHTS)}
+        of_weights = {key: value for key, value in keys.items() if key in _OF_WEIGHTS}
         of_row = f' for {name}' if _changed(self.cfg, with_keys(self.cfg, of_weights)) else ''
         return self.run(f'pre-training{of_row}', {**of_weights, 'test.evaluate': True}, seed)
 
@@ -231,10 +224,9 @@ class _Planner:
         return self.folders[digest] / f'seed{cfg.train.seed}'
 
 
-def _changed(base: CfgNode, cfg: CfgNode, beginnings: str | tuple[str, ...] = '') -> dict[str, object]:
-    """The keys of a config that differ from those of another one, of those with these beginnings."""
-    keys = [key for key in all_keys(cfg) if key.startswith(beginnings)]
-    return {key: value_of(cfg, key) for key in keys if value_of(cfg, key) != value_of(base, key)}
+def _changed(base: CfgNode, cfg: CfgNode) -> dict[str, object]:
+    """The keys of a config that differ from those of another one."""
+    return {key: value_of(cfg, key) for key in all_keys(cfg) if value_of(cfg, key) != value_of(base, key)}
 
 
 def _root(cfg: CfgNode) -> str:
@@ -255,7 +247,7 @@ def _identity(cfg: CfgNode, stage: CfgNode | None) -> dict[str, object]:
     """What tells a run from those with other results, the seed apart, as JSON knows it."""
     keys = [key for key in all_keys(cfg) if key not in _SAME]
     if cfg.test.evaluate:
-        keys = [key for key in keys if key.startswith(OF_TRANSFER)]
+        keys = [key for key in keys if key in OF_TRANSFER]
     identity = {key: list_of(value_of(cfg, key)) for key in keys}
     return identity if stage is None else {**identity, 'pretraining': _identity(stage, None)}
 

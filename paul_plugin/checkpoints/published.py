@@ -1,15 +1,18 @@
 """Published weights: the table of those that can be had by name, and their fetching, once, into torch's cache."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import gdown
+import requests
 import torch
 
-from ..runtime.errors import UserError, nearest
+from ..runtime.errors import UserError, nearest, reason
 from .weights import read_checkpoint
 
 
@@ -33,7 +36,7 @@ PUBLISHED = {
         about="the authors' PatchNet (ResNet-50), pre-trained with labels on MSMT17",
     ),
 }
-_TIMEOUT = (30, 60)  # seconds to connect, and between bytes; gdown by itself waits for ever
+_TIMEOUT = (30, 60)  # seconds to connect, and between bytes
 
 
 def cache_path(published: Published) -> Path:
@@ -96,7 +99,8 @@ def download(published: Published, path: Path) -> None:
         # A stream: beside a path gdown would leave what it got of a broken download, and say so.
         with partial.open('wb') as stream:
             words = {'start': f'Fetching {published.about}\n', 'output': f'To: {path}\n'}
-            gdown.download(published.address, stream, timeout=_TIMEOUT, log_messages=words)
+            with _limit_of_time():
+                gdown.download(published.address, stream, log_messages=words)
         check_download(partial, published)
         os.replace(partial, path)
 
@@ -143,5 +147,23 @@ def sha256(path: Path) -> str:
 def _reason(error: Exception) -> str:
     """An error in one line, not too long; of a chain, which the connection's errors are, the last link."""
     before, _, cause = str(error).rpartition('(Caused by ')
-    text = ' '.join((cause.removesuffix(')') if before else cause).split()) or type(error).__name__
+    text = reason(cause.removesuffix(')') if before else cause) or type(error).__name__
     return text if len(text) <= 250 else f'{text[:250]}...'
+
+
+@contextlib.contextmanager
+def _limit_of_time() -> Iterator[None]:
+    """Within it a request that names no limit of time has ours.
+
+    gdown takes a `timeout` since 6.3 only; by itself each version asks requests to wait for ever.
+    """
+    get = requests.Session.get
+
+    def limited(session: requests.Session, url: str, **options) -> requests.Response:
+        return get(session, url, **options | {'timeout': options.get('timeout') or _TIMEOUT})
+
+    requests.Session.get = limited
+    try:
+        yield
+    finally:
+        requests.Session.get = get

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..runtime import processes
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, reason
 from .folder import CheckpointFolder
 from .weights import read_checkpoint
 
@@ -18,12 +18,12 @@ class ResumePoint(NamedTuple):
     checkpoint: dict
 
 
-def find(asked: str, folder: CheckpointFolder) -> ResumePoint | None:
+def find(asked: str, checkpoints: CheckpointFolder) -> ResumePoint | None:
     """The checkpoint that is asked for; None where the run starts from the beginning.
 
     Args:
-        asked: a file, `auto` for the newest of the folder, or nothing.
-        folder: the run's own.
+        asked: a file, `auto` for the newest of the run's own, or nothing.
+        checkpoints: the run's own.
 
     Raises:
         UserError: if it cannot be read.
@@ -31,7 +31,7 @@ def find(asked: str, folder: CheckpointFolder) -> ResumePoint | None:
     if not asked:
         return None
     if asked == AUTO:
-        newest = folder.read_newest() if processes.is_first() else None
+        newest = checkpoints.read_newest() if processes.is_first() else None
         path = processes.from_first(newest and newest[0])  # all take the same one
         if path is None:
             return None
@@ -51,10 +51,8 @@ def go_on(engine, point: ResumePoint) -> int:
     try:
         epochs = engine.resume(point.checkpoint)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        if isinstance(error, KeyError):
-            reason = f'it lacks {reason}'
-        raise UserError(f'{point.path} does not fit this run (model.resume): {reason[:200]}') from None
+        said = f'it lacks {reason(error)}' if isinstance(error, KeyError) else reason(error)
+        raise UserError(f'{point.path} does not fit this run (model.resume): {said[:200]}') from None
     point.checkpoint.clear()  # or the second memory bank would stay for the whole run
     print(f'Going on from {point.path}: {epochs} epochs and {engine.done[1]} steps are done')
     return epochs

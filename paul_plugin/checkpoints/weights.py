@@ -1,27 +1,17 @@
 """Reading PatchNet's weights from a file: this project's checkpoints, torchreid's, and those of the 2019 release."""
 
-import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torchreid
 from torch import Tensor, nn
 
 from ..runtime.errors import UserError
+from ..runtime.files import NUMPY_SCALARS, read_saved
 
-# What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
-_NUMPY_SCALARS = [
-    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.float32)),
-]
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
     (r'new\.down\.(\d+)\.0\.', r'branches.\1.reduction.'),
@@ -49,22 +39,7 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         UserError: if the file is missing, damaged, or holds something else than a dictionary.
     """
-    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
-    try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f'no weight file at {path}: check the path') from None
-    except IsADirectoryError:
-        raise UserError(f'{path} is a folder: name the weight file in it') from None
-    except PermissionError:
-        raise UserError(f'no permission to read {path}') from None
-    except pickle.UnpicklingError:
-        raise UserError(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
-    except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
-        raise UserError(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+    checkpoint = read_saved(path)
     if not isinstance(checkpoint, Mapping):
         raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
@@ -81,7 +56,7 @@ def load_host_weights(model: nn.Module, path: str | Path) -> None:
     fitting = sum(own.get(key) == value.shape for key, value in state.items())
     if kind != 'torchreid' or fitting < len(own) / 2:
         raise UserError(f'{path} holds the weights of another model: its layers are not those of this one')
-    with torch.serialization.safe_globals(_NUMPY_SCALARS):
+    with torch.serialization.safe_globals(NUMPY_SCALARS):
         torchreid.utils.load_pretrained_weights(model, str(path))
 
 

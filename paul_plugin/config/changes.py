@@ -4,40 +4,9 @@ import yaml
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, show
-from .keys import all_keys, get_default_config, value_of
+from .keys import Mark, all_keys, get_default_config, marked, value_of
 
-# Keys that change where a run happens, what it reports or how long it goes on, but not what it computes: another
-# value is followed when a run is resumed. Any other changed key is refused.
-FREE = {
-    'use_gpu',
-    'model.resume',
-    'model.load_weights',
-    'model.pretrained',
-    'data.root',
-    'data.workers',
-    'data.save_dir',
-    'train.max_epoch',
-    'train.start_epoch',
-    'train.print_freq',
-    'train.checkpoint_minutes',
-    'train.keep_checkpoints',
-    'test.batch_size',
-    'test.ranks',
-    'test.evaluate',
-    'test.eval_freq',
-    'test.start_eval',
-    'test.rerank',
-    'test.visrank',
-    'test.visrank_topk',
-    'test.fast_rank',
-    'folder.path',
-    'folder.labels',
-    'paul.pictures_freq',
-    'paul.collapse_cosine',
-    'paul.memory.shard',
-    'paul.pretrain.config',
-    'paul.pretrain.opts',
-}
+FREE = marked(Mark.FREE)
 
 
 def changed_keys(cfg: CfgNode, config: str) -> list[str]:

@@ -5,107 +5,16 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
-from ..runtime.errors import nearest, raise_together, show
+from ..method.surrogate import SURROGATE
+from ..runtime.errors import raise_together
 from ..runtime.launch import number_launched
-from .keys import all_keys, get_default_config, value_of
+from .keys import KEYS, TRANSFORMS, all_keys, get_default_config, value_of
+from .rules import KINDS, complaint
 from .settings import has_gpu, opts_errors
-
-OPTIMIZERS = ('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
-SCHEDULERS = ('single_step', 'multi_step', 'cosine')
-SAMPLERS = (
-    'RandomIdentitySampler',
-    'SequentialSampler',
-    'RandomSampler',
-    'RandomDomainSampler',
-    'RandomDatasetSampler',
-)
-SURROGATE = 'surrogate_positive'
-TRANSFORMATIONS = ('crop', 'rotation', 'colour')  # of a surrogate
-TRANSFORMS = ('random_flip', 'random_crop', 'random_patch', 'color_jitter', 'random_erase', SURROGATE)
-_CHOICES = {
-    'data.type': ('image', 'video'),
-    'data.bad_images': ('stop', 'skip'),
-    'loss.name': ('softmax', 'triplet', 'paul'),
-    'train.optim': OPTIMIZERS,
-    'train.lr_scheduler': SCHEDULERS,
-    'sampler.train_sampler': SAMPLERS,
-    'sampler.train_sampler_t': SAMPLERS,
-    'video.sample_method': ('evenly', 'random', 'all'),
-    'video.pooling_method': ('avg', 'max'),
-    'test.dist_metric': ('euclidean', 'cosine'),
-    'train.amp': ('off', 'bf16', 'fp16'),
-    'paul.bank_dtype': ('float32', 'bfloat16'),
-    'paul.ipfl': ('descriptor', 'centroid'),
-    'paul.patch_source': ('pgn', 'stripe', 'random'),
-    'paul.similarity': ('patch', 'image'),
-}
-_LARGEST = 3e38  # of a number that torch computes with, in float32
-# Range in words, its test, the keys.
-_RANGES = (
-    (
-        'at least 0',
-        lambda x: x >= 0,
-        'data.split_id train.lr train.weight_decay train.max_epoch train.start_epoch '
-        'train.fixbase_epoch train.base_lr_mult train.gamma sgd.momentum rmsprop.alpha loss.triplet.margin '
-        'loss.triplet.weight_t loss.triplet.weight_x train.checkpoint_minutes '
-        'paul.margin paul.weight_pedal paul.weight_ipfl',
-    ),
-    (
-        'at least 1',
-        lambda x: x >= 1,
-        'data.k_tfm sampler.num_instances train.batch_size train.print_freq train.keep_checkpoints test.batch_size '
-        'test.visrank_topk paul.k paul.r',
-    ),
-    # Bounds that no sensible value reaches: beyond them the machine stands still before any error comes.
-    ('at least 0 and at most 1000', lambda x: 0 <= x <= 1000, 'data.workers'),
-    (
-        'at least 1 and at most 10000',
-        lambda x: 1 <= x <= 10_000,
-        'data.height data.width video.seq_len paul.num_patches paul.feature_dim',
-    ),
-    ('above 0', lambda x: x > 0, 'paul.scale'),
-    (
-        'at least 0',
-        lambda x: x >= 0,
-        'paul.supervised.mixup paul.supervised.warmup_epochs paul.max_candidates paul.pictures_freq',
-    ),
-    ('above 0 and at most 1', lambda x: 0 < x <= 1, 'paul.momentum'),
-    ('from 0 to 1', lambda x: 0 <= x <= 1, 'paul.surrogate.jitter paul.collapse_cosine'),
-    ('from 0 to 0.5', lambda x: 0 <= x <= 0.5, 'paul.surrogate.hue'),
-    ('from 0 to below 1', lambda x: 0 <= x < 1, 'adam.beta1 adam.beta2'),
-    ('from 0 to 180', lambda x: 0 <= x <= 180, 'paul.surrogate.rotation'),
-    ('from 0 to 4294967295', lambda x: 0 <= x < 2**32, 'train.seed'),  # NumPy's
-    ('-1, or from 0 to 4294967295', lambda x: -1 <= x < 2**32, 'paul.synthetic.seed'),
-    ('from 2 to 1499', lambda x: 2 <= x <= 1499, 'paul.synthetic.train_ids paul.synthetic.test_ids'),
-    ('from 4 to 600', lambda x: 4 <= x <= 600, 'paul.synthetic.images_per_id'),
-    (
-        'a number',
-        lambda x: True,
-        'sgd.dampening test.eval_freq test.start_eval sampler.num_cams sampler.num_datasets',
-    ),
-)
-# The same for lists; the test sees the list, without inf or nan. torchreid's CMC curve ends at rank 50.
-_LISTS = (
-    ('must name at least one data set', bool, 'data.sources data.targets'),
-    ('must be 3 numbers', lambda x: len(x) == 3, 'data.norm_mean'),
-    ('must be 3 numbers above 0.000001', lambda x: len(x) == 3 and min(x) > 1e-6, 'data.norm_std'),
-    ('must be epochs, at least 1', lambda x: x and min(x) >= 1, 'train.stepsize'),
-    ('must be ranks from 1 to 50', lambda x: x and min(x) > 0 and max(x) <= 50, 'test.ranks'),
-    (
-        'must be two shares, 0 < low <= high <= 1',
-        lambda x: len(x) == 2 and 0 < x[0] <= x[1] <= 1,
-        'paul.surrogate.crop',
-    ),
-    (
-        f'must be of {", ".join(TRANSFORMATIONS)}',
-        lambda x: set(x) <= set(TRANSFORMATIONS),
-        'paul.surrogate.transforms',
-    ),
-)
 
 
 def _complaint(cfg: CfgNode, key: str, way_out: str) -> str:
-    return f'{key} = {show(value_of(cfg, key))}: {way_out}'
+    return complaint(key, value_of(cfg, key), way_out)
 
 
 def _is_text(value: str) -> bool:
@@ -119,31 +28,15 @@ def _value_errors(cfg: CfgNode) -> Iterator[str]:
         value = value_of(cfg, key)
         if isinstance(value, str) and not _is_text(value):
             yield _complaint(cfg, key, 'must be UTF-8 text without null characters')
-    for key, names in _CHOICES.items():
-        value = value_of(cfg, key)
-        if value not in names:
-            yield _complaint(cfg, key, f'must be one of {", ".join(names)}{nearest(value, names)}')
-    for words, test, keys in _RANGES:
-        for key in keys.split():
-            value = value_of(cfg, key)
-            if not (abs(value) <= _LARGEST and test(value)):
-                finite = ', finite in float32' if isinstance(value, float) else ''
-                yield _complaint(cfg, key, f'must be {words}{finite}')
-    for words, test, keys in _LISTS:
-        for key in keys.split():
-            values = value_of(cfg, key)
-            numbers = [value for value in values if isinstance(value, float)]
-            if not (all(map(math.isfinite, numbers)) and test(values)):
-                yield _complaint(cfg, key, words)
-    for name in _unknown_transforms(cfg):
-        # torchreid skips it silently.
-        hint = nearest(name, TRANSFORMS)
-        yield f'data.transforms = {show(name)}: must be of {", ".join(TRANSFORMS)}{hint}'
+    for kind in KINDS:
+        for key in KEYS:
+            if isinstance(key.allowed, kind):
+                yield from key.allowed.errors(key.name, value_of(cfg, key.name))
     yield from opts_errors(get_default_config(), cfg.paul.pretrain.opts, 'paul.pretrain.opts: ')
 
 
-def _transforms(cfg: CfgNode) -> list[str]:
-    return [name.lower() for name in cfg.data.transforms]
+def _has_surrogates(cfg: CfgNode) -> bool:
+    return SURROGATE in map(str.lower, cfg.data.transforms)
 
 
 def _schedule_errors(cfg: CfgNode) -> Iterator[str]:
@@ -177,10 +70,6 @@ def _schedule_errors(cfg: CfgNode) -> Iterator[str]:
         yield _complaint(cfg, 'paul.supervised.mixup', 'needs paul.supervised.released True')
 
 
-def _unknown_transforms(cfg: CfgNode) -> list[str]:
-    return [name for name in _transforms(cfg) if name not in TRANSFORMS]
-
-
 def _sampler_errors(cfg: CfgNode) -> Iterator[str]:
     """Batch sizes that the samplers cannot fill."""
     batch = cfg.train.batch_size
@@ -211,68 +100,54 @@ def _process_errors(cfg: CfgNode) -> Iterator[str]:
         )
 
 
-def _combination_errors(cfg: CfgNode) -> Iterator[str]:
-    """Values of torchreid's keys that cannot go together, or not on this machine."""
-    loss, sgd, synthetic = cfg.loss.name, cfg.sgd, cfg.paul.synthetic
+def _torchreid_errors(cfg: CfgNode) -> Iterator[str]:
+    """Values of torchreid's keys that cannot go together."""
     both = ', '.join(sorted(set(cfg.data.sources) & set(cfg.data.targets)))
-    folder = 'folder' in (*cfg.data.sources, *cfg.data.targets)
+    if cfg.data.load_train_targets and cfg.data.type == 'image' and both:
+        yield _complaint(cfg, 'data.load_train_targets', f'{both} must not be in both data.sources and data.targets')
+    if cfg.loss.name == 'triplet' and cfg.loss.triplet.weight_x == 0 and cfg.train.fixbase_epoch > 0:
+        way_out = 'must be 0 while loss.triplet.weight_x is 0, which leaves the classifier untrained'
+        yield _complaint(cfg, 'train.fixbase_epoch', way_out)
+    if cfg.train.optim == 'sgd' and cfg.sgd.nesterov and (cfg.sgd.momentum == 0 or cfg.sgd.dampening != 0):
+        yield _complaint(cfg, 'sgd.nesterov', 'needs sgd.momentum above 0 and sgd.dampening 0')
+
+
+def _data_errors(cfg: CfgNode) -> Iterator[str]:
+    """Data sets that the rest of the run cannot work with."""
+    loss, video, synthetic = cfg.loss.name, cfg.data.type == 'video', cfg.paul.synthetic
+    if cfg.data.bad_images == 'skip' and video:
+        yield _complaint(cfg, 'data.bad_images', 'must be stop for data.type video')
+    if video and 'folder' in (*cfg.data.sources, *cfg.data.targets):
+        yield _complaint(cfg, 'data.type', 'the data set folder holds images')
+    if 'folder' in cfg.data.sources and loss != 'paul' and not cfg.test.evaluate:
+        way_out = f'the data set folder has no labels, which loss.name {loss} needs: set loss.name paul or take it out'
+        yield _complaint(cfg, 'data.sources', way_out)
+    if cfg.test.visrank and not cfg.test.evaluate:
+        yield _complaint(cfg, 'test.visrank', 'needs test.evaluate True')
+    if synthetic.train_ids + synthetic.test_ids > 1501:  # the ids that Market-1501's layout has room for
+        way_out = f'must be at most 1501 together with paul.synthetic.test_ids, {synthetic.test_ids}'
+        yield _complaint(cfg, 'paul.synthetic.train_ids', way_out)
+
+
+def _engine_errors(cfg: CfgNode) -> Iterator[str]:
+    """What the engine, the machine or the model cannot do."""
+    ours = cfg.loss.name == 'paul'
+    if cfg.train.amp != 'off' and not ours and not cfg.paul.supervised.released:
+        yield _complaint(cfg, 'train.amp', "torchreid's own engines have no mixed precision, set it to off")
+    if cfg.data.k_tfm > 1:
+        yield _complaint(cfg, 'data.k_tfm', 'every engine needs 1, those of torchreid too')
+    if cfg.train.batch_size == 1 and not ours and not cfg.test.evaluate:
+        way_out = 'must be at least 2, a single image has no statistics for BatchNorm'
+        yield _complaint(cfg, 'train.batch_size', way_out)
+    if cfg.use_gpu and not has_gpu():
+        yield _complaint(cfg, 'use_gpu', 'torch finds no GPU, set it to False')
+    if cfg.loss.name in ('softmax', 'triplet') and _has_surrogates(cfg):
+        yield _complaint(cfg, 'data.transforms', f'{SURROGATE} goes with loss.name paul only, take it out')
     # The PGN, a part of our models whatever the loss, convolves a feature map of 1/16 of the image's size by 3x3.
-    has_pgn = cfg.model.name.startswith('paul') and cfg.paul.patch_source == 'pgn'
-    sides = ('data.height', 'data.width') if has_pgn else ()
-    for wrong, key, way_out in (
-        (
-            cfg.data.load_train_targets and cfg.data.type == 'image' and both,
-            'data.load_train_targets',
-            f'{both} must not be in both data.sources and data.targets',
-        ),
-        (
-            loss == 'triplet' and cfg.loss.triplet.weight_x == 0 and cfg.train.fixbase_epoch > 0,
-            'train.fixbase_epoch',
-            'must be 0 while loss.triplet.weight_x is 0, which leaves the classifier untrained',
-        ),
-        (
-            cfg.train.optim == 'sgd' and sgd.nesterov and (sgd.momentum == 0 or sgd.dampening != 0),
-            'sgd.nesterov',
-            'needs sgd.momentum above 0 and sgd.dampening 0',
-        ),
-        (
-            cfg.data.bad_images == 'skip' and cfg.data.type == 'video',
-            'data.bad_images',
-            'must be stop for data.type video',
-        ),
-        (cfg.data.type == 'video' and folder, 'data.type', 'the data set folder holds images'),
-        (
-            'folder' in cfg.data.sources and loss != 'paul' and not cfg.test.evaluate,
-            'data.sources',
-            f'the data set folder has no labels, which loss.name {loss} needs: set loss.name paul or take it out',
-        ),
-        (cfg.test.visrank and not cfg.test.evaluate, 'test.visrank', 'needs test.evaluate True'),
-        (
-            synthetic.train_ids + synthetic.test_ids > 1501,  # the ids that Market-1501's layout has room for
-            'paul.synthetic.train_ids',
-            f'must be at most 1501 together with paul.synthetic.test_ids, {synthetic.test_ids}',
-        ),
-        (
-            cfg.train.amp != 'off' and loss != 'paul' and not cfg.paul.supervised.released,
-            'train.amp',
-            "torchreid's own engines have no mixed precision, set it to off",
-        ),
-        (cfg.data.k_tfm > 1, 'data.k_tfm', 'every engine needs 1, those of torchreid too'),
-        (
-            cfg.train.batch_size == 1 and loss != 'paul' and not cfg.test.evaluate,
-            'train.batch_size',
-            'must be at least 2, a single image has no statistics for BatchNorm',
-        ),
-        (cfg.use_gpu and not has_gpu(), 'use_gpu', 'torch finds no GPU, set it to False'),
-        (
-            loss in ('softmax', 'triplet') and SURROGATE in _transforms(cfg),
-            'data.transforms',
-            f'{SURROGATE} goes with loss.name paul only, take it out',
-        ),
-        *((0 < value_of(cfg, key) <= 32, key, 'paul.patch_source pgn needs at least 33') for key in sides),
-    ):
-        if wrong:
-            yield _complaint(cfg, key, way_out)
+    if cfg.model.name.startswith('paul') and cfg.paul.patch_source == 'pgn':
+        for key in ('data.height', 'data.width'):
+            if 0 < value_of(cfg, key) <= 32:
+                yield _complaint(cfg, key, 'paul.patch_source pgn needs at least 33')
 
 
 def _paul_errors(cfg: CfgNode) -> Iterator[str]:
@@ -281,7 +156,7 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
     for wrong, key, way_out in (
         (cfg.data.type == 'video', 'data.type', 'loss.name paul needs image'),
         (
-            SURROGATE not in _transforms(cfg) and not _unknown_transforms(cfg),
+            not _has_surrogates(cfg) and not TRANSFORMS.unknown(cfg.data.transforms),
             'data.transforms',
             f'loss.name paul needs {SURROGATE} among them',
         ),
@@ -327,7 +202,9 @@ def check_config(cfg: CfgNode) -> None:
         *_value_errors(cfg),
         *_sampler_errors(cfg),
         *_schedule_errors(cfg),
-        *_combination_errors(cfg),
+        *_torchreid_errors(cfg),
+        *_data_errors(cfg),
+        *_engine_errors(cfg),
         *_process_errors(cfg),
     ]
     if cfg.loss.name == 'paul':

@@ -8,7 +8,8 @@ from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, nearest, raise_together, show
 from .keys import all_keys, get_default_config
-from .settings import Setting, _merge, _read, _unknown_key, has_gpu
+from .manual import list_keys
+from .settings import Setting, has_gpu, merge, read, unknown_key
 
 # Option -> the key it sets, or its own name.
 _OPTIONS = {
@@ -19,6 +20,7 @@ _OPTIONS = {
     '--targets': 'data.targets',
     '--transforms': 'data.transforms',
     '--root': 'data.root',
+    '--keys': 'keys',
     '-h': 'help',
     '--help': 'help',
 }
@@ -31,10 +33,11 @@ options, in any order, before, between or after the KEY VALUE pairs:
   -t, --targets NAME ...  data sets to test on (data.targets)
   --transforms NAME ...   augmentation of training images (data.transforms)
   --root DIR              folder that holds the data sets' folders (data.root)
+  --keys [WORD]           print the keys, those with WORD in their name or meaning
   -h, --help              print this text
 
 KEY VALUE pairs win over the options, and these over the file. A list is written "['a', 'b']".
-The keys, their meanings and defaults: paul_plugin/config.py.
+The keys, their meanings and defaults: --keys.
 
 example:
   python {prog} --config-file FILE.yaml -s market1501 -t market1501 dukemtmcreid train.lr 0.001
@@ -66,7 +69,7 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
                 continue
             target = _OPTIONS[option]
             names = options[target] = [value] if equals else []
-            if target in ('config_file', 'data.root', 'help'):  # one value, even if it looks like a key
+            if target in ('config_file', 'data.root', 'keys', 'help'):  # one value, even if it looks like a key
                 if not equals and words and not words[0].startswith('-') and target != 'help':
                     names.append(words.popleft())
                 names = None
@@ -76,12 +79,12 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
             names = None
             # The value may begin with one dash: -1.
             if not words or words[0] in keys or words[0] in _OPTIONS or words[0].startswith('--'):
-                what = f'{word} is a KEY' if word in keys else f'{_unknown_key(word, keys)}, and it is'
+                what = f'{word} is a KEY' if word in keys else f'{unknown_key(word, keys)}, and it is'
                 errors.append(f'{what} without a VALUE')
             else:
                 pairs.append(('', word, words.popleft()))
     for option, target in _OPTIONS.items():
-        if option.startswith('--') and target != 'help' and options.get(target) == []:
+        if option.startswith('--') and target not in ('keys', 'help') and options.get(target) == []:
             errors.append(f'option {option} needs a value')
     return options, pairs, errors
 
@@ -90,7 +93,7 @@ def load_config(argv: Sequence[str] | None = None, description: str = '') -> Cfg
     """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
 
     The defaults are overridden by the config file, that by the options, these by the pairs. `--help` prints
-    the usage and exits. The values' ranges are left to `check_config`.
+    the usage and `--keys` the keys; both exit. The values' ranges are left to `check_config`.
 
     Args:
         argv: the words, by default those of the running program.
@@ -105,18 +108,21 @@ def load_config(argv: Sequence[str] | None = None, description: str = '') -> Cfg
         about = f'\n{description}\n' if description else ''
         print(_HELP.format(prog=sys.argv[0], description=about), end='')
         raise SystemExit(0)
+    if 'keys' in options:
+        print(list_keys(*options['keys']))
+        raise SystemExit(0)
 
     settings = []
     for path in filter(None, options.pop('config_file', [])):
         try:
-            settings += _read(path)
+            settings += read(path)
         except UserError as error:
             errors.append(str(error))
     for key, values in options.items():
         if any(values):  # like torchreid, take an empty value for none
             settings.append(('', key, values[0] if key == 'data.root' else values))
     settings += pairs
-    errors += _merge(cfg, settings)
+    errors += merge(cfg, settings)
     raise_together(errors)
     if not any(key == 'use_gpu' for _, key, _ in settings):
         cfg.use_gpu = has_gpu()

@@ -1,183 +1,308 @@
-"""The configuration of a run: torchreid's keys with its defaults, and the `paul` node of the method.
+"""The keys of a run, one table: torchreid's keys with its defaults, and the `paul` node of the method.
 
-torchreid keeps its keys in a script outside its package, so they are defined again here.
+torchreid keeps its keys in a script outside its package, so they are defined again here. Defaults, checks, what a
+resumed run may change, what the pre-training takes over, what a run of the ablation depends on and the printed list
+(`tools/main.py --keys`) all come from this table.
 """
 
+import copy
+import enum
+from typing import NamedTuple
+
 from yacs.config import CfgNode
+
+from ..method.patch_generation import PATCH_SOURCES
+from ..method.surrogate import SURROGATE, TRANSFORMATIONS
+from . import rules
+from .rules import at_least, from_to, one_of
+
+
+class Mark(enum.Flag):
+    """What else is known of a key."""
+
+    # It changes where a run happens, what it reports or how long it goes on, but not what it computes: another value
+    # is followed when a run is resumed. Any other changed key is refused.
+    FREE = enum.auto()
+    # It changes no result: two runs that differ by it share a place in the ablation. Not all free keys are such, as
+    # max_epoch shows; and the seed is one, as each seed has a folder of its own.
+    SAME = enum.auto()
+    STAGE = enum.auto()  # the pre-training stage takes it over from the run
+    TRANSFER = enum.auto()  # the direct transfer depends on it, beside the pre-training
+    WEIGHTS = enum.auto()  # other weights to start from belong to another value of it
+
+
+class Key(NamedTuple):
+    """A key of the configuration.
+
+    Attributes:
+        name: the full one, `train.lr`.
+        default: its type is that of all values.
+        about: what it is, for the printed list.
+        allowed: the rule for its value; None where any value of the type will do, or `checks` has more to say.
+        marks: what else is known of it.
+    """
+
+    name: str
+    default: object
+    about: str
+    allowed: rules.Rule | None = None
+    marks: Mark = Mark(0)
+
+
+OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
+SCHEDULERS = one_of('single_step', 'multi_step', 'cosine')
+SAMPLERS = one_of(
+    'RandomIdentitySampler', 'SequentialSampler', 'RandomSampler', 'RandomDomainSampler', 'RandomDatasetSampler'
+)
+TRANSFORMS = rules.Names(('random_flip', 'random_crop', 'random_patch', 'color_jitter', 'random_erase', SURROGATE))
+# Abbreviations for the table.
+_FREE, _SAME, _STAGE, _TRANSFER, _WEIGHTS = Mark
+_REPORTED = _FREE | _SAME  # neither what is computed nor a result depends on it
+_MODEL = _STAGE | _TRANSFER | _WEIGHTS  # other values make another model
+
+# fmt: off
+KEYS = (
+    Key('use_gpu', False, 'compute on the GPU; where it is not set, if there is one', None, _REPORTED | _STAGE),
+    # ---- the model
+    Key('model.name', 'resnet50', "a model of torchreid's or of ours", None, _STAGE | _TRANSFER),
+    Key('model.pretrained', True, 'start from ImageNet weights', None, _FREE | _STAGE | _TRANSFER),
+    Key(
+        'model.load_weights', '', 'file of weights to start from; what does not fit is left out',
+        None, _FREE | _TRANSFER,
+    ),
+    Key(
+        'model.resume', '',
+        'checkpoint of an interrupted run to go on with; auto: the newest one of data.save_dir, if there is one',
+        None, _REPORTED | _TRANSFER,
+    ),
+    # ---- the data
+    Key('data.type', 'image', 'what the data sets hold', one_of('image', 'video'), _TRANSFER),
+    Key('data.root', 'reid-data', "folder that holds the data sets' folders", None, _REPORTED | _STAGE),
+    Key('data.sources', ['market1501'], 'data sets to train on', rules.DATA_SETS),
+    Key('data.targets', ['market1501'], 'data sets to test on; None: the sources', rules.DATA_SETS, _TRANSFER),
+    Key('data.workers', 4, 'processes that load images, 0: none but the main one', rules.PROCESSES, _REPORTED | _STAGE),
+    Key('data.split_id', 0, "which of the data set's own splits, for those that have several", at_least(0), _TRANSFER),
+    Key('data.height', 256, "pixels of the network's input", rules.SIZE, _STAGE | _TRANSFER),
+    Key('data.width', 128, "pixels of the network's input", rules.SIZE, _STAGE | _TRANSFER),
+    Key('data.combineall', False, 'train on query and gallery images too'),
+    Key('data.transforms', ['random_flip'], 'augmentation of training images; None: none', TRANSFORMS),
+    Key('data.k_tfm', 1, 'independently augmented copies of each training image', at_least(1)),
+    Key(
+        'data.norm_mean', [0.485, 0.456, 0.406], "mean of RGB, subtracted; None: these, ImageNet's",
+        rules.THREE_NUMBERS, _TRANSFER,
+    ),
+    Key(
+        'data.norm_std', [0.229, 0.224, 0.225], "standard deviation of RGB, divided by; None: these, ImageNet's",
+        rules.THREE_ABOVE_0, _TRANSFER,
+    ),
+    Key('data.save_dir', 'log', "folder of the run's log and checkpoints", None, _REPORTED),
+    Key('data.bad_images', 'stop', 'at a training image that cannot be read', one_of('stop', 'skip'), _STAGE),
+    Key('data.load_train_targets', False, "also load the targets' training images"),
+    Key('market1501.use_500k_distractors', False, 'enlarge the gallery by the distractor images', None, _TRANSFER),
+    Key(
+        'folder.path', '',
+        "folder of the data set `folder`, which is any tree of crops, without labels; '': data.root itself",
+        None, _FREE | _STAGE | _TRANSFER,
+    ),
+    Key(
+        'folder.labels', '', 'CSV file `path,pid,camid` of the crops to test on, paths relative to the folder',
+        None, _FREE | _STAGE | _TRANSFER,
+    ),
+    Key('cuhk03.labeled_images', False, 'boxes drawn by hand instead of detected ones', None, _TRANSFER),
+    Key('cuhk03.classic_split', False, 'the 20 splits of CVPR 2014 instead of the 767/700 one', None, _TRANSFER),
+    Key(
+        'cuhk03.use_metric_cuhk03', False, 'single-gallery-shot evaluation, goes with the classic split',
+        None, _TRANSFER,
+    ),
+    Key('sampler.train_sampler', 'RandomSampler', "order of the sources' images", SAMPLERS),
+    Key('sampler.train_sampler_t', 'RandomSampler', "order of the targets' training images", SAMPLERS),
+    Key('sampler.num_instances', 4, 'RandomIdentitySampler: images of one person in a batch', at_least(1)),
+    Key('sampler.num_cams', 1, 'RandomDomainSampler: cameras in a batch, 0: all', rules.ANY_NUMBER),
+    Key('sampler.num_datasets', 1, 'RandomDatasetSampler: data sets in a batch, 0: all', rules.ANY_NUMBER),
+    Key('video.seq_len', 15, 'images taken from a tracklet', rules.SIZE),
+    Key('video.sample_method', 'evenly', 'how the images of a tracklet are taken', one_of('evenly', 'random', 'all')),
+    Key('video.pooling_method', 'avg', 'how the features of a tracklet are joined', one_of('avg', 'max')),
+    # ---- training
+    Key('train.optim', 'adam', 'the optimizer', OPTIMIZERS),
+    Key('train.lr', 0.0003, 'learning rate at the start', at_least(0)),
+    Key('train.weight_decay', 5e-4, 'L2 penalty of the weights', at_least(0)),
+    Key('train.max_epoch', 60, 'epochs, those of train.fixbase_epoch included; 0: no training', at_least(0), _FREE),
+    Key('train.start_epoch', 0, 'number of the first epoch; set by model.resume', at_least(0), _REPORTED),
+    Key('train.batch_size', 32, 'images, or tracklets of videos, of all processes together', at_least(1)),
+    Key('train.fixbase_epoch', 0, 'first epochs, in which only train.open_layers are trained', at_least(0)),
+    Key('train.open_layers', ['classifier'], "the model's attributes that are trained in train.fixbase_epoch"),
+    Key('train.staged_lr', False, 'train train.new_layers faster than the others'),
+    Key('train.new_layers', ['classifier'], "the model's attributes that keep the full rate, with train.staged_lr"),
+    Key('train.base_lr_mult', 0.1, 'factor of the rate of all other layers, with train.staged_lr', at_least(0)),
+    Key('train.lr_scheduler', 'single_step', 'how the learning rate changes over the epochs', SCHEDULERS),
+    Key('train.stepsize', [20], 'epochs: the period (single_step) or the milestones (multi_step)', rules.EPOCHS),
+    Key('train.gamma', 0.1, 'factor of the rate at a step', at_least(0)),
+    Key('train.print_freq', 20, 'batches between two lines of progress', at_least(1), _REPORTED),
+    Key(
+        'train.amp', 'off', 'mixed precision of our engines (loss.name paul, paul.supervised.released)',
+        one_of('off', 'bf16', 'fp16'),
+    ),
+    Key(
+        'train.checkpoint_minutes', 5.0, 'minutes between two checkpoints, within an epoch too; 0: after every step',
+        at_least(0), _REPORTED | _STAGE,
+    ),
+    Key(
+        'train.keep_checkpoints', 2, 'newest checkpoints that are kept, beside the best by mAP',
+        at_least(1), _REPORTED | _STAGE,
+    ),
+    Key('train.seed', 1, 'seed of every random number generator', rules.SEED, _SAME | _STAGE),
+    Key('sgd.momentum', 0.9, "momentum, rmsprop's as well", at_least(0)),
+    Key('sgd.dampening', 0.0, 'dampening of the momentum', rules.ANY_NUMBER),
+    Key('sgd.nesterov', False, "Nesterov's momentum"),
+    Key('rmsprop.alpha', 0.99, 'smoothing constant', at_least(0)),
+    Key('adam.beta1', 0.9, 'decay of the running mean, for amsgrad and radam too', rules.DECAY),
+    Key('adam.beta2', 0.999, 'decay of the running mean of squares', rules.DECAY),
+    Key(
+        'loss.name', 'softmax', "the loss: softmax and triplet are torchreid's, supervised; paul is unsupervised",
+        one_of('softmax', 'triplet', 'paul'),
+    ),
+    Key('loss.softmax.label_smooth', True, 'label smoothing'),
+    Key('loss.triplet.margin', 0.3, 'margin by which a negative is to be farther than a positive', at_least(0)),
+    Key('loss.triplet.weight_t', 1.0, 'weight of the triplet loss', at_least(0)),
+    Key('loss.triplet.weight_x', 0.0, 'weight of the cross entropy beside the triplet loss', at_least(0)),
+    # ---- tests
+    Key('test.batch_size', 100, 'images, or tracklets of videos, in a batch', at_least(1), _REPORTED | _TRANSFER),
+    Key('test.dist_metric', 'euclidean', 'the distance of descriptors', one_of('euclidean', 'cosine'), _TRANSFER),
+    Key('test.normalize_feature', False, 'L2-normalise descriptors first', None, _TRANSFER),
+    Key('test.ranks', [1, 5, 10, 20], 'ranks of the CMC curve to print', rules.RANKS, _REPORTED | _TRANSFER),
+    Key('test.evaluate', False, 'only test', None, _FREE | _TRANSFER),
+    Key(
+        'test.eval_freq', -1, 'epochs between two tests, -1: one test, after training',
+        rules.ANY_NUMBER, _REPORTED | _TRANSFER,
+    ),
+    Key('test.start_eval', 0, 'epoch before which no test is made', rules.ANY_NUMBER, _REPORTED | _TRANSFER),
+    Key(
+        'test.rerank', False, 're-rank by k-reciprocal neighbours; with test.evaluate only',
+        None, _REPORTED | _TRANSFER,
+    ),
+    Key(
+        'test.visrank', False, 'write pictures of ranked results; with test.evaluate only',
+        None, _REPORTED | _TRANSFER,
+    ),
+    Key('test.visrank_topk', 10, 'results in a picture of test.visrank', at_least(1), _REPORTED | _TRANSFER),
+    Key(
+        'test.fast_rank', False, "CMC and mAP without torchreid's Python loops, the same to the last digit",
+        None, _REPORTED | _STAGE | _TRANSFER,
+    ),
+    # ---- the method
+    Key('paul.num_patches', 6, 'M, patches of an image', rules.SIZE, _MODEL),
+    Key('paul.feature_dim', 256, 'D, length of a patch feature', rules.SIZE, _MODEL),
+    Key(
+        'paul.patch_source', 'pgn', 'where the patches are: learned by the patch generation network (pgn), or fixed',
+        one_of(*PATCH_SOURCES), _MODEL,
+    ),
+    Key(
+        'paul.similarity', 'patch',
+        'what PEDAL compares: patches, each with its own memory bank, or, for the ablation, whole images',
+        one_of('patch', 'image'),
+    ),
+    Key('paul.k', 10, 'PEDAL: nearest neighbours that are drawn near', at_least(1)),
+    Key('paul.scale', 30.0, 's, scale of PEDAL', rules.ABOVE_0),
+    Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),
+    Key(
+        'paul.memory.shard', False, 'with several processes: each holds its share of the memory bank, not all of it',
+        None, _REPORTED,
+    ),
+    Key(
+        'paul.bank_dtype', 'float32', 'storage of the memory bank; bfloat16 takes half the memory',
+        one_of('float32', 'bfloat16'),
+    ),
+    Key(
+        'paul.ipfl', 'descriptor',
+        "IPFL's anchors: the descriptors of real images, or, as in the release, the embeddings of real images and "
+        "surrogates against the running mean of each image's (centroid)",
+        one_of('descriptor', 'centroid'),
+    ),
+    Key('paul.max_candidates', 0, 'candidates that an anchor tries in cyclic ranking, 0: all', at_least(0)),
+    Key('paul.r', 3, "cyclic ranking: length of the candidate's list that must not hold the anchor", at_least(1)),
+    Key('paul.margin', 2.0, 'm, margin of IPFL', at_least(0)),
+    Key('paul.weight_pedal', 2.0, 'lambda, weight of PEDAL in the objective', at_least(0)),
+    Key('paul.weight_ipfl', 1.0, 'weight of IPFL', at_least(0)),
+    Key(
+        'paul.collapse_cosine', 0.5, "mean cosine between the bank's descriptors over which a warning is printed",
+        from_to(0, 1), _REPORTED,
+    ),
+    Key(
+        'paul.pictures_freq', 0, 'epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests',
+        at_least(0), _REPORTED,
+    ),
+    Key(
+        'paul.surrogate.transforms', ['crop', 'rotation', 'colour'],
+        'which transformations there are; []: the image is its own surrogate', rules.some_of(TRANSFORMATIONS),
+    ),
+    Key('paul.surrogate.crop', [0.7, 0.95], 'smallest and largest share of the area that a crop keeps', rules.SHARES),
+    Key('paul.surrogate.rotation', 10.0, 'largest angle of the rotation, in degrees', from_to(0, 180)),
+    Key('paul.surrogate.jitter', 0.2, 'largest relative change of brightness, contrast or saturation', from_to(0, 1)),
+    Key(
+        'paul.surrogate.hue', 0.0, 'largest shift of the hue, share of the circle; with paul.surrogate.sequence only',
+        from_to(0, 0.5),
+    ),
+    Key(
+        'paul.surrogate.sequence', False,
+        'all transformations one after the other, as in the release, not one at random',
+    ),
+    Key(
+        'paul.supervised.released', False,
+        "PatchNet's pre-training, with labels: the release's loss, sum over the branches, nearest positive",
+    ),
+    Key('paul.supervised.mixup', 0.0, 'alpha of mixup, 0: none; with paul.supervised.released only', at_least(0)),
+    Key(
+        'paul.supervised.warmup_epochs', 0,
+        'epochs in which the learning rate rises from a tenth to the whole', at_least(0),
+    ),
+    Key(
+        'paul.supervised.schedule.heads', [],
+        'learning rates of the branches, their classifiers and embeddings, [[EPOCH, RATE], ...], each from that epoch '
+        '(of 0, 1, ...) on. Where the rates of one part are given, those of heads, backbone and pgn all are, and '
+        'train.lr and train.lr_scheduler count for nothing',
+    ),
+    Key('paul.supervised.schedule.backbone', [], 'learning rates of the backbone, like those of the heads'),
+    Key(
+        'paul.supervised.schedule.pgn', [],
+        'learning rates of the patch generation network, like those of the heads; frozen while it is 0',
+    ),
+    Key(
+        'paul.pretrain.config', '',
+        'config file of the pre-training stage. A relative path is tried from the working directory, then from the '
+        'folder of the file that names it; once loaded it is absolute',
+        None, _REPORTED | _WEIGHTS,
+    ),
+    Key(
+        'paul.pretrain.opts', [],
+        "KEY, VALUE, ... that override the file paul.pretrain.config, e.g. ['train.max_epoch', 1]",
+        None, _REPORTED | _WEIGHTS,
+    ),
+    Key('paul.synthetic.train_ids', 100, 'people in a rendered training set', from_to(2, 1499), _STAGE | _TRANSFER),
+    Key('paul.synthetic.test_ids', 50, 'people in query and gallery', from_to(2, 1499), _STAGE | _TRANSFER),
+    Key(
+        'paul.synthetic.images_per_id', 11, 'images of each person, over all cameras',
+        from_to(4, 600), _STAGE | _TRANSFER,
+    ),
+    Key('paul.synthetic.seed', -1, 'seed of the rendering, -1: train.seed', rules.SEED_OR_NONE, _STAGE | _TRANSFER),
+)
+# fmt: on
+
+
+def marked(mark: Mark) -> frozenset[str]:
+    """The names of the keys with this mark."""
+    return frozenset(key.name for key in KEYS if mark in key.marks)
 
 
 def get_default_config() -> CfgNode:
     """A new config that holds every key with its default."""
-    return CfgNode(
-        {
-            'use_gpu': False,  # load_config sets it to whether there is a GPU, unless the user sets it
-            'model': {
-                'name': 'resnet50',  # a model of torchreid's or of ours
-                'pretrained': True,  # start from ImageNet weights
-                'load_weights': '',  # file of weights to start from; what does not fit is left out
-                # Checkpoint of an interrupted run to go on with; auto: the newest one of data.save_dir, if there is one
-                'resume': '',
-            },
-            'data': {
-                'type': 'image',  # image | video
-                'root': 'reid-data',  # folder that holds the data sets' folders
-                'sources': ['market1501'],  # data sets to train on
-                'targets': ['market1501'],  # data sets to test on; None: the sources
-                'workers': 4,  # processes that load images, 0: none but the main one
-                'split_id': 0,  # which of the data set's own splits, for those that have several
-                'height': 256,  # pixels of the network's input
-                'width': 128,  # the same
-                'combineall': False,  # train on query and gallery images too
-                'transforms': ['random_flip'],  # augmentation of training images, see TRANSFORMS
-                'k_tfm': 1,  # independently augmented copies of each training image
-                'norm_mean': [0.485, 0.456, 0.406],  # of RGB, subtracted; None: these, ImageNet's
-                'norm_std': [0.229, 0.224, 0.225],  # of RGB, divided by; None: these
-                'save_dir': 'log',  # folder of the run's log and checkpoints
-                'bad_images': 'stop',  # at a training image that cannot be read: stop | skip
-                'load_train_targets': False,  # also load the targets' training images
-            },
-            'market1501': {
-                'use_500k_distractors': False,  # enlarge the gallery by the distractor images
-            },
-            # The data set `folder`: any tree of crops, without labels
-            'folder': {
-                'path': '',  # the folder, '': data.root itself
-                'labels': '',  # CSV file `path,pid,camid` of the crops to test on, paths relative to the folder
-            },
-            'cuhk03': {
-                'labeled_images': False,  # boxes drawn by hand instead of detected ones
-                'classic_split': False,  # the 20 splits of CVPR 2014 instead of the 767/700 one
-                'use_metric_cuhk03': False,  # single-gallery-shot evaluation, goes with the classic split
-            },
-            'sampler': {
-                'train_sampler': 'RandomSampler',  # order of the sources' images, see SAMPLERS
-                'train_sampler_t': 'RandomSampler',  # the same for the targets' training images
-                'num_instances': 4,  # RandomIdentitySampler: images of one person in a batch
-                'num_cams': 1,  # RandomDomainSampler: cameras in a batch, 0: all
-                'num_datasets': 1,  # RandomDatasetSampler: data sets in a batch, 0: all
-            },
-            'video': {
-                'seq_len': 15,  # images taken from a tracklet
-                'sample_method': 'evenly',  # how they are taken: evenly | random | all
-                'pooling_method': 'avg',  # how their features are joined: avg | max
-            },
-            'train': {
-                'optim': 'adam',  # see OPTIMIZERS
-                'lr': 0.0003,  # learning rate at the start
-                'weight_decay': 5e-4,  # L2 penalty of the weights
-                'max_epoch': 60,  # epochs, those of fixbase_epoch included; 0: no training
-                'start_epoch': 0,  # number of the first epoch; set by model.resume
-                'batch_size': 32,  # images, or tracklets of videos, of all processes together
-                'fixbase_epoch': 0,  # first epochs in which only open_layers are trained
-                'open_layers': ['classifier'],  # the model's attributes that are trained in them
-                'staged_lr': False,  # train new_layers faster than the others
-                'new_layers': ['classifier'],  # the model's attributes that keep the full rate
-                'base_lr_mult': 0.1,  # factor of the rate of all other layers
-                'lr_scheduler': 'single_step',  # see SCHEDULERS
-                'stepsize': [20],  # epochs: the period (single_step) or the milestones (multi_step)
-                'gamma': 0.1,  # factor of the rate at a step
-                'print_freq': 20,  # batches between two lines of progress
-                # Mixed precision of our engines (loss.name paul, paul.supervised.released): off | bf16 | fp16
-                'amp': 'off',
-                'checkpoint_minutes': 5.0,  # between two checkpoints, within an epoch too; 0: after every step
-                'keep_checkpoints': 2,  # newest checkpoints that are kept, beside the best by mAP
-                'seed': 1,  # of every random number generator
-            },
-            'sgd': {
-                'momentum': 0.9,  # rmsprop's as well
-                'dampening': 0.0,  # of the momentum
-                'nesterov': False,  # Nesterov's momentum
-            },
-            'rmsprop': {
-                'alpha': 0.99,  # smoothing constant
-            },
-            'adam': {
-                'beta1': 0.9,  # decay of the running mean, for amsgrad and radam too
-                'beta2': 0.999,  # decay of the running mean of squares
-            },
-            'loss': {
-                'name': 'softmax',  # softmax | triplet (torchreid's, supervised) | paul (unsupervised)
-                'softmax': {
-                    'label_smooth': True,  # label smoothing
-                },
-                'triplet': {
-                    'margin': 0.3,  # by which a negative is to be farther than a positive
-                    'weight_t': 1.0,  # of the triplet loss
-                    'weight_x': 0.0,  # of the cross entropy beside it
-                },
-            },
-            'test': {
-                'batch_size': 100,  # images, or tracklets of videos
-                'dist_metric': 'euclidean',  # euclidean | cosine
-                'normalize_feature': False,  # L2-normalise descriptors first
-                'ranks': [1, 5, 10, 20],  # ranks of the CMC curve to print
-                'evaluate': False,  # only test
-                'eval_freq': -1,  # epochs between two tests, -1: one test, after training
-                'start_eval': 0,  # epoch before which no test is made
-                'rerank': False,  # re-rank by k-reciprocal neighbours; with test.evaluate only
-                'visrank': False,  # write pictures of ranked results; with test.evaluate only
-                'visrank_topk': 10,  # results in such a picture
-                'fast_rank': False,  # CMC and mAP without torchreid's Python loops, the same to the last digit
-            },
-            'paul': {
-                'num_patches': 6,  # M, patches of an image
-                'feature_dim': 256,  # D, length of a patch feature
-                'patch_source': 'pgn',  # pgn (learned) | stripe | random (fixed)
-                # What PEDAL compares: patches, each with its own memory bank, or, for the ablation, whole images
-                'similarity': 'patch',
-                'k': 10,  # PEDAL: nearest neighbours that are drawn near
-                'scale': 30.0,  # s of PEDAL
-                'momentum': 0.1,  # l, share of a new feature in the memory bank's running average
-                'memory': {
-                    'shard': False,  # with several processes: each holds its share of the memory bank, not all of it
-                },
-                'bank_dtype': 'float32',  # storage of the memory bank: float32 | bfloat16, at half the memory
-                # IPFL's anchors: the descriptors of real images, or, as in the release, the embeddings of real images
-                # and surrogates against the running mean of each image's (centroid)
-                'ipfl': 'descriptor',
-                'max_candidates': 0,  # candidates that an anchor tries in cyclic ranking, 0: all
-                'r': 3,  # cyclic ranking: length of the candidate's list that must not hold the anchor
-                'margin': 2.0,  # m of IPFL
-                'weight_pedal': 2.0,  # lambda, weight of PEDAL in the objective
-                'weight_ipfl': 1.0,  # weight of IPFL
-                'collapse_cosine': 0.5,  # mean cosine between the bank's descriptors over which a warning is printed
-                'pictures_freq': 0,  # epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests
-                'surrogate': {
-                    'transforms': ['crop', 'rotation', 'colour'],  # which there are; []: the image is its own surrogate
-                    'crop': [0.7, 0.95],  # smallest and largest share of the area that a crop keeps
-                    'rotation': 10.0,  # largest angle, in degrees
-                    'jitter': 0.2,  # largest relative change of brightness, contrast or saturation
-                    'hue': 0.0,  # largest shift of the hue, share of the circle; with sequence only
-                    'sequence': False,  # all transformations one after the other, as in the release, not one at random
-                },
-                # PatchNet's pre-training, with labels
-                'supervised': {
-                    'released': False,  # the release's loss: sum over the branches, nearest positive
-                    'mixup': 0.0,  # alpha of mixup, 0: none; with released only
-                    'warmup_epochs': 0,  # epochs in which the learning rate rises from a tenth to the whole
-                    # Learning rates by part, [[EPOCH, RATE], ...], from that epoch (of 0, 1, ...) on. Where they are
-                    # given, all three are, and train.lr and train.lr_scheduler count for nothing.
-                    'schedule': {
-                        'heads': [],  # of the branches, their classifiers and embeddings
-                        'backbone': [],
-                        'pgn': [],  # frozen while it is 0
-                    },
-                },
-                'pretrain': {
-                    # Config file of the pre-training stage. A relative path is tried from the working
-                    # directory, then from the folder of the file that names it; once loaded it is absolute.
-                    'config': '',
-                    'opts': [],  # KEY, VALUE, ... that override that file, e.g. ['train.max_epoch', 1]
-                },
-                'synthetic': {
-                    'train_ids': 100,  # people in a rendered training set
-                    'test_ids': 50,  # people in query and gallery
-                    'images_per_id': 11,  # of each person, over all cameras
-                    'seed': -1,  # of the rendering, -1: train.seed
-                },
-            },
-        }
-    )
+    tree = {}
+    for key in KEYS:
+        *groups, name = key.name.split('.')
+        node = tree
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[name] = copy.deepcopy(key.default)
+    return CfgNode(tree)
 
 
 def all_keys(cfg: CfgNode) -> list[str]:
@@ -194,3 +319,9 @@ def value_of(cfg: CfgNode, key: str) -> object:
     for part in key.split('.'):
         cfg = cfg[part]
     return cfg
+
+
+def set_value(cfg: CfgNode, key: str, value: object) -> None:
+    """Sets a key by its full name."""
+    group, _, name = key.rpartition('.')
+    (value_of(cfg, group) if group else cfg)[name] = value

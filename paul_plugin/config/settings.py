@@ -5,17 +5,18 @@ from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 import yaml
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, nearest, raise_together, show
-from .keys import all_keys, get_default_config, value_of
+from .keys import all_keys, get_default_config, set_value, value_of
 
 _LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
 Setting = tuple[str, str, object]  # where it was set (`FILE: ` or nothing), key, value as read
 
 
-def _unknown_key(key: object, keys: list[str]) -> str:
+def unknown_key(key: object, keys: list[str]) -> str:
     """The complaint about a name that is no key."""
     members = [full for full in keys if full.startswith(f'{key}.')]
     if members:
@@ -24,7 +25,7 @@ def _unknown_key(key: object, keys: list[str]) -> str:
     same_end = [full for full in keys if full.rpartition('.')[2] == last]
     # `max_epoch` for `train.max_epoch` is a frequent slip, too unlike the full name for a search by likeness.
     hint = nearest(str(key), same_end) or (nearest(same_end[0], same_end) if len(same_end) == 1 else '')
-    hint = hint or nearest(str(key), keys) or ' (paul_plugin/config.py lists the keys)'
+    hint = hint or nearest(str(key), keys) or ' (tools/main.py --keys lists them)'
     return f'unknown key {show(key)}{hint}'
 
 
@@ -87,7 +88,7 @@ def _expected(default: object) -> str:
 _NULLABLE = ('data.transforms', 'data.norm_mean', 'data.norm_std', 'data.targets')
 
 
-def _merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
+def merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
     """Writes the settings into the config, in order; returns what is wrong with them, one line each."""
     errors = []
     defaults = get_default_config()
@@ -95,7 +96,7 @@ def _merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
     targets_are_sources = False
     for where, key, value in settings:
         if key not in keys:
-            errors.append(where + _unknown_key(key, keys))
+            errors.append(where + unknown_key(key, keys))
             continue
         default = value_of(defaults, key)
         unset = key in _NULLABLE and value in (None, 'None')
@@ -112,8 +113,7 @@ def _merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
             value = [name.lower() for name in value]  # as torchreid reads them
         if key == 'paul.pretrain.config' and value:
             value = os.path.abspath(value)
-        group, _, name = key.rpartition('.')
-        (value_of(cfg, group) if group else cfg)[name] = value
+        set_value(cfg, key, value)
     if targets_are_sources:
         cfg.data.targets = list(cfg.data.sources)
     return errors
@@ -129,7 +129,7 @@ def _flatten(tree: dict, defaults: CfgNode, prefix: str = '') -> Iterator[tuple[
             yield f'{prefix}{name}', value
 
 
-def _read(path: str) -> list[Setting]:
+def read(path: str) -> list[Setting]:
     """The settings of a YAML file.
 
     Raises:
@@ -174,7 +174,7 @@ def merge_file(cfg: CfgNode, path: str) -> None:
     Raises:
         UserError: if the file cannot be read, or for an unknown key or a value of the wrong type.
     """
-    raise_together(_merge(cfg, _read(path)))
+    raise_together(merge(cfg, read(path)))
 
 
 def merge_opts(cfg: CfgNode, opts: Sequence[object]) -> None:
@@ -187,13 +187,11 @@ def merge_opts(cfg: CfgNode, opts: Sequence[object]) -> None:
 
 
 def opts_errors(cfg: CfgNode, opts: Sequence[object], where: str = '') -> list[str]:
-    errors = _merge(cfg, [(where, key, value) for key, value in zip(opts[::2], opts[1::2], strict=False)])
+    errors = merge(cfg, [(where, key, value) for key, value in zip(opts[::2], opts[1::2], strict=False)])
     if len(opts) % 2:
         errors.append(f'{where}{show(opts[-1])} is a KEY without a VALUE')
     return errors
 
 
 def has_gpu() -> bool:
-    import torch  # slow, and needed for nothing else here
-
     return torch.cuda.is_available()

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from ..runtime.errors import UserError, printable
+from ..runtime.errors import UserError, printable, reason
 
 # What PIL may read. Among its other formats are some that start a program (EPS starts Ghostscript).
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000')
@@ -229,4 +229,4 @@ def _reason(path: str, error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f'it cannot be read ({error.strerror})'
-    return f'it is damaged ({" ".join(str(error).split())[:100] or type(error).__name__})'
+    return f'it is damaged ({reason(error, 100) or type(error).__name__})'

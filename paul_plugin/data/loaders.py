@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..host.data import DataManager
 from ..method.surrogate import PairTransform
 from ..runtime import processes
 from ..runtime.randomness import AUGMENTATION, FILL, FILL_ORDER, ORDER, seeded
@@ -35,10 +36,10 @@ class SeededImages(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict:
-        """(epoch, place in the epoch, index) -> the item at that index."""
+        """(epoch, place in the epoch, index) -> the item at that index, which is told as its `row`."""
         epoch, place, index = key
         with seeded(self.seed, self.purpose, epoch, place):
-            return self.dataset[index]
+            return {**self.dataset[index], 'row': index}
 
 
 class EpochOrder(Sampler):
@@ -131,6 +132,6 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
     )
 
 
-def gives_surrogates(datamanager) -> bool:
+def gives_surrogates(datamanager: DataManager) -> bool:
     """Whether the training images of a data manager come in pairs, each with its surrogate."""
     return isinstance(datamanager.train_loader.dataset.transform, PairTransform)

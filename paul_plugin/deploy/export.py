@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..data.synthetic.cameras import render_image
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
-from ..runtime.errors import UserError, import_optional, is_out_of_memory
+from ..runtime.errors import UserError, import_optional, is_out_of_memory, reason
 from ..runtime.files import check_target, whole_file
 from .half import HalfPatchNet
 from .pca import Reduced
@@ -266,5 +266,4 @@ def _refused_in_one_line(path: Path) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        reason = ' '.join(str(error).split())[:300]
-        raise UserError(f'no file was written to {path}: {type(error).__name__}: {reason}') from None
+        raise UserError(f'no file was written to {path}: {type(error).__name__}: {reason(error, 300)}') from None

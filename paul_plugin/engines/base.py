@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
+from .finite import FiniteGuard, NotFinite
+from .observers import Observer
 from .parallel import DistributedEngine
 
 VERSION = 1  # of what a checkpoint holds
@@ -67,6 +70,7 @@ class ResumableEngine(DistributedEngine):
         checkpoint_minutes: a checkpoint is saved after the first step that ends so many minutes after the last one.
         keep_checkpoints: how many of the newest are kept.
         config: text that each checkpoint holds, the configuration of the run.
+        observers: what is called after each epoch and in each test.
         fast_rank: rank by `fast_rank.py` in tests: torchreid's numbers, in a fraction of its time.
         history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
         results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.
@@ -78,6 +82,8 @@ class ResumableEngine(DistributedEngine):
     fast_rank = False
 
     def __init__(self, *args, **kwargs) -> None:
+        self.guard = FiniteGuard()  # torchreid's engines register their optimizer in their own __init__
+        self.observers: list[Observer] = []
         super().__init__(*args, **kwargs)
         self.seed = torch.initial_seed() % 2**63
         self.history: list[dict] = []
@@ -88,8 +94,6 @@ class ResumableEngine(DistributedEngine):
         self.done = (0, 0)  # epochs, and steps of the next one
         self._summaries: list[dict[str, float]] = []  # of the steps of this epoch
         self._states = None  # of the generators, to be taken back before the first step of a resumed run
-        self._losses: dict[str, Tensor] = {}
-        self._files: list[str] = []
 
     def training_step(self, data: dict) -> dict[str, float]:
         """One step of training, what torchreid calls `forward_backward`; returns the losses to be logged."""
@@ -223,6 +227,7 @@ class ResumableEngine(DistributedEngine):
         if not self._summaries:
             randomness.seed_all(self.seed, randomness.TRAINING, self.epoch)
             self._states = None
+        self.network = None
         lr = self.get_current_lr()
         super().train(*args, **kwargs)
         means = {
@@ -232,13 +237,11 @@ class ResumableEngine(DistributedEngine):
         self.history.append({'epoch': self.epoch + 1, 'lr': lr, **means})
         self._summaries = []
         self.done = (self.epoch + 1, 0)
-        self.end_of_epoch()
+        for observer in self.observers:
+            observer.after_epoch(self)
         self.write_history()
         if self._agree({})[2]:
             self.checkpoint()
-
-    def end_of_epoch(self) -> None:
-        """Called after an epoch's last step."""
 
     def forward_backward(self, data: dict | None) -> dict[str, float]:
         if data is None:
@@ -246,11 +249,14 @@ class ResumableEngine(DistributedEngine):
         if self._states is not None:
             randomness.set_states(self._states)
             self._states = None
-        self._losses = {}
-        self._files = data['impath']
-        with self.averaged_gradients():
+        if self.network is None:
+            self.network = self.wrap_network()
+        self.guard.start()
+        try:
             summary = self.training_step(data)
-        self.check_finite(summary)
+            self.guard.check(summary)
+        except NotFinite as fault:
+            self._refuse(fault, data['impath'])
         summary, stop, due = self._agree(summary)
         self._summaries.append(summary)
         self.done = (self.epoch, len(self._summaries))
@@ -272,13 +278,14 @@ class ResumableEngine(DistributedEngine):
         return dict(zip(summary, means, strict=True)), stop > 0, due > 0
 
     def test(self, *args, **kwargs) -> float:
-        with recorded_results(self.fast_rank, self.ranked) as results:
+        def ranked(target: int, distances: np.ndarray) -> None:
+            for observer in self.observers:
+                observer.after_ranking(self, target, distances)
+
+        with recorded_results(self.fast_rank, ranked) as results:
             rank1 = super().test(*args, **kwargs)
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
-
-    def ranked(self, target: int, distances: np.ndarray) -> None:
-        """Called in a test, on the first process, with the distances (Q, G) of each target by its number."""
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
         """Called by torchreid after each test; the best is told by the mAP of the first data set."""
@@ -303,49 +310,32 @@ class ResumableEngine(DistributedEngine):
     def register_model(self, name: str = 'model', model=None, optim=None, sched=None) -> None:
         super().register_model(name, model, optim, sched)
         if optim is not None:
-            optim.register_step_pre_hook(self._before_step)
+            self.guard.attach(optim)
 
     def compute_loss(self, criterion, outputs, targets) -> Tensor:
         loss = super().compute_loss(criterion, outputs, targets)
-        self.watch({type(criterion).__name__: loss})
+        self.guard.watch({type(criterion).__name__: loss})
         return loss
 
-    def watch(self, losses: dict[str, Tensor]) -> None:
-        """Losses, each of one number, that must be finite when the optimizer steps."""
-        self._losses |= losses
+    def way_out(self) -> str:
+        """What helps against numbers that are not finite."""
+        return 'lower train.lr'
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-        grads = [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
-        # One number for all: the GPU is asked once a step. The largest absolute value is finite if all are.
-        numbers = [loss.detach().reshape(()).float() for loss in self._losses.values()]
-        if grads:
-            numbers.append(torch.nn.utils.get_total_norm(grads, math.inf).float())
-        if numbers and not torch.stack(numbers).isfinite().all():
-            named = dict(zip([*self._losses, 'largest gradient'], numbers))
-            self._refuse({name: number.item() for name, number in named.items()}, 'the weights were not changed')
-
-    def check_finite(self, summary: dict[str, float]) -> None:
-        """Refuses losses that are not finite and were not watched, or whose step the scaler of float16 skipped."""
-        if not all(math.isfinite(value) for value in summary.values()):
-            self._refuse(summary, 'nothing of this step is saved')
-
-    def _other_way_out(self) -> str:
-        """What may help against numbers that are not finite, beside a lower rate."""
-        precision = getattr(self, 'precision', None)
-        return ', or set train.amp off' if precision is not None and precision.dtype is not None else ''
-
-    def _refuse(self, numbers: dict[str, float], consequence: str) -> None:
+    def _refuse(self, fault: NotFinite, files: list[str]) -> NoReturn:
         last = self.folder.newest() if self.folder is not None else None
         step = len(self._summaries) + 1
-        shown = ', '.join(f'{name} {number:.6g}' for name, number in numbers.items())
         raise UserError(
-            f'epoch {self.epoch + 1}, step {step}: not finite: {shown}; {consequence}, '
-            f'the last checkpoint is {last or "none"}: lower train.lr{self._other_way_out()}\n'
-            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(str, self._files))}'
-        )
+            f'epoch {self.epoch + 1}, step {step}: not finite: {fault}; {fault.consequence}, '
+            f'the last checkpoint is {last or "none"}: {self.way_out()}\n'
+            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(str, files))}'
+        ) from None
 
 
 def resumable(engine_class: type) -> type:
     """One of torchreid's own engines, resumable."""
-    members = {'training_step': engine_class.forward_backward}
-    return type(engine_class.__name__, (ResumableEngine, engine_class), members)
+
+    def training_step(self, data: dict) -> dict[str, float]:
+        with self.network_as_model():
+            return engine_class.forward_backward(self, data)
+
+    return type(engine_class.__name__, (ResumableEngine, engine_class), {'training_step': training_step})

@@ -72,23 +72,28 @@ class DistributedEngine(HostFixes):
 
     every_parameter_used = False  # by the loss, of those that are trained; True saves a search in each step
 
-    def two_stepped_transfer_learning(self, *args, **kwargs) -> None:
-        """torchreid opens and freezes layers at the start of an epoch; what is trained is known after that."""
-        super().two_stepped_transfer_learning(*args, **kwargs)
-        if processes.world_size() > 1:
-            self._network = DistributedDataParallel(
-                self.model,
-                device_ids=[torch.cuda.current_device()] if self.use_gpu else None,
-                find_unused_parameters=not self.every_parameter_used,
-            )
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.network: nn.Module | None = None  # the model as a step trains it, of this epoch
+        self.given_descriptors = False
+
+    def wrap_network(self) -> nn.Module:
+        """What a step trains: the model, with several processes such that its gradients are averaged over them.
+
+        It is made in each epoch, after torchreid has opened and frozen layers: only then is known what is trained.
+        """
+        if processes.world_size() == 1:
+            return self.model
+        return DistributedDataParallel(
+            self.model,
+            device_ids=[torch.cuda.current_device()] if self.use_gpu else None,
+            find_unused_parameters=not self.every_parameter_used,
+        )
 
     @contextmanager
-    def averaged_gradients(self) -> Iterator[None]:
-        """Within it `self.model` is the model whose gradients are averaged over processes."""
-        if processes.world_size() == 1:
-            yield
-            return
-        model, self.model = self.model, self._network
+    def network_as_model(self) -> Iterator[None]:
+        """Within it `self.model` is the network, for a step of torchreid's own, which knows no other name."""
+        model, self.model = self.model, self.network
         try:
             yield
         finally:
@@ -108,8 +113,9 @@ class DistributedEngine(HostFixes):
             self.writer = SummaryWriter(save_dir) if processes.is_first() else NoWriter()
 
     def extract_features(self, input: Tensor) -> Tensor:
-        if processes.world_size() > 1:
-            return input  # of SplitTest, which has extracted them
+        """Descriptors of images; in a test of several processes the loaders give descriptors, and they stay."""
+        if self.given_descriptors:
+            return input
         stopping.check()  # training stands still during a test
         return super().extract_features(input)
 
@@ -117,6 +123,11 @@ class DistributedEngine(HostFixes):
         return super().extract_features(images.cuda() if self.use_gpu else images)
 
     def test(self, *args, **kwargs) -> float:
+        """torchreid's test. With several processes each extracts a share of the batches.
+
+        torchreid's loop over a loader cannot be divided, so the loaders are: SplitTest has the descriptors of all, and
+        gives them in the place of images.
+        """
         loaders = self.test_loader
         if processes.world_size() > 1:
             processes.copy_buffers(unwrap(self.model))
@@ -124,8 +135,10 @@ class DistributedEngine(HostFixes):
                 name: {part: SplitTest(loader, self._extract) for part, loader in parts.items()}
                 for name, parts in loaders.items()
             }
+            self.given_descriptors = True
         try:
             with torch.no_grad(), stopping.instead_of_errors():
                 return super().test(*args, **kwargs)
         finally:
             self.test_loader = loaders
+            self.given_descriptors = False

@@ -36,6 +36,10 @@ class MixedPrecision:
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
 
+    def way_out(self) -> str:
+        """What more than a lower rate helps against numbers that are not finite, to end a sentence; '' for nothing."""
+        return ', or set train.amp off' if self.dtype is not None else ''
+
     def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Backward pass and the optimizer's step, skipped and counted where the gradients of float16 overflowed.
 

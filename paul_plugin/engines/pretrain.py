@@ -2,13 +2,32 @@
 
 import torch
 import torchreid
+from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from ..method.triplet import NearestTripletLoss
 from ..runtime import processes
 from .base import ResumableEngine
 from .precision import MixedPrecision
+
+
+class Mixup:
+    """Mixes each image of a batch with the one before it (Zhang et al., 2018, https://arxiv.org/abs/1710.09412).
+
+    Args:
+        alpha: above 0; the share of an image is drawn from Beta(alpha, alpha), one for the batch.
+    """
+
+    def __init__(self, alpha: float) -> None:
+        self.shares = torch.distributions.Beta(torch.tensor([alpha]), torch.tensor([alpha]))
+
+    def draw(self) -> float:
+        """The share that each image keeps of itself."""
+        return self.shares.sample().item()
+
+    def __call__(self, batch: Tensor, share: float) -> Tensor:
+        """(B, ...) -> the same shape, rows mixed."""
+        return batch.roll(1, 0).mul_(1 - share).add_(batch.mul(share))
 
 
 class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
@@ -24,7 +43,7 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
         weight_t: of the triplet loss.
         weight_x: of the sum of cross-entropies.
         label_smooth: smooth the labels by 0.1.
-        mixup: alpha of mixup (Zhang et al., 2018), 0 for none; the triplet loss is mixed in the same proportion.
+        mixup: alpha of Mixup, 0 for none; the triplet loss is mixed in the same proportion.
         amp: `off`, `bf16` or `fp16`, of MixedPrecision.
 
     Example:
@@ -50,7 +69,11 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
         self.criterion_t = NearestTripletLoss(margin)
         self.precision = MixedPrecision(amp, next(model.parameters()).device)
         self.smoothing = 0.1 if label_smooth else 0.0
-        self.mixup = v2.MixUp(alpha=mixup, num_classes=datamanager.num_train_pids) if mixup > 0 else None
+        self.num_classes = datamanager.num_train_pids
+        self.mixup = Mixup(mixup) if mixup > 0 else None
+
+    def way_out(self) -> str:
+        return super().way_out() + self.precision.way_out()
 
     def extra_state(self) -> dict:
         return {'amp': self.precision.state_dict()}
@@ -62,14 +85,14 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
         images, pids = self.parse_data_for_train(data)
         if self.use_gpu:
             images, pids = images.cuda(), pids.cuda()
-        targets, others, share = pids, pids, 1.0
+        targets, others = pids, pids
         if self.mixup is not None:
-            images, targets = self.mixup(images, pids)
-            others = pids.roll(1)  # whom torchvision mixes an image with
-            share = targets.gather(1, pids[:, None])[others != pids].flatten()[:1]
-            share = share if len(share) else 1.0
+            share = self.mixup.draw()
+            images = self.mixup(images, share)
+            targets = self.mixup(F.one_hot(pids, self.num_classes).float(), share)
+            others = pids.roll(1)
         with self.precision.autocast():
-            logits, embeddings = self.model(images)
+            logits, embeddings = self.network(images)
         # From here on it is the whole batch of all processes; mixup has mixed within each one's share.
         logits = [processes.gather_with_grad(branch) for branch in logits]
         embeddings = processes.gather_with_grad(embeddings)
@@ -81,7 +104,7 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
             loss_t = share * loss_t + (1 - share) * self.criterion_t(embeddings, others)
         loss = self.weight_x * loss_x + self.weight_t * loss_t
 
-        self.watch({'loss': loss, 'loss_x': loss_x, 'loss_t': loss_t})
+        self.guard.watch({'loss': loss, 'loss_x': loss_x, 'loss_t': loss_t})
         self.precision.step(loss, self.optimizer)
         right = (logits[0].argmax(1) == pids).float().mean() * 100
         summary = torch.stack([loss.squeeze(), loss_x, loss_t.squeeze(), right]).tolist()

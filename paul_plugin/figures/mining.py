@@ -11,7 +11,7 @@ from ..data.images import read_image
 from ..method.miner import CyclicRankingMiner
 from ..method.surrogate import PairTransform
 from ..runtime import randomness
-from .sheet import BLUE, GREEN, GREY, Cell, Heading, sheet, to_height
+from .sheet import BLUE, GREEN, GREY, Cell, Colour, Heading, sheet, to_height
 
 
 class Ranks(NamedTuple):
@@ -61,80 +61,114 @@ def rejected(ranks: Tensor, anchor: int, negative: int, tried: int | None = None
     return own.argsort()[1 : last + 1].tolist()
 
 
+class Mining(NamedTuple):
+    """What cyclic ranking does in a batch.
+
+    Attributes:
+        images: the B images as the network was shown them, without the last stage that makes tensors of them.
+        surrogates: theirs.
+        ranks: of the images among each other.
+        to_surrogates: (B,), the distance of an image from its surrogate.
+        negatives: the mined negative of each image, -1 for none.
+        rejected: of each image, the candidates that the cycle led back from, nearest first.
+        r: of the miner.
+    """
+
+    images: list[Image.Image]
+    surrogates: list[Image.Image]
+    ranks: Ranks
+    to_surrogates: Tensor
+    negatives: list[int]
+    rejected: list[list[int]]
+    r: int
+
+
 @torch.no_grad()
-def draw_mining(
+def mine_batch(
     model: nn.Module,
     pair: PairTransform,
-    images: Sequence[str],
+    paths: Sequence[str],
     miner: CyclicRankingMiner,
     batch_size: int,
-    anchors: Sequence[str] = (),
-    number: int = 6,
+    first: Sequence[str] = (),
     seed: int = 0,
-    centroid: bool = False,
-    pixels: int = 160,
-    most: int = 7,
-) -> Image.Image:
-    """What cyclic ranking does in a batch: for anchors, the surrogate, the mined negative and who was passed over.
+) -> Mining:
+    """Draws a batch of training images and mines in it.
 
     Descriptors are those of eval mode; a training step has those of training mode.
 
     Args:
         model: a PatchNet in eval mode.
         pair: the transform of training images.
-        images: the training images, of which a batch is drawn.
+        paths: the training images, of which a batch is drawn.
         miner: of the run.
         batch_size: B, images of the batch.
-        anchors: training images that come first in it.
-        number: how many of the batch are drawn as anchors, from the first on.
+        first: training images that come first in it.
         seed: of batch, augmentation and surrogates; no other random numbers are touched.
-        centroid: the run mines by centroids (`paul.ipfl centroid`), and the picture says that it does not.
-        pixels: height of an image in the picture.
-        most: rejected candidates that are drawn for an anchor.
 
     Raises:
         BadImage: for a file that cannot be read.
     """
     with randomness.seeded(seed, randomness.PICTURES):
-        others = [path for path in images if path not in anchors]
-        order = torch.randperm(len(others))[: max(0, batch_size - len(anchors))].tolist()
-        paths = [*anchors, *(others[index] for index in order)]
-        batch = [pair.image_stage(read_image(path)) for path in paths]
-        surrogates = [pair.surrogate(image) for image in batch]
-        tensors = [torch.stack([pair.tensor_stage(image) for image in part]) for part in (batch, surrogates)]
+        others = [path for path in paths if path not in first]
+        order = torch.randperm(len(others))[: max(0, batch_size - len(first))].tolist()
+        images = [pair.image_stage(read_image(path)) for path in (*first, *(others[index] for index in order))]
+        surrogates = [pair.surrogate(image) for image in images]
+        tensors = [torch.stack([pair.tensor_stage(image) for image in part]) for part in (images, surrogates)]
     device = next(model.parameters()).device
     real, surrogate = (model(part.to(device)).float().cpu() for part in tensors)
+    ranks = rank_all(real)
     negatives = miner(real).tolist()
-    distances, ranks = rank_all(real)
+    passed = [
+        rejected(ranks.ranks, anchor, negative, miner.max_candidates) for anchor, negative in enumerate(negatives)
+    ]
+    return Mining(images, surrogates, ranks, (real - surrogate).norm(dim=1), negatives, passed, miner.r)
 
-    def candidate(anchor: int, other: int, frame: tuple[int, int, int]) -> Cell:
-        there, back = ranks[anchor, other], ranks[other, anchor]
-        caption = f'{distances[anchor, other]:.3f}\nrank {there}\nback rank {back}'
-        return Cell(to_height(batch[other], pixels), caption, frame)
 
-    rows = []
-    for anchor, negative in enumerate(negatives[:number]):
-        passed = rejected(ranks, anchor, negative, miner.max_candidates)
-        to_surrogate = (real[anchor] - surrogate[anchor]).norm()
-        cells = [
-            Cell(to_height(batch[anchor], pixels)),
-            Cell(to_height(surrogates[anchor], pixels), f'{to_surrogate:.3f}', GREEN),
-            candidate(anchor, negative, BLUE) if negative >= 0 else Cell(None, 'none passes'),
-            *(candidate(anchor, other, GREY) for other in passed[:most]),
-        ]
-        if len(passed) > most:
-            cells.append(Cell(None, f'and {len(passed) - most} more'))
-        rows.append(cells)
+def draw_mining(
+    mining: Mining, number: int = 6, centroid: bool = False, pixels: int = 160, most: int = 7
+) -> Image.Image:
+    """Anchors, the surrogate of each, its mined negative and who was passed over.
+
+    Args:
+        mining: of a batch.
+        number: how many of the batch are drawn as anchors, from the first on.
+        centroid: the run mines by centroids, and the picture says that it does not.
+        pixels: height of an image in the picture.
+        most: rejected candidates that are drawn for an anchor.
+    """
+    rows = [_row(mining, anchor, pixels, most) for anchor in range(min(number, len(mining.images)))]
     note = ' The run itself mines by centroids; here is the mining of the paper, by descriptors.' if centroid else ''
-    found = sum(negative >= 0 for negative in negatives)
+    found = sum(negative >= 0 for negative in mining.negatives)
     headings = ['anchor', 'surrogate', 'negative', 'rejected before it, nearest first']
     return sheet(
         'Cyclic ranking: the hard negatives of a batch',
-        f'{len(rows)} of the {len(paths)} images of a batch; {found} have a mined negative. Below an image: its '
-        "distance from the anchor; its rank among the images nearest to the anchor; the anchor's rank among those "
-        f'nearest to it. The negative is the nearest image whose back rank is over r = {miner.r}; nearer ones are '
+        f'{len(rows)} of the {len(mining.images)} images of a batch; {found} have a mined negative. Below an image: '
+        "its distance from the anchor; its rank among the images nearest to the anchor; the anchor's rank among those "
+        f'nearest to it. The negative is the nearest image whose back rank is over r = {mining.r}; nearer ones are '
         f'rejected, they may show the same person.{note}',
         rows,
         list(map(Heading, headings)),
         groups=[1, 2, 3],
     )
+
+
+def _row(mining: Mining, anchor: int, pixels: int, most: int) -> list[Cell]:
+    """An anchor, its surrogate, its negative, and at most so many rejected candidates."""
+
+    def candidate(other: int, frame: Colour) -> Cell:
+        distances, ranks = mining.ranks
+        there, back = ranks[anchor, other], ranks[other, anchor]
+        caption = f'{distances[anchor, other]:.3f}\nrank {there}\nback rank {back}'
+        return Cell(to_height(mining.images[other], pixels), caption, frame)
+
+    negative, passed = mining.negatives[anchor], mining.rejected[anchor]
+    cells = [
+        Cell(to_height(mining.images[anchor], pixels)),
+        Cell(to_height(mining.surrogates[anchor], pixels), f'{mining.to_surrogates[anchor]:.3f}', GREEN),
+        candidate(negative, BLUE) if negative >= 0 else Cell(None, 'none passes'),
+        *(candidate(other, GREY) for other in passed[:most]),
+    ]
+    if len(passed) > most:
+        cells.append(Cell(None, f'and {len(passed) - most} more'))
+    return cells

@@ -1,5 +1,6 @@
 """The picture of the memory bank: nearest patches of other images beside nearest whole images, the paper's Figure 3."""
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 from ..data.descriptors import describe
 from ..data.images import read_image
 from .patches import outlined, patch_headings, thetas
-from .sheet import RIGHT, WRONG, Cell, Colour, Heading, palette, sheet, to_height
+from .sheet import RIGHT, WRONG, Cell, Heading, palette, sheet, to_height
 
 
-class Neighbours(NamedTuple):
+class Nearest(NamedTuple):
     """The nearest rows of the memory bank.
 
     Attributes:
@@ -26,7 +27,7 @@ class Neighbours(NamedTuple):
     distances: Tensor
 
 
-def nearest(features: Tensor, bank: Tensor, own: Tensor, k: int, filled: Tensor | None = None) -> Neighbours:
+def nearest(features: Tensor, bank: Tensor, own: Tensor, k: int, filled: Tensor | None = None) -> Nearest:
     """The k rows of the bank that are nearest to images, by each patch and by the whole image.
 
     Args:
@@ -50,7 +51,7 @@ def nearest(features: Tensor, bank: Tensor, own: Tensor, k: int, filled: Tensor 
     allowed[known.nonzero()[:, 0], own[known]] = False
     k = min(k, int(allowed.sum(1).min()))
     found = distances.masked_fill(~allowed, torch.inf).sort(dim=2, stable=True)
-    return Neighbours(found.indices[..., :k], found.values[..., :k])
+    return Nearest(found.indices[..., :k], found.values[..., :k])
 
 
 def by_patch(bank: Tensor, num_patches: int) -> Tensor:
@@ -68,8 +69,27 @@ def by_patch(bank: Tensor, num_patches: int) -> Tensor:
     return bank[0].unflatten(1, (num_patches, -1)).transpose(0, 1) * num_patches**0.5
 
 
+class Neighbours(NamedTuple):
+    """What is nearest to images in the memory bank, by the whole image first, then by each of M patches.
+
+    Attributes:
+        queries: Q files.
+        near: (M + 1) x Q x k files of training images, nearest first.
+        distances: (M + 1, Q, k), squared; of the whole image the mean over its patches.
+        same: (M + 1) x Q x k, whether each shows the query's person, None where that is not known; None if no labels
+            were given.
+        thetas: where the patches of each of these files lie, (M, 2, 3).
+    """
+
+    queries: Sequence[str]
+    near: list[list[list[str]]]
+    distances: Tensor
+    same: list[list[list[bool | None]]] | None
+    thetas: dict[str, Tensor]
+
+
 @torch.no_grad()
-def draw_neighbours(
+def find_neighbours(
     model: nn.Module,
     transform: Callable,
     memory: tuple[Tensor, Tensor],
@@ -77,8 +97,7 @@ def draw_neighbours(
     queries: Sequence[str],
     k: int = 5,
     pids: Sequence[int] | None = None,
-    pixels: int = 160,
-) -> Image.Image:
+) -> Neighbours:
     """For images and each of their patches, the nearest patches in the memory bank and the nearest whole images.
 
     As in PEDAL, an image's current features are compared with the bank's rows by squared distance.
@@ -90,9 +109,7 @@ def draw_neighbours(
         images: N files, the training images in the order of the rows.
         queries: the images to look at; their own rows are left out.
         k: how many neighbours.
-        pids: N labels of the training images: neighbours of training images get a frame, right or wrong. None for
-            no frames. Labels that the method itself never sees.
-        pixels: height of an image in the picture.
+        pids: N labels of the training images, which the method itself never sees; None if they are not to be told.
 
     Raises:
         BadImage: for a file that cannot be read.
@@ -100,40 +117,59 @@ def draw_neighbours(
     row_of = {os.path.abspath(path): row for row, path in enumerate(images)}
     bank, filled = by_patch(memory[0].float().cpu(), model.num_patches), memory[1].cpu()
     features = torch.cat(list(describe(model, queries, transform))).unflatten(1, (len(bank), -1))
-    own = torch.tensor([row_of.get(os.path.abspath(path), -1) for path in queries])
-    found = nearest(features, bank, own, k, filled)
+    own = [row_of.get(os.path.abspath(path), -1) for path in queries]
+    rows, distances = nearest(features, bank, torch.tensor(own), k, filled)
+    shown = sorted({*queries, *(images[row] for row in rows.unique().tolist())})
 
-    shown = sorted({*queries, *(images[row] for row in found.rows.unique().tolist())})
-    theta_of = dict(zip(shown, thetas(model, transform, shown)))
-    colours = palette(len(bank))
+    def same(near: list[int], query: int) -> list[bool | None]:
+        return [None if query < 0 else pids[row] == pids[query] for row in near]
+
+    return Neighbours(
+        queries,
+        [[[images[row] for row in near] for near in part] for part in rows.tolist()],
+        distances,
+        None if pids is None else [list(map(same, part, own)) for part in rows.tolist()],
+        dict(zip(shown, thetas(model, transform, shown), strict=True)),
+    )
+
+
+def draw_neighbours(found: Neighbours, pixels: int = 160) -> Image.Image:
+    """Beside each image its neighbours: a row for the whole images, then one for each patch, the rest of them pale.
+
+    Args:
+        found: the neighbours.
+        pixels: height of an image in the picture.
+
+    Raises:
+        BadImage: for a file that cannot be read.
+    """
+    parts = len(found.near)
+    colours = palette(parts - 1)
+    frames = {True: RIGHT, False: WRONG, None: None}  # by whether the person is the same
 
     def picture(path: str, part: int) -> Image.Image:
         """The image; the part 0 is the whole, others are patches."""
         image = to_height(read_image(path), pixels)
-        return outlined(image, [(theta_of[path][part - 1], colours[part - 1])], fade=True) if part else image
-
-    def frame(query: int, row: int) -> Colour | None:
-        if pids is None or own[query] < 0:
-            return None
-        return RIGHT if pids[row] == pids[own[query]] else WRONG
+        return outlined(image, [(found.thetas[path][part - 1], colours[part - 1])], fade=True) if part else image
 
     rows = []
-    for part in range(len(bank) + 1):
+    for part in range(parts):
         cells = []
-        for number, query in enumerate(queries):
-            near = zip(found.rows[part, number].tolist(), found.distances[part, number].tolist())
+        for number, query in enumerate(found.queries):
+            near = zip(found.near[part][number], found.distances[part, number].tolist(), strict=True)
+            same = itertools.repeat(None) if found.same is None else found.same[part][number]
             cells.append(Cell(picture(query, part)))
-            cells += [Cell(picture(images[row], part), f'{to:.3f}', frame(number, row)) for row, to in near]
+            cells += [Cell(picture(path, part), f'{to:.3f}', frames[of]) for (path, to), of in zip(near, same)]
         rows.append(cells)
-    width = 1 + found.rows.shape[2]
-    headings = [Heading('image'), Heading('its nearest training images'), *[Heading()] * (width - 2)] * len(queries)
+    count, width = len(found.queries), 1 + found.distances.shape[2]
+    headings = [Heading('image'), Heading('its nearest training images'), *[Heading()] * (width - 2)] * count
     return sheet(
         'Nearest patches and nearest images in the memory bank',
         'First row: the training images that are nearest as a whole. Other rows: those in which one patch is nearest; '
         'the rest of the image is pale. Below an image: the squared distance, of whole images its mean over patches.',
         rows,
         headings,
-        [Heading('whole'), *patch_headings(len(bank))],
-        groups=range(width, width * len(queries), width),
-        legend=[Heading('the same person', RIGHT), Heading('another person', WRONG)] if pids is not None else [],
+        [Heading('whole'), *patch_headings(parts - 1)],
+        groups=range(width, width * count, width),
+        legend=[Heading('the same person', RIGHT), Heading('another person', WRONG)] if found.same is not None else [],
     )

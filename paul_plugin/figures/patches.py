@@ -1,6 +1,7 @@
 """The picture of the learned patches: M boxes on an image and what lies in them, the paper's Figure 6."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from PIL import Image, ImageDraw
@@ -112,34 +113,59 @@ def patch_headings(count: int) -> list[Heading]:
     return [Heading(f'patch {number}', colour) for number, colour in enumerate(palette(count), 1)]
 
 
-def draw_patches(model: nn.Module, transform: Callable, paths: Sequence[str], pixels: int = 192) -> Image.Image:
-    """Images with the model's M patches drawn on them, and under each image what lies in them, in a row a patch.
+class Patches(NamedTuple):
+    """Where a model looks at images.
 
-    The network samples its feature map; the same transformations are applied to the image here, as in the paper.
+    Attributes:
+        paths: B files.
+        thetas: (B, M, 2, 3), affine transformations, patch to image.
+        learned: whether the model learned them.
+    """
+
+    paths: Sequence[str]
+    thetas: Tensor
+    learned: bool
+
+
+def find_patches(model: nn.Module, transform: Callable, paths: Sequence[str]) -> Patches:
+    """The model's patches of images.
 
     Args:
         model: a PatchNet in eval mode.
         transform: PIL image -> (3, H, W).
         paths: the images, at least one.
+
+    Raises:
+        BadImage: for a file that cannot be read.
+    """
+    return Patches(paths, thetas(model, transform, paths), learned=bool(list(model.pgn.parameters())))
+
+
+def draw_patches(found: Patches, pixels: int = 192) -> Image.Image:
+    """Images with the M patches drawn on them, and under each image what lies in them, in a row a patch.
+
+    The network samples its feature map; the same transformations are applied to the image here, as in the paper.
+
+    Args:
+        found: the patches.
         pixels: height of an image in the picture.
 
     Raises:
         BadImage: for a file that cannot be read.
     """
+    count = found.thetas.shape[1]
+    colours = palette(count)
     columns = []
-    for path, theta in zip(paths, thetas(model, transform, paths)):
+    for path, thetas_of_image in zip(found.paths, found.thetas, strict=True):
         image = to_height(read_image(path), pixels)
-        colours = palette(len(theta))
-        crops = [crop(to_tensor(image), each, GREY[0] / 255).clamp(0, 1) for each in theta]
-        cells = [Cell(outlined(image, zip(theta, colours)))]
+        crops = [crop(to_tensor(image), theta, GREY[0] / 255).clamp(0, 1) for theta in thetas_of_image]
+        cells = [Cell(outlined(image, zip(thetas_of_image, colours)))]
         for each, colour in zip(map(to_pil_image, crops), colours):
             each.thumbnail((pixels, pixels))  # a box may be larger than the image
             cells.append(Cell(each, frame=colour))
         columns.append(cells)
-    count = len(columns[0]) - 1
-    kind = 'learned' if list(model.pgn.parameters()) else 'fixed'
     return sheet(
-        f'The {count} {kind} patches of an image',
+        f'The {count} {"learned" if found.learned else "fixed"} patches of an image',
         'Above, the boxes in which the model looks at each image; below, in the same colours, what lies in them. '
         'Light grey is outside of the image.',
         list(zip(*columns)),

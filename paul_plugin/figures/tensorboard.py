@@ -11,9 +11,9 @@ from torch import nn
 from ..host.data import training_images
 from ..host.engine import unwrap
 from ..runtime import processes
-from .mining import draw_mining
-from .neighbours import draw_neighbours
-from .patches import draw_patches
+from .mining import draw_mining, mine_batch
+from .neighbours import draw_neighbours, find_neighbours
+from .patches import draw_patches, find_patches
 from .ranking import draw_labelled, ranked_items
 from .sheet import spread
 
@@ -32,54 +32,59 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def write_pictures(engine) -> None:
-    """After an epoch: patches, neighbours and mining, of the same images each time.
+class TensorBoardPictures:
+    """An observer of an ImagePAULEngine. It reads these attributes of the engine, and no other:
+
+    `writer`, `model`, `datamanager`, `memory` (`.bank`, `.filled`, `.shard`), `miner` (a CyclicRankingMiner),
+    `mines_centroids`, `seed` and `epoch`.
 
     The first process writes; nothing is sent. Of a bank in shards it holds a share only, and draws no neighbours:
     `tools/visualize.py neighbours` draws them from a checkpoint.
 
     Args:
-        engine: an ImagePAULEngine.
+        freq: epochs between two sets of pictures, at least 1; a ranking is drawn in each test.
     """
-    if engine.writer is None or not processes.is_first():
-        return
-    model = unwrap(engine.model)
-    datamanager, images = engine.datamanager, training_images(engine.datamanager)
-    chosen = [images[index] for index in spread(len(images), PEOPLE)]
-    transform, memory = datamanager.transform_te, engine.memory
-    with eval_mode(model):
-        _write(engine, 'patches', draw_patches(model, transform, chosen))
-        if memory.shard is None:
-            bank = memory.bank, memory.filled
-            _write(engine, 'neighbours', draw_neighbours(model, transform, bank, images, chosen[:: PEOPLE // 2]))
-        train = datamanager.train_loader
-        mined = draw_mining(
-            model,
-            train.dataset.transform,
-            images,
-            engine.miner,
-            train.batch_size,
-            seed=engine.seed,
-            centroid=engine.centroids is not None,
-        )
-        _write(engine, 'mining', mined)
+
+    def __init__(self, freq: int) -> None:
+        self.freq = freq
+
+    def after_epoch(self, engine) -> None:
+        """Patches, neighbours and mining, of the same images each time."""
+        if (engine.epoch + 1) % self.freq or not _writes(engine):
+            return
+        model = unwrap(engine.model)
+        datamanager, paths = engine.datamanager, training_images(engine.datamanager)
+        chosen = [paths[index] for index in spread(len(paths), PEOPLE)]
+        transform, train, memory = datamanager.transform_te, datamanager.train_loader, engine.memory
+        with eval_mode(model):
+            _write(engine, 'patches', draw_patches(find_patches(model, transform, chosen)))
+            if memory.shard is None:
+                bank = memory.bank, memory.filled
+                near = find_neighbours(model, transform, bank, paths, chosen[:: PEOPLE // 2])
+                _write(engine, 'neighbours', draw_neighbours(near))
+            pair = train.dataset.transform
+            mining = mine_batch(model, pair, paths, engine.miner, train.batch_size, seed=engine.seed)
+            _write(engine, 'mining', draw_mining(mining, centroid=engine.mines_centroids))
+
+    def after_ranking(self, engine, target: int, distances: np.ndarray) -> None:
+        """In a test: some queries of a target with the distances that were just evaluated.
+
+        Args:
+            engine: the engine, whose writer is open during training.
+            target: the number of the data set among the targets.
+            distances: (Q, G).
+        """
+        if not _writes(engine):
+            return
+        name, loaders = list(engine.datamanager.test_loader.items())[target]
+        queries, gallery = (loaders[part].dataset.data for part in ('query', 'gallery'))
+        chosen = spread(len(queries), QUERIES)
+        found = ranked_items(torch.as_tensor(distances[chosen]), [queries[index] for index in chosen], gallery, TOP)
+        _write(engine, f'ranking {name}', draw_labelled(name, found))
 
 
-def write_ranking(engine, target: int, distances: np.ndarray) -> None:
-    """In a test: some queries of a target with the distances that were just evaluated.
-
-    Args:
-        engine: an engine, whose writer is open during training.
-        target: the number of the data set among the targets.
-        distances: (Q, G).
-    """
-    if engine.writer is None or not processes.is_first():
-        return
-    name, loaders = list(engine.datamanager.test_loader.items())[target]
-    queries, gallery = (loaders[part].dataset.data for part in ('query', 'gallery'))
-    chosen = spread(len(queries), QUERIES)
-    found = ranked_items(torch.as_tensor(distances[chosen]), [queries[index] for index in chosen], gallery, TOP)
-    _write(engine, f'ranking {name}', draw_labelled(name, found))
+def _writes(engine) -> bool:
+    return engine.writer is not None and processes.is_first()
 
 
 def _write(engine, name: str, image: Image.Image) -> None:

@@ -9,14 +9,37 @@ import tarfile
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchreid import data
 from torchvision.transforms import Compose, ToTensor
 
 from ..runtime.errors import UserError, nearest, printable
 from . import module_of
+
+
+@runtime_checkable
+class DataManager(Protocol):
+    """What is used here of torchreid's data managers, of images and of videos, which share no public type.
+
+    Attributes:
+        train_loader: of the training images; its `dataset.data` holds the items, (path or paths, pid, camid, dsetid).
+        test_loader: target -> `query` or `gallery` -> its loader.
+        test_dataset: target -> `query` or `gallery` -> its items.
+        num_train_pids: how many people the training images show.
+        transform_te: PIL image -> (3, H, W), for test images.
+    """
+
+    train_loader: DataLoader
+    test_loader: dict[str, dict[str, DataLoader]]
+    test_dataset: dict[str, dict[str, list[tuple]]]
+    transform_te: Callable[[Image.Image], Tensor]
+
+    @property
+    def num_train_pids(self) -> int: ...
 
 
 def _datasets(kind: str = 'image') -> dict[str, type]:
@@ -118,7 +141,7 @@ def allow_empty(items: list[tuple]) -> list[tuple]:
     return items or _NoImages()
 
 
-def leave_out_untestable(datamanager) -> None:
+def leave_out_untestable(datamanager: DataManager) -> None:
     """Takes out of a data manager the targets without images to test on, at which torchreid's test fails."""
     empty = [name for name, parts in datamanager.test_loader.items() if not len(parts['query'].dataset)]
     for name in empty:
@@ -229,12 +252,12 @@ def test_transform(height: int, width: int, mean: Sequence[float], std: Sequence
         return build_transforms(height, width, transforms=[], norm_mean=list(mean), norm_std=list(std))[1]
 
 
-def training_images(datamanager) -> list[str]:
+def training_images(datamanager: DataManager) -> list[str]:
     """Paths of the training images, in the data set's order."""
     return [item[0] for item in datamanager.train_loader.dataset.data]
 
 
-def items_of(datamanager) -> dict[str, list[tuple]]:
+def items_of(datamanager: DataManager) -> dict[str, list[tuple]]:
     """torchreid's items, (path or paths, pid, camid, dsetid), by what they are for."""
     parts = {'train': datamanager.train_loader.dataset.data}
     for loaders in datamanager.test_loader.values():
@@ -243,13 +266,13 @@ def items_of(datamanager) -> dict[str, list[tuple]]:
     return parts
 
 
-def images_digest(datamanager) -> str:
+def images_digest(datamanager: DataManager) -> str:
     """Tells a data manager's training images by number, names and order."""
     names = [repr(item[0]).rpartition('/')[2] for item in datamanager.train_loader.dataset.data]
     return hashlib.sha256('\n'.join(names).encode()).hexdigest()
 
 
-def leave_out(datamanager, bad: Container[str], **sampler_options) -> None:
+def leave_out(datamanager: DataManager, bad: Container[str], **sampler_options) -> None:
     """Takes training images out of a data manager; torchreid's samplers keep indices, so it gets a new one.
 
     Args:
@@ -270,6 +293,6 @@ def leave_out(datamanager, bad: Container[str], **sampler_options) -> None:
     )
 
 
-def sort_training_images(datamanager) -> None:
+def sort_training_images(datamanager: DataManager) -> None:
     """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk."""
     datamanager.train_loader.dataset.data.sort(key=lambda item: item[0])

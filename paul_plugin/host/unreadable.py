@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 
-from ..runtime.errors import printable
+from ..runtime.errors import printable, reason
 from . import module_of
 
 _WORDS = {'pid': 'person', 'camid': 'camera'}
@@ -24,17 +24,17 @@ def is_of_torchreid(error: BaseException) -> bool:
 
 def why_unreadable(error: Exception) -> str:
     """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
-    reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+    said = f'{type(error).__name__}: {reason(error, 200)}'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for variables in (frame.f_locals for frame in reversed(frames)):
         for name in ('img_path', 'img_name'):
             if isinstance(variables.get(name), str):
-                return f'{printable(variables[name])}: {_failed_range(error, variables) or reason}'
+                return f'{printable(variables[name])}: {_failed_range(error, variables) or said}'
         parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
         empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
         if empty:
             return f'no {" and no ".join(empty)} images{_other_files(variables.get("self"))}'
-    return reason
+    return said
 
 
 def _failed_range(error: Exception, variables: dict[str, object]) -> str:

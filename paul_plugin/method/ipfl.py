@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .miner import CyclicRankingMiner
+
 
 class IPFLLoss(nn.Module):
     """Image-level patch feature learning loss (paper, section 3.3).
@@ -50,5 +52,65 @@ class IPFLLoss(nn.Module):
             return torch.where(valid, hinge, self.margin + to_positive).mean()
         return hinge.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)
 
+    def mined(self, anchors: Tensor, positives: Tensor, candidates: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss with negatives as a miner gives them, by index.
+
+        Args:
+            anchors, positives: (A, E).
+            candidates: (B, E), what the negatives were mined among.
+            negatives: (A,) int64, their indices among the candidates, -1 for none.
+
+        Returns:
+            (), the loss; (), the share of anchors that have a negative.
+        """
+        valid = negatives >= 0
+        chosen = candidates.index_select(0, negatives.clamp(min=0))
+        return self(anchors, positives, chosen, valid=valid), valid.float().mean()
+
     def extra_repr(self) -> str:
         return f'margin={self.margin}, count_unmined={self.count_unmined}'
+
+
+class DescriptorIPFL(nn.Module):
+    """IPFL as the paper has it: among the images of a batch, by their descriptors, with its miner.
+
+    The descriptors of real images are anchors, those of their surrogates the positives; negatives are mined among the
+    anchors.
+
+    Args:
+        margin: of IPFLLoss.
+        r, max_candidates: of CyclicRankingMiner.
+
+    Raises:
+        ValueError: for an argument out of range.
+
+    Example:
+        >>> features = torch.nn.functional.normalize(torch.randn(16, 6, 256), dim=2)
+        >>> loss, mined = DescriptorIPFL()(features[:8], features[8:], rows=torch.arange(8))
+    """
+
+    def __init__(self, margin: float = 2.0, r: int = 3, max_candidates: int | None = None) -> None:
+        super().__init__()
+        self.miner = CyclicRankingMiner(r, max_candidates)
+        self.loss = IPFLLoss(margin)
+
+    def forward(self, real: Tensor, surrogate: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            real: (B, M, D), patch features of the real images.
+            surrogate: (B, M, D), those of their surrogates.
+            rows: (B,) int64, the images' rows in the bank, which are not needed here.
+
+        Returns:
+            (), the loss; (), the share of anchors that have a mined negative.
+        """
+        anchors, positives = real.flatten(1), surrogate.flatten(1)
+        negatives = self.miner(anchors)
+        return self.loss.mined(anchors, positives, anchors, negatives)
+
+    def gathered_state(self) -> dict[str, dict[str, Tensor]]:
+        """What a checkpoint holds of it: nothing."""
+        return {}
+
+    def load_whole(self, checkpoint: dict) -> None:
+        """Takes `gathered_state` back."""

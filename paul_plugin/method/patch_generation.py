@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .winograd import frozen_conv3x3, transform_weights
+from .winograd import WinogradConv2d
 
 PATCH_SOURCES = ('pgn', 'stripe', 'random')
 
@@ -37,7 +37,7 @@ class PatchGenerationNetwork(nn.Module):
     def __init__(self, channels: int, num_patches: int) -> None:
         super().__init__()
         self.localization = nn.Sequential(
-            nn.Conv2d(channels, 2 * channels, 3),
+            WinogradConv2d(channels, 2 * channels),
             nn.BatchNorm2d(2 * channels),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, stride=2, padding=1),
@@ -45,35 +45,13 @@ class PatchGenerationNetwork(nn.Module):
         self.regression = nn.Sequential(
             nn.Linear(2 * channels, 512), nn.ReLU(inplace=True), nn.Linear(512, 6 * num_patches)
         )
-        self._transformed = None  # no buffer: it is no state, and as large as all the rest
         nn.init.zeros_(self.regression[2].weight)
         with torch.no_grad():
             self.regression[2].bias.copy_(stripes(num_patches).flatten())
 
-    def _is_frozen(self, maps: Tensor) -> bool:
-        """Whether the convolution has fixed weights and is large enough; on a GPU cuDNN does as well by itself."""
-        weight = self.localization[0].weight
-        return self.training and not weight.requires_grad and weight.shape[1] >= 512 and maps.device.type == 'cpu'
-
-    def _transformed_weights(self, dtype: torch.dtype) -> Tensor:
-        """The fixed weights as `frozen_conv3x3` takes them, made once as long as they are the same."""
-        weight = self.localization[0].weight
-        key = (dtype, weight.data_ptr(), weight._version)
-        if self._transformed is None or self._transformed[0] != key:
-            self._transformed = (key, transform_weights(weight, dtype))
-        return self._transformed[1]
-
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W), H and W at least 3 -> theta (B, M, 2, 3)."""
-        convolution, *rest = self.localization
-        if self._is_frozen(maps):
-            x = frozen_conv3x3(maps, self._transformed_weights(maps.dtype), convolution.bias)
-        else:
-            self._transformed = None
-            x = convolution(maps)
-        for layer in rest:
-            x = layer(x)
-        pooled = x.mean((2, 3))
+        pooled = self.localization(maps).mean((2, 3))
         with torch.autocast(maps.device.type, enabled=False):  # half precision has too few bits for coordinates
             theta = self.regression(pooled.to(self.regression[0].weight.dtype))
         return theta.unflatten(1, (-1, 2, 3))

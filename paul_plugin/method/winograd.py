@@ -7,7 +7,7 @@ the sum over the input channels makes each of the 16 elements a matrix product.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
@@ -119,3 +119,45 @@ def frozen_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         return _FrozenConv3x3.apply(x, weight, bias.detach())
+
+
+class WinogradConv2d(nn.Conv2d):
+    """A 3x3 convolution that takes this way while its weights are frozen in training, where that is the faster one.
+
+    Everywhere else, and in its `state_dict`, it is `nn.Conv2d`. The transformed weights, 16/9 of the weights' memory,
+    are made once and kept as long as the weights stay the same; they are no state, and no copy takes them along.
+
+    Args:
+        in_channels, out_channels: as in `nn.Conv2d`; kernel 3x3, step 1, no padding.
+    """
+
+    least_channels = 512  # below, torch's own convolution is as fast; on a GPU cuDNN's always is
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3)
+        self._kept: tuple[Tensor, int, Tensor] | None = None  # the weights, their version, transformed
+
+    def _is_frozen(self, x: Tensor) -> bool:
+        fixed = self.training and not self.weight.requires_grad
+        return fixed and self.in_channels >= self.least_channels and x.device.type == 'cpu'
+
+    def _transformed(self, dtype: torch.dtype) -> Tensor:
+        weight = self.weight
+        kept = self._kept
+        if kept is None or kept[0] is not weight or kept[1] != weight._version or kept[2].dtype != dtype:
+            self._kept = kept = (weight, weight._version, transform_weights(weight, dtype))
+        return kept[2]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), H and W at least 3 -> (B, O, H-2, W-2)."""
+        if self._is_frozen(x):
+            return frozen_conv3x3(x, self._transformed(x.dtype), self.bias)
+        self._kept = None
+        return super().forward(x)
+
+    def _apply(self, *args, **kwargs) -> 'WinogradConv2d':
+        self._kept = None  # `to` and its like give the same parameter other numbers
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_kept': None}

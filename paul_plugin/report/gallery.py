@@ -9,9 +9,9 @@ from PIL import Image
 
 from ..data.loaders import gives_surrogates
 from ..deploy.search import descriptors_of, distances_of
-from ..figures.mining import draw_mining
-from ..figures.neighbours import draw_neighbours
-from ..figures.patches import draw_patches
+from ..figures.mining import draw_mining, mine_batch
+from ..figures.neighbours import draw_neighbours, find_neighbours
+from ..figures.patches import draw_patches, find_patches
 from ..figures.ranking import draw_labelled, ranked_items
 from ..figures.sheet import spread
 from ..host.data import items_of, training_images
@@ -88,12 +88,13 @@ class Pictures:
     def patches(self, images: Sequence[str] = (), number: int = 8, seed: int | None = None) -> Image.Image:
         """Learned patches, see `draw_patches`; of any image files, or of training images."""
         trained = self.trained
-        return draw_patches(trained.model, trained.transform(), self._named(images, number, seed), self.pixels)
+        found = find_patches(trained.model, trained.transform(), self._named(images, number, seed))
+        return draw_patches(found, self.pixels)
 
     def neighbours(
         self, images: Sequence[str] = (), number: int = 2, seed: int | None = None, k: int = 5, labels: bool = False
     ) -> Image.Image:
-        """Nearest patches and images in the memory bank, see `draw_neighbours`; of any image files, or training images.
+        """Nearest patches and images in the memory bank, see `find_neighbours`; of any image files, or training images.
 
         Raises:
             UserError: if there is no memory bank, if the training images are others than the bank's, or if they have no
@@ -106,9 +107,8 @@ class Pictures:
         pids = [item[1] for item in items_of(self.datamanager)['train']] if labels else None
         if pids and len(set(pids)) == 1:
             raise UserError(f'the training images of {", ".join(trained.cfg.data.sources)} have no labels: no --labels')
-        return draw_neighbours(
-            trained.model, trained.transform(), memory, self.images, queries, k=k, pids=pids, pixels=self.pixels
-        )
+        found = find_neighbours(trained.model, trained.transform(), memory, self.images, queries, k, pids)
+        return draw_neighbours(found, self.pixels)
 
     def mining(self, images: Sequence[str] = (), number: int = 6, seed: int = 0) -> Image.Image:
         """Cyclic ranking in a batch of training images, see `draw_mining`.
@@ -122,18 +122,16 @@ class Pictures:
                 f'data.transforms of {trained.path} has no surrogate_positive, so there is nothing to mine: '
                 'name a run of the unsupervised stage'
             )
-        return draw_mining(
+        mining = mine_batch(
             trained.model,
             self.datamanager.train_loader.dataset.transform,
             self.images,
             CyclicRankingMiner(paul.r, paul.max_candidates or None),
             trained.cfg.train.batch_size,
-            anchors=[self.images[index] for index in choose(images, self.images, number)] if images else [],
-            number=len(images) or number,
+            first=[self.images[index] for index in choose(images, self.images, number)] if images else [],
             seed=seed,
-            centroid=paul.ipfl == 'centroid',
-            pixels=self.pixels,
         )
+        return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
 
     def ranking(
         self,

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 from ..config.keys import all_keys, get_default_config, value_of
 from ..figures.curves import draw_curves
 from ..figures.quantities import quantities, titled
-from ..run.record import RunFolder, history_of, read_run
+from ..run.record import RunNumbers, history_of, read_run
 from ..run.trained import Trained
 from ..runtime.files import write_atomically
 
@@ -44,7 +44,7 @@ def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) 
         >>> make_report(open_trained('log/paul_synthetic'), 'report.html', [('Patches', 'Where they lie.', image)])
         PosixPath('report.html')
     """
-    run = RunFolder([], {}) if trained.run is None else read_run(trained.run)
+    run = RunNumbers([], {}) if trained.run is None else read_run(trained.run)
     run = run._replace(history=run.history or history_of(trained.checkpoint.get('history')))
     config = trained.cfg if trained.checkpoint.get('config') else None
     results = run.results or _last_test(run.history)
@@ -188,7 +188,7 @@ def _save(image: Image.Image, kind: str, **options) -> bytes:
     return file.getvalue()
 
 
-def _curves(trained: Trained, run: RunFolder) -> list[Picture]:
+def _curves(trained: Trained, run: RunNumbers) -> list[Picture]:
     """The curves of the run and of the pre-training stage in its folder, as far as there are any."""
     stage = None if trained.run is None else trained.run / 'pretrain'
     before = read_run(stage).history if stage and stage.is_dir() else []

@@ -10,15 +10,17 @@ from yacs.config import CfgNode
 
 from .. import registry
 from ..config import arguments
-from ..engines.base import resumable
+from ..engines.base import ResumableEngine, resumable
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
 from ..engines.schedule import schedule_parts, warm_up
+from ..figures.tensorboard import TensorBoardPictures
+from ..host.data import DataManager
 from ..host.engine import supervised_engine
 from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
 from ..runtime import processes
-from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together
+from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together, reason
 
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
@@ -75,10 +77,9 @@ def check_image_size(cfg: CfgNode, model: nn.Module) -> None:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        reason = ' '.join(str(error).split())[:200]
         raise UserError(
             f'{cfg.model.name} cannot take images of data.height {cfg.data.height}, data.width {cfg.data.width} '
-            f'({reason}): compare with the size that torchreid names for it'
+            f'({reason(error, 200)}): compare with the size that torchreid names for it'
         ) from None
     model.train()
 
@@ -102,18 +103,21 @@ def check_layers(cfg: CfgNode, model: nn.Module) -> None:
     )
 
 
-def build_engine(cfg: CfgNode, datamanager, model: nn.Module):
-    """The engine that `cfg.loss.name` names, with its optimizer, scheduler and the settings of its checkpoints."""
+def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
+    """The engine that `cfg.loss.name` names, with its optimizer, scheduler, checkpoints' settings and pictures."""
     check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
+    engine.seed = cfg.train.seed
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
     engine.fast_rank = cfg.test.fast_rank
+    if cfg.loss.name == 'paul' and cfg.paul.pictures_freq:  # they show the memory bank and what is mined
+        engine.observers.append(TensorBoardPictures(cfg.paul.pictures_freq))
     return engine
 
 
-def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
+def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
     """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
 
     Raises:
@@ -130,7 +134,7 @@ def _build_engine(cfg: CfgNode, datamanager, model: nn.Module):
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        numbers = 'k scale margin r momentum weight_pedal weight_ipfl collapse_cosine pictures_freq'
+        numbers = 'k scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
         words = 'similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options['shard_memory'] = method.memory.shard

@@ -41,10 +41,10 @@ def at_least(low: int) -> Callable[[str], int]:
     return number
 
 
-def run(main: Callable[[], None]) -> None:
+def call(tool: Callable[[], None]) -> None:
     """Calls a tool's main function: one line an error and exit status 2 for what the user can mend, 130 for Ctrl-C."""
     try:
-        main()
+        tool()
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(130)

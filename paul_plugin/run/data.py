@@ -15,6 +15,7 @@ from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import render
 from ..host.data import (
+    DataManager,
     check_dataset,
     check_root,
     dataset_made_by,
@@ -77,7 +78,7 @@ def check_datasets(cfg: CfgNode, made: Container[str] = ()) -> None:
         check_root(name, cfg.data.root, cfg.data.type)
 
 
-def build_datamanager(cfg: CfgNode):
+def build_datamanager(cfg: CfgNode) -> DataManager:
     """torchreid's data manager; surrogates are drawn by `cfg.paul.surrogate`.
 
     A target without images to test on is left out of the test.
@@ -117,7 +118,7 @@ def build_datamanager(cfg: CfgNode):
     return datamanager
 
 
-def check_data(cfg: CfgNode, datamanager) -> dict[str, str]:
+def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
     """Looks at every image before the run starts; with `data.bad_images skip`, leaves the bad ones out of training.
 
     Returns:

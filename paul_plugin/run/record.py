@@ -8,12 +8,13 @@ from typing import NamedTuple
 from yacs.config import CfgNode
 
 from ..config import arguments
+from ..engines.base import ResumableEngine
 from ..runtime import processes
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, reason
 from ..runtime.files import write_atomically
 
 
-def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
+def measure(engine: ResumableEngine, cfg: CfgNode) -> dict[str, dict[str, float]]:
     """Tests the model on the targets: data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions.
 
     Re-ranking and pictures are for `test.evaluate` alone, as in torchreid's `run`.
@@ -24,6 +25,12 @@ def measure(engine, cfg: CfgNode) -> dict[str, dict[str, float]]:
     options = arguments.engine_run_kwargs(cfg)
     engine.test(**{name: options[name] for name in names})
     return engine.results
+
+
+def results_path(cfg: CfgNode) -> Path:
+    """Where a run writes its results: with re-ranking, none of the figures is like those without."""
+    reranked = cfg.test.evaluate and cfg.test.rerank
+    return Path(cfg.data.save_dir, 'results_reranked.json' if reranked else 'results.json')
 
 
 def write_results(results: dict[str, dict], path: Path) -> None:
@@ -50,7 +57,7 @@ def show_results(results: dict[str, dict]) -> None:
             print(f'{stage.replace("_", " "):16}' + ''.join(f'{100 * value:8.1f}' for value in of[target].values()))
 
 
-class RunFolder(NamedTuple):
+class RunNumbers(NamedTuple):
     """What a run wrote.
 
     Attributes:
@@ -63,7 +70,7 @@ class RunFolder(NamedTuple):
     results: dict[str, dict[str, dict[str, float]]]
 
 
-def read_run(path: str | Path) -> RunFolder:
+def read_run(path: str | Path) -> RunNumbers:
     """Reads history.json and results.json of a run's folder; a file that is not there or damaged gives nothing.
 
     Raises:
@@ -76,7 +83,7 @@ def read_run(path: str | Path) -> RunFolder:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
-    return RunFolder(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
+    return RunNumbers(history_of(_read(path / 'history.json')), _results_of(_read(path / 'results.json')))
 
 
 def history_of(value: object) -> list[dict[str, float]]:
@@ -91,7 +98,7 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:
-        print(f'warning: {path} is passed over, it cannot be read ({" ".join(str(error).split())[:100]})')
+        print(f'warning: {path} is passed over, it cannot be read ({reason(error, 100)})')
         return None
 
 
@@ -101,7 +108,7 @@ def _numbers(value: object) -> dict[str, float]:
 
 
 def _results_of(value: object) -> dict[str, dict[str, dict[str, float]]]:
-    """What `job.write_results` wrote, always with the level of data sets."""
+    """What `write_results` wrote, always with the level of data sets."""
     results = {}
     for stage, tests in (value if isinstance(value, dict) else {}).items():
         by_name = {'': tests} if _numbers(tests) else tests

@@ -14,7 +14,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import checks, settings
 from ..config.keys import all_keys, get_default_config
-from ..host.data import images_digest, sort_training_images, test_transform
+from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..host.models import build_backbone
 from ..registry import BACKBONES, build_model
 from ..runtime.errors import UserError
@@ -47,7 +47,7 @@ class Trained(NamedTuple):
         data = self.cfg.data
         return test_transform(data.height, data.width, data.norm_mean, data.norm_std)
 
-    def datamanager(self):
+    def datamanager(self) -> DataManager:
         """torchreid's data manager of the run's data, the training images in the memory bank's order.
 
         Raises:
@@ -76,7 +76,7 @@ class Trained(NamedTuple):
             )
         return memory['bank'].float(), memory['filled']
 
-    def check_images(self, datamanager) -> None:
+    def check_images(self, datamanager: DataManager) -> None:
         """Refuses training images that are not those of the memory bank.
 
         Raises:
@@ -105,20 +105,8 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
         >>> trained.model(trained.transform()(read_image('me.jpg'))[None]).shape
         torch.Size([1, 1536])
     """
-    path = Path(path)
-    if path.is_dir():
-        newest = CheckpointFolder(path / 'model').read_newest()
-        if newest is None:
-            raise UserError(
-                f'no checkpoint in {path / "model"}: name the folder of a run (its data.save_dir) or a file'
-            )
-        path, checkpoint = newest
-    else:
-        checkpoint = read_checkpoint(path)
-    config = checkpoint.get('config')
-    cfg = _read_config(config, path) if isinstance(config, str) and config else get_default_config()
-    if not config:
-        cfg.data.update({'height': 384, 'width': 128})
+    path, checkpoint = _read(Path(path))
+    cfg = _config_of(checkpoint, path)
     cfg.use_gpu = settings.has_gpu()
     cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
     settings.merge_opts(cfg, opts)
@@ -129,6 +117,27 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     load_weights(model, path)
     run = path.parent.parent if path.parent.name == 'model' else None
     return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
+
+
+def _read(path: Path) -> tuple[Path, dict]:
+    """The file and what it holds; of a run's folder, the newest checkpoint."""
+    if not path.is_dir():
+        return path, read_checkpoint(path)
+    newest = CheckpointFolder(path / 'model').read_newest()
+    if newest is None:
+        raise UserError(f'no checkpoint in {path / "model"}: name the folder of a run (its data.save_dir) or a file')
+    return newest
+
+
+def _config_of(checkpoint: dict, path: Path) -> CfgNode:
+    """The configuration that a checkpoint holds; of a bare file of weights, the defaults and 384x128 pixels."""
+    config = checkpoint.get('config')
+    if config and isinstance(config, str):
+        return _read_config(config, path)
+    cfg = get_default_config()
+    if not config:
+        cfg.data.update({'height': 384, 'width': 128})
+    return cfg
 
 
 def _read_config(text: str, path: Path) -> CfgNode:
@@ -160,13 +169,23 @@ def _describe_model(cfg: CfgNode, state: dict[str, Tensor], path: Path) -> None:
         raise UserError(f'{path} holds no PatchNet: name a checkpoint of one of {", ".join(BACKBONES)}')
     cfg.paul.num_patches = len(reductions)
     cfg.paul.feature_dim = state[reductions[0]].shape[0]
-    fixed = 'pgn.theta' in state
-    cfg.paul.patch_source = ('stripe' if cfg.paul.patch_source == 'pgn' else cfg.paul.patch_source) if fixed else 'pgn'
-    wanted = {key: value.shape for key, value in state.items() if key.startswith('backbone.')}
-    for name in sorted(BACKBONES, key=lambda name: name != cfg.model.name):
+    if 'pgn.theta' not in state:
+        cfg.paul.patch_source = 'pgn'
+    elif cfg.paul.patch_source == 'pgn':  # the patches are fixed, whichever of the fixed sources it was
+        cfg.paul.patch_source = 'stripe'
+    cfg.model.name = _model_of(state, cfg.model.name, path)
+
+
+def _model_of(state: dict[str, Tensor], likely: str, path: Path) -> str:
+    """The first of our models, the likely one before the others, whose backbone has its layers in the weights.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = {key: value.shape for key, value in state.items()}
+    for name in sorted(BACKBONES, key=lambda name: name != likely):
         with torch.device('meta'):
-            shapes = {key: value.shape for key, value in build_backbone(BACKBONES[name], False).state_dict().items()}
-        if all(wanted.get(f'backbone.{key}') == shape for key, shape in shapes.items()):
-            cfg.model.name = name
-            return
+            backbone = build_backbone(BACKBONES[name], False)
+        if all(found.get(f'backbone.{key}') == value.shape for key, value in backbone.state_dict().items()):
+            return name
     raise UserError(f'{path} holds a PatchNet on another backbone than those of {", ".join(BACKBONES)}')

@@ -72,6 +72,16 @@ def import_optional(name: str) -> ModuleType:
         raise UserError(f"the package {package} is not there: pip install --editable '.[tools]' installs it") from None
 
 
+def reason(error: object, limit: int | None = None) -> str:
+    """What an error says, for a message: in one line, cut after `limit` characters; an error may say nothing.
+
+    Example:
+        >>> reason(RuntimeError('size mismatch:\\n\\tgot 3'), 20)
+        'size mismatch: got 3'
+    """
+    return ' '.join(str(error).split())[:limit]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, the system or torch ran out of memory; on a CPU torch has no class of errors for that."""
     return (

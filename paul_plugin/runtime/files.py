@@ -2,11 +2,35 @@
 
 import contextlib
 import os
+import pickle
+import stat
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .errors import UserError
+
+# What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
+NUMPY_SCALARS = [
+    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+]
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether it is a pipe or a device, and so to be refused before it is opened.
+
+    To open a pipe is to wait for its writer, and a device may have no end.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _replace(partial: Path, path: Path) -> None:
@@ -73,3 +97,26 @@ def save_atomically(state: dict, path: Path) -> None:
         cause = error if isinstance(error, OSError) else error.__context__
         reason = getattr(cause, 'strerror', None) or str(error).splitlines()[0]
         raise UserError(f'cannot write {path}: {reason}') from None
+
+
+def read_saved(path: str | Path) -> object:
+    """Reads a file of torch's as data: nothing in it is executed.
+
+    Raises:
+        UserError: if the file is missing, damaged, or holds more than tensors, numbers, texts and their containers.
+    """
+    if is_special(path):
+        raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
+    try:
+        with torch.serialization.safe_globals(NUMPY_SCALARS):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f'no weight file at {path}: check the path') from None
+    except IsADirectoryError:
+        raise UserError(f'{path} is a folder: name the weight file in it') from None
+    except PermissionError:
+        raise UserError(f'no permission to read {path}') from None
+    except pickle.UnpicklingError:
+        raise UserError(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
+    except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
+        raise UserError(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None

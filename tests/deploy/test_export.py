@@ -87,7 +87,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
 def test_tool(embedded_run, tmp_path, capsys):
     target = tmp_path / 'model.pt'
     words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--root', str(tmp_path)]
-    command.run(lambda: tool['main'](words))
+    command.call(lambda: tool['main'](words))
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f'{target}: images (batch, 3, 64, 48) -> descriptors (batch, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2

@@ -225,7 +225,7 @@ def test_pickles_are_refused(tmp_path):
 
 def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
     words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
-    command.run(lambda: tool['main']([str(word) for word in words]))
+    command.call(lambda: tool['main']([str(word) for word in words]))
     out, err = capsys.readouterr()
     first, second, *listed, last = out.splitlines()
     assert first == f'{tmp_path}/short.npz: 18 descriptors of 8 numbers'

@@ -15,7 +15,7 @@ from programs.kill_and_resume import differences
 
 from paul_plugin.config.checks import check_config
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.run import job
+from paul_plugin.run import main
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def run_as_torchrun_does(rank, port, argv):
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
     os.environ |= {'MASTER_ADDR': 'localhost', 'MASTER_PORT': str(port)}
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        job.main(argv)
+        main.main(argv)
 
 
 def kill_one_process(log):

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torchreid
+from helpers.batches import batch_of
 from programs.kill_and_resume import differences
 from torch.nn import functional as F
 
@@ -47,11 +48,13 @@ def test_fill_loader_gives_each_image_once_without_surrogate(make_datamanager):
         assert all(batch['img'].dim() == 4 and len(batch['img']) > 1 for batch in batches)
 
 
-def test_rows_are_found_by_path(make_engine):
+def test_a_row_is_the_place_of_an_image_among_the_sorted_ones(make_engine):
     engine = make_engine()
     paths = training_images(engine.datamanager)
     assert paths == sorted(paths)
-    assert engine.rows([paths[7], paths[0]]).tolist() == [7, 0]
+    for batch in (batch_of(engine), next(iter(loaders.fill_loader(engine.datamanager.train_loader, seed=1)))):
+        assert [paths[row] for row in batch['row']] == batch['impath']
+    assert [paths.index(path) for path in batch['impath']] == batch['row'].tolist()
 
 
 def brute_force_pedal(real, bank, rows, engine):
@@ -79,7 +82,7 @@ def brute_force_ipfl(real, surrogate, engine):
         negative = next((j for j in lists[i] if i not in lists[j][: engine.miner.r]), None)
         if negative is not None:
             to_positive, to_negative = (anchors[i] - positives[i]).norm(), (anchors[i] - anchors[negative]).norm()
-            terms.append(F.relu(engine.ipfl.margin + to_positive - to_negative))
+            terms.append(F.relu(engine.ipfl.loss.margin + to_positive - to_negative))
     return torch.stack(terms).mean()
 
 
@@ -90,12 +93,12 @@ def test_one_step_follows_the_paper(make_engine, similarity):
     engine.model.double()
     engine.memory.double()
     engine.fill_memory = None
-    batch = next(iter(engine.train_loader))
+    batch = batch_of(engine)
     images = torch.cat(batch['img']).double()
     batch['img'] = list(images.chunk(2))
     engine.memory.bank.copy_(F.normalize(torch.randn_like(engine.memory.bank), dim=2))
     engine.memory.filled.fill_(True)
-    rows = engine.rows(batch['impath'])
+    rows = batch['row']
 
     model = copy.deepcopy(engine.model)
     bank = engine.memory.bank.clone()

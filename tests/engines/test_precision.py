@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.batches import batch_of
 
 from paul_plugin.engines.precision import MixedPrecision
 
@@ -13,7 +14,7 @@ def test_a_step_of_the_engine(make_engine, amp):
     exact = make_engine()
     torch.manual_seed(1)
     engine = make_engine(amp=amp)
-    batch = next(iter(engine.train_loader))
+    batch = batch_of(engine)
     summaries = []
     for each in (exact, engine):
         each.memory.bank.copy_(torch.nn.functional.normalize(torch.ones_like(each.memory.bank).cumsum(1), dim=2))
@@ -51,7 +52,7 @@ def test_bank_in_bfloat16(make_engine):
     engine = make_engine(bank_dtype='bfloat16')
     exact = make_engine()
     exact.model.load_state_dict(engine.model.state_dict())
-    batch = next(iter(engine.train_loader))
+    batch = batch_of(engine)
     summaries = []
     for each in (exact, engine):
         torch.manual_seed(2)

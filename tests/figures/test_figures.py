@@ -9,11 +9,26 @@ from PIL import Image
 from torch.nn import functional as F
 
 from paul_plugin import CyclicRankingMiner
-from paul_plugin.figures.mining import rank_all, rejected
-from paul_plugin.figures.neighbours import by_patch, nearest
-from paul_plugin.figures.patches import corners, crop, outlined
+from paul_plugin.data.images import read_image
+from paul_plugin.figures.mining import Mining, draw_mining, mine_batch, rank_all, rejected
+from paul_plugin.figures.neighbours import Neighbours, by_patch, draw_neighbours, find_neighbours, nearest
+from paul_plugin.figures.patches import Patches, corners, crop, draw_patches, find_patches, outlined
 from paul_plugin.figures.ranking import average_precision, ranked_items, ranking
-from paul_plugin.figures.sheet import GREY, PURPLE, RIGHT, SKY, WHITE, Cell, Heading, palette, sheet, spread
+from paul_plugin.figures.sheet import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    RIGHT,
+    SKY,
+    WHITE,
+    WRONG,
+    Cell,
+    Heading,
+    palette,
+    sheet,
+    spread,
+)  # fmt: skip
 from paul_plugin.method.patch_generation import stripes
 from paul_plugin.report.gallery import choose
 from paul_plugin.runtime.errors import UserError
@@ -104,6 +119,91 @@ def test_a_bank_of_whole_images_has_patches():
     whole = F.normalize(patches.transpose(0, 1).flatten(1), dim=1)
     torch.testing.assert_close(by_patch(whole[None], 3), patches)
     assert by_patch(patches, 3) is patches
+
+
+@pytest.fixture
+def training(make_datamanager):
+    """A PatchNet in eval mode, the transforms of training and of test images, the items of the training images."""
+    datamanager = make_datamanager()
+    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=16, num_classes=1)
+    dataset = datamanager.train_loader.dataset
+    return model.eval(), dataset.transform, datamanager.transform_te, dataset.data
+
+
+@torch.no_grad()
+def described(model, transform, paths):
+    return torch.stack([model(transform(read_image(path))[None])[0] for path in paths])
+
+
+def test_neighbours_are_files(training, tmp_path):
+    model, _, transform, items = training
+    paths, pids = [item[0] for item in items], [item[1] for item in items]
+    bank = F.normalize(described(model, transform, paths).unflatten(1, (6, 16)), dim=2).transpose(0, 1).contiguous()
+    filled = torch.ones(len(paths), dtype=torch.bool)
+    queries = [paths[7], str(tmp_path / 'elsewhere.jpg')]
+    Image.new('RGB', (48, 96), 'green').save(queries[1])
+    found = find_neighbours(model, transform, (bank, filled), paths, queries, k=3, pids=pids)
+    features = described(model, transform, queries).unflatten(1, (6, 16))
+    rows, distances = nearest(features, bank, torch.tensor([7, -1]), 3, filled)
+    assert found.near == [[[paths[row] for row in near] for near in part] for part in rows.tolist()]
+    torch.testing.assert_close(found.distances, distances)
+    for part, same in zip(rows.tolist(), found.same, strict=True):
+        assert same == [[pids[row] == pids[7] for row in part[0]], [None] * 3]
+    assert found.thetas.keys() == {*queries, *(path for part in found.near for near in part for path in near)}
+    assert find_neighbours(model, transform, (bank, filled), paths, queries, k=3).same is None
+
+
+def test_neighbours_are_drawn_of_the_result_alone(tmp_path):
+    files = {name: str(tmp_path / f'{name}.png') for name in ('red', 'blue')}
+    for name, file in files.items():
+        Image.new('RGB', (30, 60), name).save(file)
+    near, same = [[[files['blue'], files['red']]]] * 2, [[[True, False]]] * 2
+    found = Neighbours([files['red']], near, torch.zeros(2, 1, 2), same, dict.fromkeys(files.values(), WHOLE[None]))
+    counts = {colour: count for count, colour in draw_neighbours(found, pixels=60).getcolors(1 << 24)}
+    assert counts[255, 0, 0] >= 2 * 30 * 60  # the query and a neighbour, whole; the patch has its outline over it
+    assert counts[0, 0, 255] >= 30 * 60
+    assert min(counts[RIGHT], counts[WRONG]) > 40 * 70 - 30 * 60
+    unknown = draw_neighbours(found._replace(same=None), pixels=60)
+    assert not {RIGHT, WRONG} & {colour for _, colour in unknown.getcolors(1 << 24)}
+
+
+def test_patches_are_drawn_of_the_result_alone(training, tmp_path):
+    model, _, transform, items = training
+    found = find_patches(model, transform, [item[0] for item in items[:2]])
+    assert found.thetas.shape == (2, 6, 2, 3)
+    assert found.learned
+    Image.new('RGB', (30, 60), 'red').save(tmp_path / 'red.png')
+    drawn = draw_patches(Patches([str(tmp_path / 'red.png')], stripes(3)[None], learned=False), pixels=60)
+    assert {(255, 0, 0), *palette(3)} <= {colour for _, colour in drawn.getcolors(1 << 24)}
+
+
+def test_a_mined_batch(training):
+    model, pair, _, items = training
+    paths = [item[0] for item in items]
+    miner = CyclicRankingMiner(r=2, max_candidates=4)
+    found = mine_batch(model, pair, paths, miner, 10, first=[paths[9]], seed=3)
+    assert len(found.images) == len(found.surrogates) == len(found.negatives) == len(found.rejected) == 10
+    with torch.no_grad():
+        real, surrogate = (model(torch.stack([pair.tensor_stage(each) for each in part])) for part in found[:2])
+    assert found.negatives == miner(real).tolist()
+    torch.testing.assert_close(found.to_surrogates, (real - surrogate).norm(dim=1))
+    assert found.ranks.ranks.equal(rank_all(real).ranks)
+    assert found.rejected == [rejected(found.ranks.ranks, i, found.negatives[i], 4) for i in range(10)]
+    again, other = (mine_batch(model, pair, paths, miner, 10, first=[paths[9]], seed=seed) for seed in (3, 4))
+    assert again.images == found.images
+    assert other.images != found.images
+
+
+def test_mining_is_drawn_of_the_result_alone():
+    images = [Image.new('RGB', (30, 60), colour) for colour in ('red', 'blue', 'yellow', 'black')]
+    ranks = rank_all(torch.tensor([[0.0], [1.0], [2.5], [9.0]]))
+    found = Mining(images, images[::-1], ranks, torch.zeros(4), [2, -1, 0, 1], [[1], [0, 2], [], []], 1)
+    counts = {colour: count for count, colour in draw_mining(found, number=1, pixels=60).getcolors(1 << 24)}
+    of = {name: counts[image.getpixel((0, 0))] for name, image in zip(('anchor', 'passed', 'mined'), images)}
+    assert of == {'anchor': 30 * 60, 'passed': 30 * 60, 'mined': 30 * 60}
+    assert counts[GREEN] == counts[BLUE] == 40 * 70 - 30 * 60
+    assert counts[GREY] >= 40 * 70 - 30 * 60  # some edge of a letter is as grey
+    assert draw_mining(found, number=2, pixels=60).height > draw_mining(found, number=1, pixels=60).height
 
 
 @pytest.mark.parametrize('tried', [None, 2])

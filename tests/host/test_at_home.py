@@ -17,7 +17,7 @@ from torch.nn import functional as F
 import paul_plugin
 from paul_plugin.checkpoints.weights import to_release
 from paul_plugin.host.engine import unwrap
-from paul_plugin.run import job
+from paul_plugin.run import main
 
 PROJECT = Path(__file__).parents[2]
 TARGET = 'synthetic_target'
@@ -106,7 +106,7 @@ def evaluate(monkeypatch, rendered, tmp_path):
     monkeypatch.chdir(PROJECT)
 
     def evaluate(*words):
-        job.main([
+        main.main([
             '--config-file', 'configs/paul_synthetic.yaml', '--root', str(rendered), 'data.save_dir', str(tmp_path),
             'data.workers', '0', 'paul.pretrain.config', '', 'paul.k', '3', 'train.batch_size', '8', 'train.seed', '5',
             'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',

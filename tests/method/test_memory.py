@@ -5,6 +5,7 @@ import torch
 from helpers.reference_numbers import cases
 
 from paul_plugin import PatchMemory
+from paul_plugin.method.memory import mean_cosine
 
 
 def test_reference():
@@ -64,3 +65,14 @@ def test_image_memory_reference():
         means = (step['embeddings'][::2] + step['embeddings'][1::2]) / 2
         memory.update(step['images'], means.unsqueeze(1))
         torch.testing.assert_close(memory.bank[0, step['images']], step['centroids'], rtol=0, atol=1e-9)
+
+
+def test_mean_cosine_is_that_of_all_pairs():
+    bank = torch.randn(3, 20, 8) + 0.5
+    filled = torch.rand(20) < 0.7
+    vectors = torch.nn.functional.normalize(bank.transpose(0, 1)[filled].flatten(1), dim=1)
+    pairs = [float(a @ b) for i, a in enumerate(vectors) for j, b in enumerate(vectors) if i != j]
+    assert mean_cosine(bank, filled) == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    assert mean_cosine(torch.ones(6, 50, 4)) == pytest.approx(1)
+    assert mean_cosine(torch.zeros(6, 50, 4)) == 0
+    assert mean_cosine(bank[:, :1]) == 0

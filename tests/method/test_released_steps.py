@@ -5,6 +5,9 @@ import torch
 import torchreid
 from torch.nn import functional as F
 
+from paul_plugin.data.loaders import seeded_loader
+from paul_plugin.host.data import training_images
+
 M, D, E, S, K, MARGIN, LR, DECAY = 6, 16, 128, 10.0, 5, 2.0, 0.01, 1e-4
 
 
@@ -105,19 +108,19 @@ def test_three_steps(make_engine, make_datamanager):
     engine = make_engine(datamanager, lr=LR, ipfl='centroid', r=2, max_candidates=15, scale=S, k=K, margin=MARGIN)
     engine.model.double()
     engine.memory.double()
-    engine.centroids.double()
+    engine.ipfl.double()
     with torch.no_grad():  # rotated, moving patches
         engine.model.pgn.regression[2].weight.normal_(std=0.05)
         engine.model.pgn.regression[2].bias.add_(0.05 * torch.randn(36))
     plain = PlainPaul(engine.model.state_dict())
 
-    for name, row in engine.row_of.items():  # a bank that is filled with anything
+    for row, name in enumerate(training_images(datamanager)):  # a bank that is filled with anything
         values = F.normalize(torch.randn(M, D, dtype=torch.float64), dim=1)
         engine.memory.update(torch.tensor([row]), values.unsqueeze(0))
         plain.bank[name] = list(values)
     engine.two_stepped_transfer_learning(0, 0, None)
 
-    for index, batch in enumerate(datamanager.train_loader):
+    for index, batch in enumerate(seeded_loader(datamanager.train_loader, seed=1)):
         if index == 3:
             break
         batch['img'] = [images.double() for images in batch['img']]

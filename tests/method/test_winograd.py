@@ -35,7 +35,7 @@ def test_lower_precision(dtype, tolerance):
 def test_the_pgn_takes_it_when_frozen_and_only_then(monkeypatch):
     used = []
     monkeypatch.setattr(
-        'paul_plugin.method.patch_generation.frozen_conv3x3', lambda *args: used.append(1) or frozen_conv3x3(*args)
+        'paul_plugin.method.winograd.frozen_conv3x3', lambda *args: used.append(1) or frozen_conv3x3(*args)
     )
     pgn = PatchGenerationNetwork(512, 6).double()
     torch.nn.init.normal_(pgn.regression[2].weight, std=0.1)

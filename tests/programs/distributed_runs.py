@@ -24,7 +24,7 @@ from paul_plugin.data.synthetic.render import render
 from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['paul_plugin.run.job'])
+FORKS.set_forkserver_preload(['paul_plugin.run.main'])
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},
@@ -56,8 +56,8 @@ def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
     engine = paul_plugin.ImagePAULEngine(
         datamanager, model, optimizer, scheduler=scheduler, use_gpu=False, k=5, scale=10.0, **options
     )
-    for memory in filter(None, (engine.memory, engine.centroids)):
-        memory.double()
+    for module in (engine.memory, engine.ipfl):
+        module.double()
     # torchreid's images are float32.
     model.register_forward_pre_hook(lambda module, inputs: (inputs[0].double(), *inputs[1:]))
     return engine

@@ -17,7 +17,6 @@ from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
-from paul_plugin.figures.tensorboard import eval_mode
 from paul_plugin.report.gallery import EXPLANATIONS, Pictures, run_pictures
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
@@ -260,11 +259,3 @@ def test_pictures_in_tensorboard_change_nothing(runs):
         assert event.step == 1
         assert min(image.size) > 300
         assert len(image.getcolors(1 << 24)) > 1000
-
-
-def test_eval_mode_gives_each_module_its_own_back():
-    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)).train()
-    model[1].eval()
-    with eval_mode(model):
-        assert not any(module.training for module in model.modules())
-    assert [module.training for module in model.modules()] == [True, True, False]

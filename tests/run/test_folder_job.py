@@ -10,7 +10,7 @@ import torch
 import torchreid
 
 from paul_plugin.config import checks, command_line
-from paul_plugin.run import job, stages
+from paul_plugin.run import main, stages
 from paul_plugin.run.data import build_datamanager
 
 PROJECT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def run(monkeypatch, capsys, weights, tmp_path):
 
     def run(folder, *words, log='log'):
         try:
-            job.main([
+            main.main([
                 '--config-file', 'configs/paul_folder.yaml', 'folder.path', str(folder), 'use_gpu', 'False',
                 'model.name', 'paul_osnet_x0_25', 'model.load_weights', str(weights), 'paul.feature_dim', '8',
                 'data.height', '48', 'data.width', '48', 'data.workers', '0', 'data.save_dir', str(tmp_path / log),
@@ -111,7 +111,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         + ['--root', str(rendered), 'folder.path', str(crops), 'data.workers', '0', *SYNTHETIC]
         + ['paul.pretrain.opts', "['data.targets', ['synthetic_source', 'folder']]"]
     )
-    stage = stages.pretraining_stage(cfg)
+    stage = stages.stage_config(cfg)
     adapted, pretrained = build_datamanager(cfg), build_datamanager(stage)
     assert (len(adapted.train_loader.dataset), len(pretrained.train_loader.dataset)) == (24, 48)
     assert all(str(crops) in item[0] for item in adapted.train_loader.dataset.data)

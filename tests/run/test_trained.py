@@ -58,7 +58,7 @@ def test_bank_and_images_belong_together(run_folder, rendered, tmp_path):
     torch.testing.assert_close(bank, engine.memory.bank)
     assert filled.all()
     datamanager = trained.datamanager()
-    assert training_images(datamanager) == list(engine.row_of)
+    assert training_images(datamanager) == training_images(engine.datamanager)
     trained.check_images(datamanager)
     datamanager.train_loader.dataset.data.pop()
     with pytest.raises(UserError, match='are not those that .* was trained on'):

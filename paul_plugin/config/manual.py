@@ -1,0 +1,34 @@
+"""The printed list of the keys: each with its default, the values that it takes, and what it is."""
+
+import textwrap
+
+from ..runtime.errors import UserError, show
+from .keys import KEYS, Key
+
+_WIDTH = 100  # characters of a line
+
+
+def _entry(key: Key) -> str:
+    allowed = key.allowed.words if key.allowed else 'True or False' if isinstance(key.default, bool) else ''
+    head = f'{key.name} = {key.default!r}' + (f'  ({allowed})' if allowed else '')
+    indent = ' ' * 4
+    # A name stays whole, and so does one with a hyphen.
+    options = {'width': _WIDTH, 'subsequent_indent': indent, 'break_long_words': False, 'break_on_hyphens': False}
+    return '\n'.join([*textwrap.wrap(head, **options), *textwrap.wrap(key.about, initial_indent=indent, **options)])
+
+
+def list_keys(word: str = '') -> str:
+    """The keys whose name or text holds the word, in any case, in the order of the table.
+
+    Raises:
+        UserError: if there is none.
+
+    Example:
+        >>> print(list_keys('train.lr_'))
+        train.lr_scheduler = 'single_step'  (one of single_step, multi_step, cosine)
+            how the learning rate changes over the epochs
+    """
+    found = [key for key in KEYS if word.lower() in f'{key.name}\n{key.about}'.lower()]
+    if not found:
+        raise UserError(f'no key has {show(word)} in its name or text: --keys alone lists all')
+    return '\n'.join(map(_entry, found))

@@ -1,0 +1,58 @@
+"""What looks on while an engine trains: it is called after each epoch and in each test."""
+
+import numpy as np
+
+from ..method.memory import mean_cosine
+
+
+class Observer:
+    """Looks on, and changes nothing of the training. Each engine has a list of them, `observers`.
+
+    Example:
+        >>> class Beep(Observer):
+        ...     def after_epoch(self, engine):
+        ...         print('\a', end='')
+        >>> engine.observers.append(Beep())
+    """
+
+    def after_epoch(self, engine) -> None:
+        """Called by all processes after an epoch's last step; `engine.history[-1]` is the epoch's entry."""
+
+    def after_ranking(self, engine, target: int, distances: np.ndarray) -> None:
+        """Called in a test, on the first process, before a target is evaluated.
+
+        Args:
+            engine: the engine.
+            target: the number of the target.
+            distances: (Q, G).
+        """
+
+
+class CollapseAlarm(Observer):
+    """Records the mean cosine between the descriptors in the memory bank, and warns of a collapse.
+
+    Args:
+        most: the mean cosine over which a warning is printed, 1 for none.
+    """
+
+    def __init__(self, most: float = 0.5) -> None:
+        self.most = most
+
+    def after_epoch(self, engine) -> None:
+        memory = engine.memory
+        cosine = mean_cosine(memory.bank, memory.filled, memory.shard is not None)
+        engine.history[-1]['cosine'] = cosine
+        if cosine > self.most:
+            print(
+                f'warning: collapse: the descriptors in the memory bank have a mean cosine of {cosine:.3f}, more than '
+                f'{self.most} (paul.collapse_cosine): lower train.lr or paul.weight_ipfl, raise paul.scale, '
+                'check that the pre-trained weights are those of this model, or go back to an earlier checkpoint'
+            )
+
+
+class SkippedSteps(Observer):
+    """Says how many steps float16 has skipped so far."""
+
+    def after_epoch(self, engine) -> None:
+        if engine.precision.skipped:
+            print(f'{engine.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')

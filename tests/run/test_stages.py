@@ -1,0 +1,136 @@
+"""What a run starts with and the stages that follow: decided beforehand, and without a word written into the config."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from paul_plugin.checkpoints.resume import ResumePoint
+from paul_plugin.config import command_line
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.engines.base import ResumableEngine
+from paul_plugin.run.build import build_engine, build_model
+from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.stages import PRETRAINED, find_start, stage_config
+from paul_plugin.run.start import Start, stages_of, start_at
+from paul_plugin.runtime.errors import UserError
+
+PROJECT = Path(__file__).parents[2]
+PRETRAIN, FORGET, LOAD = 'pre-train with labels', 'remove the results of an earlier run', 'load the weights'
+DIRECT, GO_ON = 'measure the direct transfer', 'go on from the checkpoint'
+ADAPT, TEST = 'adapt without labels', 'measure the checkpoint'
+
+
+def config(*words):
+    path = str(PROJECT / 'configs/paul_synthetic.yaml')
+    return command_line.load_config(['--config-file', path, 'use_gpu', 'False', *map(str, words)])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A checkpoint of two epochs in the folder of a run."""
+
+    def save(cfg, folder=tmp_path):
+        path = folder / 'model/model.pth.tar-2'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({'state_dict': {}, 'epoch': 2, 'config': cfg.dump()}, path)
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ('words', 'epochs', 'pretrains', 'labels', 'measured', 'expected'),
+    [
+        ('', None, True, True, '', [PRETRAIN, LOAD, DIRECT, ADAPT]),
+        ('', None, True, False, '', [PRETRAIN, FORGET, LOAD, ADAPT]),
+        ('', None, False, True, '', [LOAD, DIRECT, ADAPT]),
+        ("model.load_weights ''", None, False, True, '', [DIRECT, ADAPT]),
+        ("model.load_weights ''", None, False, False, '', [FORGET, ADAPT]),
+        ('train.max_epoch 0', None, False, True, '', [LOAD, DIRECT, ADAPT]),
+        ('train.max_epoch 0', None, False, False, '', [FORGET, LOAD]),
+        ('test.evaluate True', None, False, True, '', [LOAD, DIRECT]),
+        ('test.evaluate True', None, True, True, '', [PRETRAIN, LOAD, DIRECT]),
+        ('', 2, False, True, 'direct_transfer', [GO_ON, ADAPT]),
+        ('', 2, False, True, '', [LOAD, DIRECT, GO_ON, ADAPT]),
+        ("model.load_weights ''", 2, False, True, '', [GO_ON, ADAPT]),
+        ('', 2, False, False, '', [LOAD, GO_ON, ADAPT]),
+        ('', 3, False, True, 'direct_transfer adapted', [GO_ON]),
+        ('', 3, False, True, 'direct_transfer', [GO_ON, ADAPT]),  # it was killed in its last test
+        ('', 3, False, False, '', [LOAD, GO_ON]),
+        ('train.max_epoch 5', 3, False, True, 'direct_transfer adapted', [GO_ON, ADAPT]),
+        ('test.evaluate True', 3, False, True, 'direct_transfer adapted', [GO_ON, TEST]),
+        ('test.evaluate True', 1, False, True, '', [LOAD, DIRECT, GO_ON, TEST]),
+    ],
+)  # fmt: skip
+def test_the_stages(words, epochs, pretrains, labels, measured, expected):
+    """By config, epochs done (None: from the beginning), whether weights are made, targets with labels, results."""
+    words = [word.strip("'") for word in words.split()]
+    cfg = config('train.max_epoch', 3, 'model.load_weights', 'weights.pth', *words)
+    point = None if epochs is None else ResumePoint(Path('model.pth.tar'), {'epoch': epochs})
+    start = start_at(cfg, point, Start(get_default_config()) if pretrains else None)
+    assert [stage.value for stage in stages_of(start, labels, measured.split())] == expected
+
+
+def test_a_checkpoint_without_a_number_of_epochs_is_left_to_the_engine():
+    point = ResumePoint(Path('model.pth.tar'), {'epoch': 'two'})
+    start = start_at(config(), point)
+    assert GO_ON in [stage.value for stage in stages_of(start, True, ['direct_transfer', 'adapted'])]
+
+
+def test_the_users_config_stays_as_it_is(tmp_path, saved, monkeypatch):
+    """What a run decides stands in the config that it derives, is printed and saved."""
+    save = ('data.save_dir', tmp_path)
+    cfg = config(*save)
+    before = cfg.dump()
+    start = find_start(cfg)
+    assert cfg.dump() == before
+    assert start.weights == start.cfg.model.load_weights == str(tmp_path / PRETRAINED)
+    assert (start.point, start.epochs, start.cfg.model.resume) == (None, 0, '')
+    assert start.pretraining.cfg.dump() == stage_config(start.cfg).dump()
+
+    (tmp_path / PRETRAINED).touch()
+    assert find_start(cfg).pretraining is None
+
+    path = saved(cfg)
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')  # torchrun has started the processes again
+    start = find_start(cfg)
+    assert (start.point.path, start.epochs, start.cfg.model.resume) == (path, 2, 'auto')
+    assert start.weights == str(tmp_path / PRETRAINED)
+    assert start.pretraining is None
+    (tmp_path / PRETRAINED).unlink()
+    assert find_start(cfg).weights == ''
+    assert cfg.dump() == before
+
+
+def test_the_pretraining_stage_goes_on_by_itself(tmp_path, saved):
+    cfg = config('data.save_dir', tmp_path, 'model.resume', 'auto')
+    saved(stage_config(cfg), tmp_path / 'pretrain')
+    start = find_start(cfg)
+    assert start.point is None
+    assert (start.pretraining.point.path, start.pretraining.epochs) == (tmp_path / 'pretrain/model/model.pth.tar-2', 2)
+
+
+def test_weights_that_nothing_makes(tmp_path):
+    with pytest.raises(UserError, match=r'no weight file at ./no.pth \(model.load_weights\), and paul.pretrain.config'):
+        find_start(config('data.save_dir', tmp_path, 'model.load_weights', './no.pth', 'paul.pretrain.config', ''))
+    assert find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', '')).weights == ''
+
+
+def test_the_stages_own_settings_stay_its_own():
+    cfg = config('paul.pretrain.opts', "['paul.synthetic.train_ids', 7]")
+    before = cfg.dump()
+    assert stage_config(cfg).paul.synthetic.train_ids == 7
+    assert cfg.dump() == before
+
+
+def test_the_engine_has_the_seed_of_the_config(rendered, capsys):
+    """Not the one that torch happens to have."""
+    cfg = config(
+        '--root', rendered, 'train.seed', 5, 'data.workers', 0, 'data.height', 96, 'data.width', 48, 'paul.k', 3,
+        'train.batch_size', 8, 'paul.feature_dim', 8, 'model.name', 'paul_osnet_x0_25',
+    )  # fmt: skip
+    torch.manual_seed(77)
+    engine = build_engine(cfg, build_datamanager(cfg), build_model(cfg, 1, pretrained=False))
+    assert isinstance(engine, ResumableEngine)
+    assert engine.seed == 5

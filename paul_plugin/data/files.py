@@ -16,24 +16,24 @@ _LOG = re.compile(r'(train|test)\.log-\d{4}-\d\d-\d\d')  # it tells the folder o
 Odd = dict[str, list[str]]  # what was left out: kind -> absolute paths
 
 
-def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] = ()) -> tuple[list[str], Odd]:
+def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] | None = None) -> tuple[list[str], Odd]:
     """The images in a tree, sorted by path, and what else lies in it, kind -> paths.
 
     An image has an image's suffix, damaged or not, or an image's header. A folder that several links lead to is read
-    once, by its own name before any link. Pictures that a run has drawn are no crops: the folders of runs, which their
-    logs tell, and those that a run is to write to are left out.
+    once, by its own name before any link.
 
     Args:
         top: the folder.
         skip: paths in it that are not looked at.
-        outputs: folders that a run writes to, by any path, there or not.
+        outputs: folders that a run is to write to, by any path, there or not. Pictures that runs have drawn are no
+            crops: these folders, and those that the log of a run tells, are left out. None leaves out nothing.
 
     Raises:
         UserError: if the folder itself is one of `outputs`.
     """
     images, odd = [], defaultdict(list)
     read = set()
-    written = {_identity(os.stat(path)) for path in outputs if os.path.isdir(path)}
+    written = {_identity(os.stat(path)) for path in outputs or () if os.path.isdir(path)}
     folders = deque([top])
     while folders:
         folder = folders.popleft()
@@ -50,7 +50,8 @@ def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] = ()
         read.add(identity)
         if identity in written and folder == top:
             raise UserError(f'the crops in {printable(top)} are where the run writes to: choose another data.save_dir')
-        if identity in written or (folder != top and any(_LOG.match(entry.name) for entry in entries)):
+        of_run = outputs is not None and folder != top and any(_LOG.match(entry.name) for entry in entries)
+        if identity in written or of_run:
             odd['folder that a run writes to'].append(folder)
             continue
         for entry in entries:

@@ -85,16 +85,17 @@ def check_root(name: str, root: str, kind: str = 'image') -> None:
     name, for person and camera (`7_c2`), so that all images show one person.
 
     Args:
-        name: of a data set that is known.
+        name: of a data set.
         root, kind: as for `check_dataset`.
 
     Raises:
         UserError: naming the part of the path, and the way out.
     """
-    dataset = _datasets(kind)[name]
+    dataset = _datasets(kind).get(name)  # None: torchreid itself refuses it
     folder = str(Path(root, getattr(dataset, 'dataset_dir', None) or '').expanduser().absolute())
-    bases = getattr(dataset, '__mro__', ())  # not of a function that a user has registered
-    used = {module for base in bases for module in ('glob', 're') if hasattr(module_of(base), module)}
+    bases = getattr(dataset, '__mro__', ())  # none of a function that a user has registered
+    modules = [module_of(base) for base in bases if base.__module__.startswith('torchreid.')]
+    used = {name for module in modules for name in ('glob', 're') if hasattr(module, name)}
     label = re.search(r'[-\d]+_c\d', folder)
     way_out = 'rename the folder, or name it by a link without that'
     if 'glob' in used and glob.escape(folder) != folder:
@@ -106,7 +107,7 @@ def check_root(name: str, root: str, kind: str = 'image') -> None:
         )
 
 
-def reads_people(datamanager) -> bool:
+def reads_people(datamanager: DataManager) -> bool:
     """Whether batches for training are made by who is on the images, as torchreid's RandomIdentitySampler does it.
 
     Its other samplers read nothing, the camera (RandomDomainSampler) or the data set (RandomDatasetSampler).

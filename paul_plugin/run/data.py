@@ -174,7 +174,7 @@ def show_left_out(left_out: dict[str, str]) -> None:
         print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{describe_bad(left_out)}')
 
 
-def check_matches(datamanager) -> None:
+def check_matches(datamanager: DataManager) -> None:
     """Says how many queries of each target do not count in a test.
 
     Raises:

@@ -10,6 +10,7 @@ from .data.images import read_image
 from .data.synthetic.datasets import SyntheticSource, SyntheticTarget
 from .host import data, models
 from .host.engine import register_engine
+from .host.visrank import register_visrank
 from .method.patchnet import PatchNet
 from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
 
@@ -56,6 +57,7 @@ def register(*engines: type) -> None:
     models.register_models({name: functools.partial(build_patchnet, of) for name, of in BACKBONES.items()})
     data.register_transform(SURROGATE, lambda *stages: PairTransform(*stages, SurrogatePositive()))
     data.register_reader(read_image)
+    register_visrank(read_image)
     data.make_downloads_safe()
     data.register_dataset('synthetic_source', SyntheticSource)
     data.register_dataset('synthetic_target', SyntheticTarget)

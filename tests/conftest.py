@@ -1,6 +1,7 @@
 """Settings and fixtures shared by the tests: small rendered data sets and what trains on them."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: several processes of tests share the cores
@@ -8,6 +9,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: sever
 import pytest
 import torch
 import torchreid
+from helpers.crops import GALLERY, QUERY, TRAIN, market1501
 from helpers.jobs import run_embedded_job
 
 import paul_plugin
@@ -29,6 +31,31 @@ def rendered(tmp_path_factory) -> Path:
     for domain in ('source', 'target'):
         render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
     return root
+
+
+@pytest.fixture
+def market(tmp_path):
+    """Market-1501's layout of its own for a test: 6 people to train on and 6 to test on, two cameras."""
+    return market1501(tmp_path / 'reid-data')
+
+
+@pytest.fixture
+def crops(rendered, tmp_path):
+    """The rendered target as a folder: 24 images to train on, without informative names, query and gallery."""
+    top = tmp_path / 'crops'
+    for number, path in enumerate(sorted((rendered / TRAIN).iterdir())[::2]):
+        to = top / f'day {number % 3}' / f'{number * 7919 % 1000}.jpg'
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, to)
+    for part, of in (('query', QUERY), ('gallery', GALLERY)):
+        shutil.copytree(rendered / of, top / part)
+    return top
+
+
+@pytest.fixture
+def bare(crops, tmp_path):
+    """The same without labels."""
+    return shutil.copytree(crops, tmp_path / 'bare', ignore=shutil.ignore_patterns('query', 'gallery'))
 
 
 @pytest.fixture

@@ -156,6 +156,11 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
     for wrong, key, way_out in (
         (cfg.data.type == 'video', 'data.type', 'loss.name paul needs image'),
         (
+            cfg.sampler.train_sampler == 'RandomIdentitySampler',
+            'sampler.train_sampler',
+            'makes batches by who is on the images, which loss.name paul is not to know: set RandomSampler',
+        ),
+        (
             not _has_surrogates(cfg) and not TRANSFORMS.unknown(cfg.data.transforms),
             'data.transforms',
             f'loss.name paul needs {SURROGATE} among them',

@@ -2,18 +2,21 @@
 
 import hashlib
 import os
+import re
 from collections import defaultdict, deque
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from .images import is_image, one_line
+from ..runtime.errors import UserError, printable
+from .images import is_image
 
 _LISTED = 5  # files of each kind that are named
 _THREADS = 8  # they wait for a network disk together
+_LOG = re.compile(r'(train|test)\.log-\d{4}-\d\d-\d\d')  # it tells the folder of a run
 Odd = dict[str, list[str]]  # what was left out: kind -> absolute paths
 
 
-def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
+def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] | None = None) -> tuple[list[str], Odd]:
     """The images in a tree, sorted by path, and what else lies in it, kind -> paths.
 
     An image has an image's suffix, damaged or not, or an image's header. A folder that several links lead to is read
@@ -22,9 +25,15 @@ def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
     Args:
         top: the folder.
         skip: paths in it that are not looked at.
+        outputs: folders that a run is to write to, by any path, there or not. Pictures that runs have drawn are no
+            crops: these folders, and those that the log of a run tells, are left out. None leaves out nothing.
+
+    Raises:
+        UserError: if the folder itself is one of `outputs`.
     """
     images, odd = [], defaultdict(list)
     read = set()
+    written = {_identity(os.stat(path)) for path in outputs or () if os.path.isdir(path)}
     folders = deque([top])
     while folders:
         folder = folders.popleft()
@@ -34,11 +43,17 @@ def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
         except OSError:
             odd['folder that cannot be opened'].append(folder)
             continue
-        identity = status.st_dev, status.st_ino
+        identity = _identity(status)
         if identity in read:
             odd['link to a folder that is read already'].append(folder)
             continue
         read.add(identity)
+        if identity in written and folder == top:
+            raise UserError(f'the crops in {printable(top)} are where the run writes to: choose another data.save_dir')
+        of_run = outputs is not None and folder != top and any(_LOG.match(entry.name) for entry in entries)
+        if identity in written or of_run:
+            odd['folder that a run writes to'].append(folder)
+            continue
         for entry in entries:
             if entry.path in skip:
                 continue
@@ -51,6 +66,11 @@ def find_images(top: str, skip: Container[str] = ()) -> tuple[list[str], Odd]:
             else:
                 odd['no image'].append(entry.path)
     return sorted(images), defaultdict(list, {kind: sorted(files) for kind, files in odd.items()})
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """A folder's, by whatever links it is reached."""
+    return status.st_dev, status.st_ino
 
 
 def find_copies(paths: Iterable[str]) -> dict[str, str]:
@@ -89,5 +109,5 @@ def describe_odd(odd: Odd, top: str, copies: dict[str, str]) -> list[str]:
 
 def _describe(file: str, top: str, copies: dict[str, str]) -> str:
     """A file by its path within the folder, and of a copy what it is a copy of."""
-    name = one_line(os.path.relpath(file, top))
-    return f'{name} (= {one_line(os.path.relpath(copies[file], top))})' if file in copies else name
+    name = printable(os.path.relpath(file, top))
+    return f'{name} (= {printable(os.path.relpath(copies[file], top))})' if file in copies else name

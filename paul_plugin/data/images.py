@@ -3,14 +3,16 @@
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from ..runtime.errors import UserError, reason
+from ..runtime.errors import UserError, printable, reason
 
 # What PIL may read. Among its other formats are some that start a program (EPS starts Ghostscript).
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000')
@@ -20,8 +22,12 @@ _TAIL = 16  # bytes at the end of a file in which the marker is looked for
 _BUFFER = 1 << 16  # most crops are smaller: one read takes the whole file
 _SMALLEST_SIDE = 4  # pixels
 _LARGEST_RATIO = 20  # of one side to the other
+# Room for a phone's whole picture (12 megapixels); a kilobyte of JPEG 2000 can declare any number, at 20 bytes each.
+_MOST_PIXELS = 16_000_000
 _CHUNK = 64  # files a thread checks in one go
 _THREADS = 8  # they wait for a network disk together; on a local one they can cost more than they bring
+_LARGE = 1_000_000  # pixels of an image that is checked while no other such image is
+_one_large = threading.Lock()
 
 
 class BadImage(UserError):
@@ -45,9 +51,9 @@ class _Refused(Exception):
 def read_image(path: str) -> Image.Image:
     """Reads a crop as torchreid does, but fails at once where torchreid's function tries for ever.
 
-    16-bit grey is scaled to 8 bits; an orientation in the EXIF data is ignored. PIL's LOAD_TRUNCATED_IMAGES is
-    switched off for the process: half an image is no crop. Damage that the decoder passes over, such as wrong pixels
-    in the middle of a JPEG, is not seen.
+    16-bit grey is scaled to 8 bits. An image is turned as its EXIF orientation says; EXIF data that cannot be read
+    are passed over. PIL's LOAD_TRUNCATED_IMAGES is switched off for the process: half an image is no crop. Damage
+    that the decoder passes over, such as wrong pixels in the middle of a JPEG, is not seen.
 
     Returns:
         An RGB image, decoded completely; the file is closed.
@@ -67,7 +73,7 @@ def read_image(path: str) -> Image.Image:
         raise
     except Exception as error:  # a damaged file fails in many ways inside PIL
         reason = _reason(path, error)
-    raise BadImage(f'bad image {one_line(path)}: {reason}: replace it or take it out of the data set')
+    raise BadImage(f'bad image {printable(path)}: {reason}: replace it or take it out of the data set')
 
 
 def is_image(path: str) -> bool:
@@ -90,7 +96,8 @@ def check_images(paths: Iterable[str], decode: bool = False) -> dict[str, str]:
 
     By default the header, the size and the end of each file are looked at. That finds truncated files, but not
     damage in the middle. A file whose end says nothing is decoded. An image is no crop of a person if a side is below
-    4 pixels or more than 20 times the other, or if it has more pixels than PIL's MAX_IMAGE_PIXELS.
+    4 pixels or more than 20 times the other, or if it has more than 16 million pixels (or PIL's MAX_IMAGE_PIXELS, if
+    that is less). Its header tells, before anything is decoded; large images are decoded one at a time.
 
     Args:
         paths: the files.
@@ -118,7 +125,7 @@ def describe_bad(bad: dict[str, str], limit: int = 10) -> str:
           a.jpg: it is empty (0 bytes)
           ... and 32 more
     """
-    lines = [f'  {one_line(path)}: {reason}' for path, reason in list(bad.items())[:limit]]
+    lines = [f'  {printable(path)}: {reason}' for path, reason in list(bad.items())[:limit]]
     return '\n'.join(lines + [f'  ... and {len(bad) - limit} more'] * (len(bad) > limit))
 
 
@@ -133,7 +140,8 @@ def _check(path: str, decode: bool) -> str:
         with _open_file(path) as file:
             image = _open_image(file)
             if decode or not _is_complete(file, image):
-                _to_rgb(image)
+                with _one_large if image.width * image.height > _LARGE else nullcontext():
+                    _to_rgb(image)
     except MemoryError:
         raise
     except Exception as error:
@@ -159,14 +167,23 @@ def _open_image(file: BinaryIO) -> Image.Image:
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     image = Image.open(file, formats=_FORMATS)
     width, height = image.size
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise Image.DecompressionBombError
+    most = _most_pixels()
+    if width * height > most:
+        raise _Refused(_too_large(most))
     short, long = sorted(image.size)
     if short < _SMALLEST_SIDE or long > _LARGEST_RATIO * short:
         raise _Refused(f'it is {width}x{height} pixels, no crop of a person')
     if image.mode == 'F':
         raise _Refused('its pixels are floats, of no known range')
     return image
+
+
+def _most_pixels() -> int:
+    return min(_MOST_PIXELS, Image.MAX_IMAGE_PIXELS or _MOST_PIXELS)
+
+
+def _too_large(most: int) -> str:
+    return f'it has more than {most} pixels, no crop of a person'
 
 
 def _is_complete(file: BinaryIO, image: Image.Image) -> bool:
@@ -181,8 +198,14 @@ def _is_complete(file: BinaryIO, image: Image.Image) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Decodes an image and converts it to RGB."""
+    """Decodes an image, turns it upright and converts it to RGB."""
     image.load()
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data fail in many ways inside PIL; the pixels are whole, turned or not
+        pass
     if image.mode.startswith('I'):
         # PIL would clip 16 bits to 8, and make most of the image white.
         values = np.asarray(image)
@@ -198,8 +221,8 @@ def _reason(path: str, error: Exception) -> str:
         return 'it is a link to a file that does not exist' if os.path.islink(path) else 'there is no such file'
     if isinstance(error, PermissionError):
         return 'no permission to read it'
-    if isinstance(error, Image.DecompressionBombError):
-        return f'it has more than {Image.MAX_IMAGE_PIXELS} pixels, no crop of a person'
+    if isinstance(error, Image.DecompressionBombError):  # PIL's own, far beyond
+        return _too_large(_most_pixels())
     if isinstance(error, UnidentifiedImageError):
         return 'it is no image of a known format (JPEG, PNG, ...), or its header is damaged'
     if isinstance(error, _Refused):
@@ -207,8 +230,3 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f'it cannot be read ({error.strerror})'
     return f'it is damaged ({reason(error, 100) or type(error).__name__})'
-
-
-def one_line(path: str) -> str:
-    """A path as it is, or escaped if it holds a line break or bytes that cannot be printed."""
-    return path if path.isprintable() else ascii(path)

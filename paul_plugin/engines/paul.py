@@ -8,7 +8,7 @@ import torchreid
 from tqdm import tqdm
 
 from ..data import loaders
-from ..host.data import sort_training_images, training_images
+from ..host.data import reads_people, sort_training_images, training_images
 from ..host.engine import unwrap
 from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
@@ -196,6 +196,11 @@ def _check_fit(datamanager, net: PatchNet) -> None:
         raise ValueError(f"ImagePAULEngine needs a model built with loss='paul', got loss={net.loss!r}")
     if not loaders.gives_surrogates(datamanager):
         raise ValueError("ImagePAULEngine needs 'surrogate_positive' among the data manager's transforms")
+    if reads_people(datamanager):
+        raise ValueError(
+            "ImagePAULEngine: the data manager's sampler RandomIdentitySampler reads who is on the images: use "
+            'RandomSampler'
+        )
 
 
 def _one_of(name: str, value: str, choices: Iterable[str]) -> None:

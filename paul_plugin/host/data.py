@@ -1,10 +1,11 @@
 """torchreid's data sets and data managers: what is private, missing or wrong in them."""
 
 import functools
+import glob
 import hashlib
 import io
+import re
 import tarfile
-import traceback
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from torchreid import data
 from torchvision.transforms import Compose, ToTensor
 
-from ..runtime.errors import UserError, nearest, reason
+from ..runtime.errors import UserError, nearest, printable
 from . import module_of
 
 
@@ -72,9 +73,47 @@ def check_dataset(name: str, root: str, kind: str = 'image') -> None:
     folder = Path(root, getattr(known[name], 'dataset_dir', None) or '').expanduser()
     if not folder.is_dir():
         raise UserError(
-            f'data set {name!r} is not there: expected the folder {folder} '
+            f'data set {name!r} is not there: expected the folder {printable(folder)} '
             '(--root names the folder that holds the data sets)'
         )
+
+
+def check_root(name: str, root: str, kind: str = 'image') -> None:
+    """Refuses a folder whose own path torchreid would take for a part of its images' names.
+
+    It finds files by `glob`, to which a path with brackets is a pattern, and searches the whole path, not the file's
+    name, for person and camera (`7_c2`), so that all images show one person.
+
+    Args:
+        name: of a data set.
+        root, kind: as for `check_dataset`.
+
+    Raises:
+        UserError: naming the part of the path, and the way out.
+    """
+    dataset = _datasets(kind).get(name)  # None: torchreid itself refuses it
+    folder = str(Path(root, getattr(dataset, 'dataset_dir', None) or '').expanduser().absolute())
+    bases = getattr(dataset, '__mro__', ())  # none of a function that a user has registered
+    modules = [module_of(base) for base in bases if base.__module__.startswith('torchreid.')]
+    used = {name for module in modules for name in ('glob', 're') if hasattr(module, name)}
+    label = re.search(r'[-\d]+_c\d', folder)
+    way_out = 'rename the folder, or name it by a link without that'
+    if 'glob' in used and glob.escape(folder) != folder:
+        raise UserError(f'{name}: torchreid takes *, ? and [ in {printable(folder)} for a pattern: {way_out}')
+    if 're' in used and label:
+        raise UserError(
+            f'{name}: torchreid takes {label[0]!r} in the path {printable(folder)} for person and camera of every '
+            f'image: {way_out}'
+        )
+
+
+def reads_people(datamanager: DataManager) -> bool:
+    """Whether batches for training are made by who is on the images, as torchreid's RandomIdentitySampler does it.
+
+    Its other samplers read nothing, the camera (RandomDomainSampler) or the data set (RandomDatasetSampler).
+    """
+    samplers = module_of(module_of(data.ImageDataManager).build_train_sampler)
+    return isinstance(datamanager.train_loader.sampler, samplers.RandomIdentitySampler)
 
 
 @contextmanager
@@ -113,24 +152,23 @@ def leave_out_untestable(datamanager: DataManager) -> None:
         print(f'No test on {", ".join(empty)}, which has no query and gallery images{rest}')
 
 
-def why_unreadable(error: Exception) -> str:
-    """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
-    said = f'{type(error).__name__}: {reason(error, 200)}'
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for variables in (frame.f_locals for frame in reversed(frames)):
-        for name in ('img_path', 'img_name'):
-            if isinstance(variables.get(name), str):
-                return f'{variables[name]}: {said}'
-        parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
-        empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
-        if empty:
-            return f'no {" and no ".join(empty)} images'
-    return said
-
-
 def register_reader(read_image: Callable[[str], Image.Image]) -> None:
-    """Gives torchreid's data sets a reader of images: theirs tries a damaged file again and again, for ever."""
+    """Gives torchreid's data sets a reader of images: theirs tries a damaged file again and again, for ever.
+
+    The reader is a name of torchreid's module, which a loader's worker that is not forked imports as it was. So each
+    of torchreid's data sets takes this package along: to unpickle one is to import and so to register it.
+    """
     module_of(data.ImageDataset).read_image = read_image
+    data.Dataset.__reduce__ = _reduce
+
+
+def _reduce(dataset: data.Dataset) -> tuple:
+    return _new, (type(dataset),), dataset.__dict__
+
+
+def _new(kind: type) -> data.Dataset:
+    """Stands in a pickle for the data set's class, so that who reads it imports this module."""
+    return kind.__new__(kind)
 
 
 def make_downloads_safe() -> None:
@@ -141,6 +179,13 @@ def make_downloads_safe() -> None:
 
     @functools.wraps(download)
     def download_dataset(self, dataset_dir, dataset_url):
+        if Path(dataset_dir).exists() or dataset_url is None:  # nothing will be downloaded
+            return download(self, dataset_dir, dataset_url)
+        if not hasattr(tarfile, 'data_filter'):  # Debian 12's Python 3.11.2
+            raise UserError(
+                f'{type(self).__name__} is not downloaded: this Python cannot extract an archive safely (3.11.4 can): '
+                f'download {dataset_url} by hand and extract it in {dataset_dir}'
+            )
         before = tarfile.TarFile.extraction_filter
         tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
         try:

@@ -11,22 +11,24 @@ from yacs.config import CfgNode
 from ..config import arguments
 from ..data.folder import NAME, FolderDataset, check_folder, read_crops
 from ..data.images import check_images, describe_bad
+from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import render
 from ..host.data import (
     DataManager,
     check_dataset,
+    check_root,
     dataset_made_by,
     items_of,
     leave_out,
     leave_out_untestable,
     transform_made_by,
-    why_unreadable,
 )
+from ..host.unreadable import is_of_torchreid, passed_over, why_unreadable
 from ..method.surrogate import PairTransform, SurrogatePositive
 from ..registry import SURROGATE
 from ..runtime import stopping
-from ..runtime.errors import UserError, raise_together
+from ..runtime.errors import UserError, is_out_of_memory, printable, raise_together
 
 
 def render_data(cfg: CfgNode) -> None:
@@ -65,13 +67,15 @@ def check_datasets(cfg: CfgNode, made: Container[str] = ()) -> None:
         made: those that are made if they are not there.
 
     Raises:
-        UserError: naming the nearest data set, or the folder that is expected.
+        UserError: naming the nearest data set, the folder that is expected, or what would be misread in its path.
     """
     for name in [*cfg.data.sources, *cfg.data.targets]:
         if name == NAME:
             check_folder(root_of(cfg, name))
-        elif name not in made:
+            continue
+        if name not in made:
             check_dataset(name, cfg.data.root, cfg.data.type)
+        check_root(name, cfg.data.root, cfg.data.type)
 
 
 def build_datamanager(cfg: CfgNode) -> DataManager:
@@ -84,9 +88,8 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
     """
     surrogate = SurrogatePositive(**cfg.paul.surrogate)
     # Read once for the three data sets that a data manager makes of a name.
-    crops = functools.partial(
-        FolderDataset, path=cfg.folder.path, labels=cfg.folder.labels, read=functools.cache(read_crops)
-    )
+    read = functools.cache(functools.partial(read_crops, outputs=(cfg.data.save_dir,)))
+    crops = functools.partial(FolderDataset, path=cfg.folder.path, labels=cfg.folder.labels, read=read)
     try:
         with (
             dataset_made_by(NAME, crops),
@@ -96,14 +99,14 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
                 datamanager = torchreid.data.VideoDataManager(**arguments.videodata_kwargs(cfg))
             else:
                 datamanager = torchreid.data.ImageDataManager(**arguments.imagedata_kwargs(cfg))
-    except UserError:
-        raise
     except Exception as error:  # a folder with other content than expected fails in many ways inside torchreid
+        if isinstance(error, UserError) or is_out_of_memory(error) or not is_of_torchreid(error):
+            raise
         names = ', '.join(dict.fromkeys([*cfg.data.sources, *cfg.data.targets]))
         raise UserError(
-            f'torchreid cannot read the data of {names} in {cfg.data.root} ({why_unreadable(error)}): compare '
-            'the folders and file names with the layout that it expects, or train.batch_size and the settings under '
-            'sampler with the numbers of images, cameras and data sets'
+            f'torchreid cannot read the data of {names} in {printable(cfg.data.root)} ({why_unreadable(error)}): '
+            'compare the folders and file names with the layout that it expects, or train.batch_size and the settings '
+            'under sampler with the numbers of images, cameras and data sets'
         ) from None
     leave_out_untestable(datamanager)
     return datamanager
@@ -116,10 +119,17 @@ def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
         What was left out: path -> reason.
 
     Raises:
-        UserError: for bad images, in query and gallery whatever `data.bad_images` is, or if too few are left.
+        UserError: for bad images, in query and gallery whatever `data.bad_images` is, if too few are left, or for a
+            target of which no query has a true match.
     """
+    check_matches(datamanager)
     skip = cfg.data.bad_images == 'skip'
     errors, left_out = [], {}
+    if NAME not in (*cfg.data.sources, *cfg.data.targets) and cfg.data.type == 'image':
+        unread = passed_over(item[0] for items in items_of(datamanager).values() for item in items)
+        if unread:
+            found = ', '.join(f'{count} {suffix}' for suffix, count in sorted(unread.items()))
+            print(f'warning: {found} beside the images are not read by torchreid; the data set {NAME} reads them')
     for part, items in items_of(datamanager).items():
         paths = [path for item in items for path in ([item[0]] if isinstance(item[0], str) else item[0])]
         bad = check_images(paths, decode=skip and part == 'train')
@@ -156,3 +166,31 @@ def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
 def show_left_out(left_out: dict[str, str]) -> None:
     if left_out:
         print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{describe_bad(left_out)}')
+
+
+def check_matches(datamanager: DataManager) -> None:
+    """Says how many queries of each target do not count in a test.
+
+    Raises:
+        UserError: for a target of which none counts, at which torchreid's test would fail after all training.
+    """
+    for name, parts in datamanager.test_loader.items():
+        dataset = parts['query'].dataset
+        query, gallery = (
+            [item for item in parts[part].dataset.data if str(item[1]) != JUNK] for part in ('query', 'gallery')
+        )
+        alone = without_match(query, gallery)
+        if len(alone) == len(query):
+            read = ''
+            for path, pid, camid, *_ in alone[:1]:
+                path = path if isinstance(path, str) else path[0]
+                who, where = person_name(dataset, pid), camera_name(dataset, camid)
+                read = f' ({printable(path)}: person {who}, camera {where})'
+            raise UserError(
+                f'{name}: none of {len(query)} queries has a true match, an image of the same person from another '
+                f'camera, in the gallery{read}, so there is nothing to measure: take {name} out of data.targets, '
+                f'or, if there is one camera, use the data set {NAME} with sub-folders query/PERSON and gallery/PERSON '
+                'of images without _c1 in their names'
+            )
+        if alone:
+            print(f'{name}: {len(alone)} of {len(query)} queries have no true match in another camera and do not count')

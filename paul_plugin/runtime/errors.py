@@ -39,6 +39,20 @@ def show(value: object) -> str:
     return text if len(text) <= 200 else f'{text[:200]}...'
 
 
+def printable(name: object) -> str:
+    """A name that is not ours, of a file, a person or a data set, for a message or a log: one line, as it is if it can.
+
+    If it holds what is no printable character - a line break, a terminal's escape, a mark that turns the direction of
+    writing, a byte that is no UTF-8 - it is quoted, with those escaped.
+
+    Example:
+        >>> printable('día 1/人.jpg'), printable('a\\nerror: b')
+        ('día 1/人.jpg', "'a\\\\nerror: b'")
+    """
+    text = str(name)
+    return text if text.isprintable() else repr(text)
+
+
 def raise_together(errors: list[str]) -> None:
     """Raises a UserError of several lines, one an error, if there are any."""
     if errors:

@@ -1,0 +1,234 @@
+"""Who is on the images of a folder, and which camera took them: by the folders query and gallery, or by a CSV file."""
+
+import csv
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..runtime.errors import UserError, printable, show
+from .files import Odd, find_images
+
+COLUMNS = ('path', 'pid', 'camid')  # of the CSV file
+JUNK = '-1'  # Market-1501's person of boxes that are to be ignored
+PARTS = ('query', 'gallery')
+
+
+class Labelled(NamedTuple):
+    """An image to test on, its person and camera by any names."""
+
+    path: str
+    person: str
+    camera: str
+
+    def describe(self, top: str) -> str:
+        """How it was read, by its path within the folder."""
+        name = printable(os.path.relpath(self.path, top))
+        return f'{name}: person {printable(self.person)}, camera {printable(self.camera)}'
+
+
+class Labels(NamedTuple):
+    """What is known of a folder's images to test on.
+
+    Attributes:
+        query, gallery: the images.
+        odd: what else lies in their folders.
+        notes: what there is to say of them, lines.
+    """
+
+    query: list[Labelled]
+    gallery: list[Labelled]
+    odd: Odd
+    notes: list[str]
+
+
+def person_name(dataset: object, pid: int) -> str:
+    """A person of a data set of torchreid by the user's name for it, if it keeps one, otherwise by its number."""
+    people = getattr(dataset, 'people', None)
+    return printable(people[pid]) if people else str(pid)
+
+
+def camera_name(dataset: object, camid: int) -> str:
+    """The same of a camera; torchreid's data sets number theirs from 0 on, the names of their files from 1 on."""
+    cameras = getattr(dataset, 'cameras', None)
+    return printable(cameras[camid]) if cameras else str(camid + 1)
+
+
+def find_labelled(top: str, labels: str, outputs: tuple[str, ...] = ()) -> Labels:
+    """The images of query and of gallery, by the folders of these names in a folder or by a CSV file.
+
+    Args:
+        top: the folder.
+        labels: the CSV file; empty for the folders.
+        outputs: folders that a run writes to, whose images are not read.
+
+    Raises:
+        UserError: if labels are given twice, wrong or incomplete.
+    """
+    parts = [part for part in PARTS if os.path.isdir(os.path.join(top, part))]
+    where = printable(top)
+    if labels and parts:
+        raise UserError(
+            f'{where} has a folder {parts[0]}, and folder.labels names {printable(labels)}: take out one of the two'
+        )
+    if len(parts) == 1:
+        missing = next(part for part in PARTS if part not in parts)
+        raise UserError(f'{where} has a folder {parts[0]} but no folder {missing}: a test needs both, training neither')
+    if labels:
+        images = read_labels(labels, top)
+        return Labels(images, images, defaultdict(list), _how_read(images, top))
+    return _read_parts(top, outputs) if parts else Labels([], [], defaultdict(list), [])
+
+
+def _how_read(images: list[Labelled], top: str) -> list[str]:
+    return [f'  read: {images[0].describe(top)}'] if images else []
+
+
+def _read_parts(top: str, outputs: tuple[str, ...]) -> Labels:
+    """As `find_labelled`, of the folders query and gallery."""
+    found, odd = {}, defaultdict(list)
+    for part in PARTS:
+        folder = os.path.join(top, part)
+        found[part], others = find_images(folder, outputs=outputs)
+        for kind, files in others.items():
+            odd[kind] += files
+        if not found[part]:
+            raise UserError(f'no image in {printable(folder)}: a test needs query and gallery, training neither')
+    camera_of = {image: re.search(r'_c(\d+)', os.path.basename(image)) for images in found.values() for image in images}
+    unknown = next((image for image, camera in camera_of.items() if camera is None), None)
+    query, gallery = (
+        [
+            Labelled(image, _person(image, top, part), part if unknown else str(int(camera_of[image][1])))
+            for image in found[part]
+        ]
+        for part in PARTS
+    )
+    notes = _how_read(query, top)
+    if unknown:
+        name = printable(os.path.relpath(unknown, top))
+        notes.append(f'  query is one camera and gallery another: {name} names none (_c1, _c2, ...)')
+    return Labels(query, gallery, odd, notes)
+
+
+def _person(path: str, top: str, part: str) -> str:
+    """The person of an image by its path within query or gallery.
+
+    Raises:
+        UserError: if there is none, or if it lies so deep that another folder may be meant for the person.
+    """
+    first, *inner = os.path.relpath(path, os.path.join(top, part)).split(os.sep)
+    if len(inner) > 1:
+        raise UserError(
+            f'{printable(path)} lies too deep: the folder directly in {part} names the person, here '
+            f'{printable(first)}, and none may lie in it: move the images up to {part}/PERSON/, '
+            'or list them in a CSV file (folder.labels)'
+        )
+    person = first if inner else os.path.splitext(first)[0].partition('_')[0]
+    if not person:
+        raise UserError(f'{printable(path)} names no person before its first underscore: name it PERSON_...')
+    return _normal(person)
+
+
+def _normal(name: str) -> str:
+    """The same name can be spelt in two ways, by the system that wrote it."""
+    return unicodedata.normalize('NFC', name)
+
+
+def read_labels(path: str, top: str) -> list[Labelled]:
+    """The images that a CSV file lists.
+
+    Args:
+        path: UTF-8, with the header `path,pid,camid`; other columns are passed over.
+        top: the absolute path of the folder that holds the images, from which relative paths start.
+
+    Raises:
+        UserError: if it cannot be read, or for the first bad line.
+    """
+    name = printable(path)
+    if not os.path.isfile(path):
+        raise UserError(f'no file {name} (folder.labels)')
+    items = {}
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            rows = csv.DictReader(file, strict=True)
+            missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+            if missing:
+                raise UserError(
+                    f'{name}, line 1: no column {missing[0]}: the first line must be {",".join(COLUMNS)}, '
+                    f'got {show(",".join(rows.fieldnames or ()))}'
+                )
+            for row in rows:
+                item = _labelled(row, top, f'{name}, line {rows.line_num}')
+                if item.path in items:
+                    raise UserError(f'{name}, line {rows.line_num}: {show(row["path"])} is listed twice')
+                items[item.path] = item
+    except OSError as error:
+        raise UserError(f'cannot read {name}: {error.strerror} (folder.labels)') from None
+    except UnicodeDecodeError:
+        raise UserError(f'cannot read {name}: it is not UTF-8 text (folder.labels)') from None
+    except csv.Error as error:
+        raise UserError(f'{name}, line {rows.reader.line_num}: {error} (folder.labels)') from None
+    return list(items.values())
+
+
+def _labelled(row: dict[str | None, str | None], top: str, where: str) -> Labelled:
+    """The image of a row."""
+    if None in row or None in row.values():
+        raise UserError(f'{where}: it has not as many fields as the first line')
+    for column in COLUMNS:
+        if not row[column].strip():
+            raise UserError(f'{where}: {column} is empty')
+    image = os.path.abspath(os.path.join(top, row['path']))
+    if not image.startswith(os.path.join(top, '')):
+        raise UserError(f'{where}: {show(row["path"])} is not in the folder {printable(top)}: put the image there')
+    if not os.path.isfile(image):
+        raise UserError(f'{where}: no file {show(row["path"])} in the folder {printable(top)}')
+    return Labelled(image, _normal(row['pid'].strip()), _normal(row['camid'].strip()))
+
+
+def without_match(query: Iterable[tuple], gallery: Iterable[tuple]) -> list[tuple]:
+    """The queries that no test counts: the gallery has no image of the same person from another camera.
+
+    Args:
+        query, gallery: tuples that begin with path, person and camera, such as torchreid's items.
+
+    Example:
+        >>> without_match([('1.jpg', 7, 0), ('2.jpg', 8, 0)], [('3.jpg', 7, 1), ('4.jpg', 8, 0)])
+        [('2.jpg', 8, 0)]
+    """
+    cameras = defaultdict(set)
+    for _, person, camera, *_ in gallery:
+        cameras[person].add(camera)
+    return [item for item in query if not cameras[item[1]] - {item[2]}]
+
+
+def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labels: str = '') -> None:
+    """Refuses labels by which no query has a true match: torchreid drops those of its own camera.
+
+    Raises:
+        UserError: saying how an image was read, and the way out of a single camera.
+    """
+    if len(without_match(query, gallery)) < len(query):
+        return
+    alone = [item for item in query if item.person in {other.person for other in gallery}]
+    read = ' and '.join(item.describe(top) for item in [*(alone or query)[:1], *gallery[-1:]])
+    if not alone:
+        way_out = 'correct the names of the persons'
+    elif labels:
+        way_out = 'if there is one camera, give the images of a person several camid, such as one for each visit'
+    else:
+        way_out = 'if there is one camera, take _c1 out of the names: query then is one camera and gallery another'
+    raise UserError(
+        f'{printable(labels or top)}: no person of query is in gallery under another camera{read and f" ({read})"}, '
+        f'so there is nothing to measure: {way_out}, or take the labels out to train without a test'
+    )
+
+
+def numbered(*parts: list[Labelled]) -> tuple[list[list[tuple[str, int, int]]], list[str], list[str]]:
+    """torchreid's items of each part, and the names of persons and of cameras by their numbers in these."""
+    people, cameras = (sorted({item[field] for part in parts for item in part}) for field in (1, 2))
+    of_person, of_camera = ({name: number for number, name in enumerate(names)} for names in (people, cameras))
+    items = [[(item.path, of_person[item.person], of_camera[item.camera]) for item in part] for part in parts]
+    return items, people, cameras

@@ -1,0 +1,78 @@
+"""Data that torchreid cannot read, or passes over: its errors name neither the file nor the reason."""
+
+import inspect
+import os
+import re
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+
+from ..runtime.errors import printable, reason
+from . import module_of
+
+_WORDS = {'pid': 'person', 'camid': 'camera'}
+_SUFFIXES = re.compile(r'(?i)\.(jpe?g|png|bmp|gif|tiff?|webp)$')
+
+
+def is_of_torchreid(error: BaseException) -> bool:
+    """Whether torchreid's code met an error, itself or in what it called; not this package's, called by torchreid."""
+    names = [frame.f_globals.get('__name__', '') for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = [name.partition('.')[0] for name in names]
+    ours = __name__.partition('.')[0]
+    return next((package for package in reversed(packages) if package in ('torchreid', ours)), ours) == 'torchreid'
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
+    said = f'{type(error).__name__}: {reason(error, 200)}'
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for variables in (frame.f_locals for frame in reversed(frames)):
+        for name in ('img_path', 'img_name'):
+            if isinstance(variables.get(name), str):
+                return f'{printable(variables[name])}: {_failed_range(error, variables) or said}'
+        parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
+        empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
+        if empty:
+            return f'no {" and no ".join(empty)} images{_other_files(variables.get("self"))}'
+    return said
+
+
+def _failed_range(error: Exception, variables: dict[str, object]) -> str:
+    """What a bare `assert 1 <= camid <= 6` of torchreid's wants to say."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ''
+    found = re.match(r'assert (\d+) <= (pid|camid) <= (\d+)', line)
+    if not isinstance(error, AssertionError) or not found:
+        return ''
+    low, name, high = found.groups()
+    return f'its {_WORDS[name]} is {variables.get(name)}, where {_WORDS[name]}s {low} to {high} are known'
+
+
+def _other_files(dataset: object) -> str:
+    """What a data set of torchreid's reads by `glob`, and which other images lie in its folders."""
+    reader = next((base for base in type(dataset).__mro__ if hasattr(module_of(base), 'glob')), None)
+    if reader is None:
+        return ''
+    read = set(re.findall(r"\*(\.\w+)'", inspect.getsource(reader)))
+    folders = {value for name, value in vars(dataset).items() if name.endswith('_dir') and isinstance(value, str)}
+    found = count_suffixes(filter(os.path.isdir, folders))
+    others = ', '.join(f'{count} {suffix}' for suffix, count in sorted(found.items()) if suffix not in read)
+    if not (read and others):
+        return ''
+    known = ', '.join(f'*{suffix}' for suffix in sorted(read))
+    return f': it reads {known} only, found {others}: use the data set folder'
+
+
+def count_suffixes(folders: Iterable[str]) -> Counter[str]:
+    """How many images of each suffix, written as it is, lie directly in some folders."""
+    names = (name for folder in folders for name in os.listdir(folder))
+    return Counter(os.path.splitext(name)[1] for name in names if _SUFFIXES.search(name))
+
+
+def passed_over(paths: Iterable[str]) -> Counter[str]:
+    """Images beside those that were read, by a suffix that none of these has."""
+    folders, read = set(), set()
+    for path in paths:
+        folders.add(os.path.dirname(path))
+        read.add(os.path.splitext(path)[1])
+    found = count_suffixes(folder for folder in folders if os.path.isdir(folder))
+    return Counter({suffix: count for suffix, count in found.items() if suffix not in read})

@@ -1,0 +1,164 @@
+"""The job on a folder of crops, with and without labels."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import torchreid
+
+from paul_plugin.config import checks, command_line
+from paul_plugin.run import main
+from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.start import stage_config
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp('weights') / 'pretrained.pth.tar'
+    torch.manual_seed(0)
+    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, dim=8)
+    torch.save({'state_dict': model.state_dict()}, path)
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, weights, tmp_path):
+    """Runs the command line on a folder; returns the exit status and what it wrote to both streams."""
+    monkeypatch.chdir(PROJECT)
+
+    def run(folder, *words, log='log'):
+        try:
+            main.main([
+                '--config-file', 'configs/paul_folder.yaml', 'folder.path', str(folder), 'use_gpu', 'False',
+                'model.name', 'paul_osnet_x0_25', 'model.load_weights', str(weights), 'paul.feature_dim', '8',
+                'data.height', '48', 'data.width', '48', 'data.workers', '0', 'data.save_dir', str(tmp_path / log),
+                'train.max_epoch', '1', 'train.batch_size', '12', 'train.lr', '0.01', 'paul.k', '3', *words,
+            ])  # fmt: skip
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def state(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_path, rendered):
+    for top in (crops, bare):
+        (top / 'day 0/damaged.jpg').write_text('no image')
+    status, out, err = run(crops)
+    assert status == 0, err
+    assert out.count('1 training images were left out') == 2  # at the start and at the end
+    results = json.loads((tmp_path / 'log/results.json').read_text())
+    assert results.keys() == {'direct_transfer', 'adapted'}
+    assert all(of.keys() == RESULTS for of in results.values())
+    assert 'Results on folder' in out
+
+    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', log='second')
+    assert status == 0, err
+    assert out.count('No test on folder, which has no query and gallery images: training runs without tests') == 1
+    assert f'The adapted model is {tmp_path}/second/model/model.pth.tar-2' in out
+    assert 'Direct transfer' not in out
+    assert 'Infinity' not in (tmp_path / 'second/history.json').read_text()
+    assert sorted(os.listdir(tmp_path / 'second/model')) == ['model.pth.tar-1', 'model.pth.tar-2']
+    assert not (tmp_path / 'second/results.json').exists()
+    found, expected = state(tmp_path / 'second/model/model.pth.tar-1'), state(tmp_path / 'log/model/model.pth.tar-1')
+    assert all(found['state_dict'][name].equal(tensor) for name, tensor in expected['state_dict'].items())
+    assert found['memory']['bank'].equal(expected['memory']['bank'])
+    assert found['images'] == expected['images']
+
+    # Measured afterwards, the model of the run without labels gives the same numbers.
+    first = str(tmp_path / 'second/model/model.pth.tar-1')
+    status, out, err = run(crops, 'model.load_weights', first, 'test.evaluate', 'True', log='measured')
+    assert status == 0, err
+    measured = json.loads((tmp_path / 'measured/results_test.json').read_text())
+    assert measured == {'adapted': results['adapted'], 'weights': first}
+
+    # Going on from there; with another target, which alone is tested; and anew where an earlier run had labels.
+    status, out, err = run(bare, 'train.max_epoch', '2', 'test.eval_freq', '1', 'model.resume', 'auto', log='second')
+    assert status == 0, err
+    assert 'No results' in out
+    status, out, err = run(
+        bare, '--root', str(rendered), '-t', 'folder', 'synthetic_target', *SYNTHETIC, 'train.max_epoch', '0'
+    )
+    assert status == 0, err
+    assert 'No test on folder, which has no query and gallery images\n' in out
+    assert json.loads((tmp_path / 'log/results.json').read_text())['direct_transfer'].keys() == RESULTS
+    assert 'Results on synthetic_target' in out
+    status, out, err = run(bare, 'train.max_epoch', '0')
+    assert status == 0, err
+    assert not (tmp_path / 'log/results.json').exists()
+
+
+RESULTS = {'mAP', 'rank1', 'rank5', 'rank10'}
+SYNTHETIC = [
+    'train.seed', '5', 'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6',
+    'paul.synthetic.images_per_id', '6',
+]  # fmt: skip
+
+
+def test_the_pretraining_stage_has_its_own_data(rendered, crops):
+    """It trains on data sets of data.root, while the folder is elsewhere; it may test on the folder."""
+    cfg = command_line.load_config(
+        ['--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '-s', 'folder', '-t', 'folder']
+        + ['--root', str(rendered), 'folder.path', str(crops), 'data.workers', '0', *SYNTHETIC]
+        + ['paul.pretrain.opts', "['data.targets', ['synthetic_source', 'folder']]"]
+    )
+    stage = stage_config(cfg)
+    adapted, pretrained = build_datamanager(cfg), build_datamanager(stage)
+    assert (len(adapted.train_loader.dataset), len(pretrained.train_loader.dataset)) == (24, 48)
+    assert all(str(crops) in item[0] for item in adapted.train_loader.dataset.data)
+    assert all(str(rendered) in item[0] for item in pretrained.train_loader.dataset.data)
+    assert list(pretrained.test_loader) == ['synthetic_source', 'folder']
+
+
+@pytest.mark.parametrize(
+    ('count', 'words', 'expected'),
+    [
+        (None, '', 'the folder of crops FOLDER is not there: name a folder (folder.path in a config)'),
+        (0, '', 'no image to train on in the folder'),
+        (1, '', '1 training images do not make one batch of train.batch_size 12: add images, a batch has at least 5'),
+        (9, '', '9 training images do not make one batch of train.batch_size 12: lower it'),
+        (9, 'train.batch_size 9 paul.k 9', 'k=9 needs more than k training images, got 9: lower k'),
+        (20, 'test.evaluate True', 'folder has no images to test on: give the folder sub-folders query and gallery'),
+        (20, 'folder.labels none.csv', 'no file none.csv (folder.labels)'),
+        (20, 'data.type video', "data.type = 'video': the data set folder holds images"),
+        (
+            20,
+            'loss.name softmax --transforms random_flip',
+            "data.sources = ['folder']: the data set folder has no labels",
+        ),
+    ],
+)
+def test_refuses_in_one_line_before_any_work(run, bare, tmp_path, count, words, expected):
+    top = tmp_path / 'few'
+    if count is not None:
+        top.mkdir()
+        for path in sorted(bare.rglob('*.jpg'))[:count]:
+            shutil.copy(path, top / path.name)
+    status, out, err = run(top, *words.split())
+    assert status == 2, err
+    lines = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert any(expected.replace('FOLDER', repr(str(top))) in line for line in lines), err
+    assert len(lines) == (
+        3 if words == 'data.type video' else 1
+    )  # two of them say that loss and bad_images need images
+    assert 'Traceback' not in err
+    assert not list(tmp_path.rglob('*.pth*'))
+
+
+def test_the_config_file():
+    cfg = command_line.load_config(['--config-file', str(PROJECT / 'configs/paul_folder.yaml'), 'use_gpu', 'False'])
+    checks.check_config(cfg)
+    market = command_line.load_config(['--config-file', str(PROJECT / 'configs/paul_market.yaml'), 'use_gpu', 'False'])
+    for other in (cfg, market):
+        other.data.update({'sources': [], 'targets': [], 'save_dir': '', 'bad_images': ''})
+    assert cfg == market

@@ -10,13 +10,22 @@ import pytest
 import torch
 import torchreid
 from helpers.crops import GALLERY, QUERY, TRAIN, market1501
-from helpers.jobs import run_embedded_job
+from helpers.jobs import PROJECT, run_embedded_job
 
 import paul_plugin
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.data.synthetic.render import render
 from paul_plugin.host.engine import set_random_seed
 from paul_plugin.run.trained import open_trained
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path_factory, monkeypatch) -> None:
+    """Each test works in a folder of its own: the project's files, and nothing that a user's runs have left."""
+    folder = tmp_path_factory.mktemp('working-folder')
+    for name in ('configs', 'tools'):
+        (folder / name).symlink_to(PROJECT / name)
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -139,6 +139,8 @@ def make_plan(
                 cells[row.name, seed] = planner.run(row.name, {'test.evaluate': False, **row.keys}, seed)
             except UserError as error:
                 errors.setdefault(row.name, str(error))
+    if len(errors) > 1 and len(set(errors.values())) == 1:  # such as missing data, which all rows need
+        raise UserError(next(iter(errors.values())))
     raise_together([f'row {name!r}: {line}' for name, error in errors.items() for line in error.splitlines()])
     return Plan(table, seeds, cells, [row.name for row in table.rows] if rows is None else list(rows))
 

@@ -11,7 +11,8 @@ from ..data.folder import check_folder
 from ..data.images import check_images, describe_bad
 from ..figures.ranking import Ranked
 from ..run.trained import Trained
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
+from ..runtime.names import short_names
 from .as_tested import descriptors_of, distances, normalised
 from .descriptor_file import SUFFIXES, read_descriptors, read_meta
 from .fingerprint import check_fingerprint
@@ -76,11 +77,12 @@ def search(
         'crops/0002_c1s1_000451_03.jpg'
     """
     paths, descriptors = gallery
+    names = short_names([*queries, *paths])
     found = []
     for query, row in zip(queries, distances(trained, descriptors_of(trained, queries), descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]
-        captions = [f'{row[index]:.3f}\n{Path(paths[index]).stem}' for index in order]
-        found.append(Ranked(query, Path(query).stem, [paths[index] for index in order], captions))
+        captions = [f'{row[index]:.3f}\n{printable(names[paths[index]])}' for index in order]
+        found.append(Ranked(query, printable(names[query]), [paths[index] for index in order], captions))
     return found

@@ -97,7 +97,7 @@ def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> 
         axes.axhline(level, color=colour, linestyle='--', linewidth=1.2, zorder=1)
         if len(runs) == 1:
             _write_number(axes, 0.5, level, 'left')
-    axes.set_title(title, loc='left', fontsize=9.5)
+    axes.set_title(title.replace('$', r'\$'), loc='left', fontsize=9.5)  # which would begin a formula
     axes.set_xlim(0.5, last + max(0.5, 0.02 * last))
     axes.margins(y=0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))

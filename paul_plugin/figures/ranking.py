@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..data.images import read_image
+from ..data.labels import camera_name, person_name
 from .sheet import RIGHT, WRONG, Cell, Heading, sheet, to_height
 
 
@@ -63,27 +64,34 @@ def average_precision(right: Tensor) -> float | None:
     return (torch.arange(1, len(places) + 1) / (places + 1)).mean().item()
 
 
-def ranked_items(distances: Tensor, queries: Sequence[tuple], gallery: Sequence[tuple], k: int) -> list[Ranked]:
+def ranked_items(
+    distances: Tensor, queries: Sequence[tuple], gallery: Sequence[tuple], k: int, dataset: object = None
+) -> list[Ranked]:
     """Labelled queries and their first k gallery images, ready to be drawn.
 
     Args:
         distances: (Q, G).
         queries, gallery: torchreid's items, (path, pid, camid, ...).
         k: gallery images a query.
+        dataset: torchreid's, of the items, whose persons and cameras may have names.
     """
+
+    def who(item: tuple) -> str:
+        return f'person {person_name(dataset, item[1])}\ncamera {camera_name(dataset, item[2])}'
+
     pids, camids = (torch.tensor([item[place] for item in gallery]) for place in (1, 2))
     found = []
-    for row, (path, pid, camid, *_) in zip(distances, queries, strict=True):
-        order, right = ranking(row, pid, camid, pids, camids)
+    for row, query in zip(distances, queries, strict=True):
+        order, right = ranking(row, query[1], query[2], pids, camids)
         precision = average_precision(right)
         about = 'not in the gallery' if precision is None else f'AP {100 * precision:.0f} %'
         first = order[:k].tolist()
         found.append(
             Ranked(
-                path,
-                f'{about}\nperson {pid}\ncamera {camid + 1}',
+                query[0],
+                f'{about}\n{who(query)}',
                 [gallery[index][0] for index in first],
-                [f'{row[index]:.3f}\nperson {gallery[index][1]}\ncamera {gallery[index][2] + 1}' for index in first],
+                [f'{row[index]:.3f}\n{who(gallery[index])}' for index in first],
                 right[:k].tolist(),
                 precision,
             )

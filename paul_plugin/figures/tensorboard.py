@@ -79,7 +79,8 @@ class TensorBoardPictures:
         name, loaders = list(engine.datamanager.test_loader.items())[target]
         queries, gallery = (loaders[part].dataset.data for part in ('query', 'gallery'))
         chosen = spread(len(queries), QUERIES)
-        found = ranked_items(torch.as_tensor(distances[chosen]), [queries[index] for index in chosen], gallery, TOP)
+        drawn = [queries[index] for index in chosen]
+        found = ranked_items(torch.as_tensor(distances[chosen]), drawn, gallery, TOP, loaders['query'].dataset)
         _write(engine, f'ranking {name}', draw_labelled(name, found))
 
 

@@ -167,7 +167,8 @@ class Pictures:
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
         described = [descriptors_of(self.trained, [item[0] for item in items]) for items in (queries, gallery)]
-        found = ranked_items(distances(self.trained, *described), queries, gallery, k)
+        dataset = self.datamanager.test_loader[target]['query'].dataset
+        found = ranked_items(distances(self.trained, *described), queries, gallery, k, dataset)
         if worst and not images:
             counted = [each for each in found if each.precision is not None]
             found = sorted(counted, key=lambda each: each.precision)[:number]

@@ -1,7 +1,6 @@
 """What a run leaves beside its checkpoints: the numbers of its epochs and of its tests, written and read."""
 
 import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,7 +129,7 @@ def _read(path: Path) -> object:
 
 def _numbers(value: object) -> dict[str, float]:
     items = value.items() if isinstance(value, dict) else ()
-    return {name: number for name, number in items if type(number) in (int, float) and math.isfinite(number)}
+    return {name: number for name, number in items if type(number) in (int, float) and abs(number) < 1e300}
 
 
 def _results_of(value: object) -> dict[str, dict[str, dict[str, float]]]:

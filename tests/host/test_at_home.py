@@ -103,7 +103,6 @@ def test_reranking(make_engine):
 @pytest.fixture
 def evaluate(monkeypatch, rendered, tmp_path):
     """Tests a random model by a config, as `tools/main.py` does; returns the one file of results that it wrote."""
-    monkeypatch.chdir(PROJECT)
 
     def evaluate(*words):
         main.main([

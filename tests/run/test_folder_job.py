@@ -29,7 +29,6 @@ def weights(tmp_path_factory):
 @pytest.fixture
 def run(monkeypatch, capsys, weights, tmp_path):
     """Runs the command line on a folder; returns the exit status and what it wrote to both streams."""
-    monkeypatch.chdir(PROJECT)
 
     def run(folder, *words, log='log'):
         try:

@@ -21,7 +21,6 @@ SMALL = ['data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1']
 @pytest.fixture
 def run(monkeypatch, capsys, rendered, tmp_path):
     """Runs the command line within this process; returns the exit status and what it wrote to both streams."""
-    monkeypatch.chdir(PROJECT)
 
     def run(*words, root=rendered):
         try:

@@ -13,6 +13,7 @@ from .host.engine import register_engine
 from .host.visrank import register_visrank
 from .method.patchnet import PatchNet
 from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
+from .method.winograd import WinogradConv2d
 
 # Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
 BACKBONES = {
@@ -55,6 +56,7 @@ def register(*engines: type) -> None:
         engines: classes that get a place in `torchreid.engine`.
     """
     models.register_models({name: functools.partial(build_patchnet, of) for name, of in BACKBONES.items()})
+    models.count_flops_as(WinogradConv2d, 'Conv2d')
     data.register_transform(SURROGATE, lambda *stages: PairTransform(*stages, SurrogatePositive()))
     data.register_reader(read_image)
     register_visrank(read_image)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torchreid
+from helpers.batches import batch_of
 from PIL import Image
 from torch.nn import functional as F
 
@@ -209,7 +210,7 @@ def test_staged_lr(make_datamanager, parallel):
     before = copy.deepcopy(net.state_dict())
     engine.fill_memory()
     engine.two_stepped_transfer_learning(0, 0, None)
-    engine.forward_backward(next(iter(engine.train_loader)))
+    engine.forward_backward(batch_of(engine))
     assert moved(dict(net.named_parameters()), before) == {'backbone', 'branches'}
     for name, value in net.named_parameters():
         if value.grad is not None:

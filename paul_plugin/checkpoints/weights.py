@@ -13,6 +13,7 @@ import torchreid
 from torch import Tensor, nn
 
 from ..runtime.errors import UserError
+from ..runtime.files import refuse_unreadable
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 _NUMPY_SCALARS = [
@@ -34,6 +35,10 @@ _RELEASE = (
 _REDUCTION = re.compile(r'branches\.\d+\.reduction\.weight')
 
 
+class Damaged(UserError):
+    """A file that can be read and is no weight file, or no whole one."""
+
+
 class LoadedWeights(NamedTuple):
     """What `load_weights` did, by the model's own names (`left`: by the file's)."""
 
@@ -47,7 +52,8 @@ def read_checkpoint(path: str | Path) -> dict:
     """Reads a checkpoint file as data: nothing in it is executed.
 
     Raises:
-        UserError: if the file is missing, damaged, or holds something else than a dictionary.
+        UserError: if the file is missing or cannot be read now.
+        Damaged: if it is damaged, or holds something else than a dictionary.
     """
     # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
@@ -62,11 +68,12 @@ def read_checkpoint(path: str | Path) -> dict:
     except PermissionError:
         raise UserError(f'no permission to read {path}') from None
     except pickle.UnpicklingError:
-        raise UserError(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
+        raise Damaged(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
     except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
-        raise UserError(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+        refuse_unreadable(path, error)
+        raise Damaged(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
     if not isinstance(checkpoint, Mapping):
-        raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
+        raise Damaged(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
 
 

@@ -44,7 +44,7 @@ def at_least(low: int) -> Callable[[str], int]:
 
 def run(main: Callable[[], None]) -> None:
     """Calls a tool's main function: one line an error and exit status 2 for what the user can mend, 130 for Ctrl-C."""
-    streams.open_missing()
+    streams.prepare()
     try:
         main()
     except KeyboardInterrupt:

@@ -6,10 +6,12 @@ import sys
 from typing import TextIO
 
 
-def open_missing() -> None:
-    """Gives a process that was started without one of its standard streams (`>&-`) one that leads nowhere.
+def prepare() -> None:
+    """Makes the standard streams fit for a program that must not die of what it prints; to be called first.
 
-    Else the next file that it opens gets the stream's number, and what libraries print goes into that file.
+    A stream that is closed (`>&-`) gets one that leads nowhere. Else the next file that the process opens gets the
+    stream's number, and what libraries print goes into that file. A character that the output's encoding lacks is
+    written as its code.
     """
     for number in range(3):
         try:
@@ -20,11 +22,13 @@ def open_missing() -> None:
     for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # for the life of the process
+        elif mode == 'w' and hasattr(getattr(sys, name), 'reconfigure'):
+            getattr(sys, name).reconfigure(errors='backslashreplace')
 
 
 def lead_nowhere(stream: TextIO) -> None:
     """From now on, what is written to a stream is gone, also what it still holds: its next error would be the same."""
-    with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream without a descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, stream.fileno())

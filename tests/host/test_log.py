@@ -24,11 +24,11 @@ def forget():
 
 def test_two_runs_of_one_second_have_two_logs(tmp_path, capsys):
     path = tmp_path / 'run' / 'train.log-2026-01-02-03-04-05'
-    for words in ('first', 'second \u00e9\udcff', 'third'):
+    for words in ('first', 'second \u00e9', 'third'):
         with logged_to(path):
             print(words)
     assert path.read_text() == 'first\n'
-    assert path.with_name(f'{path.name}-2').read_text(encoding='utf-8') == 'second \u00e9\\udcff\n'
+    assert path.with_name(f'{path.name}-2').read_text(encoding='utf-8') == 'second \u00e9\n'
     assert path.with_name(f'{path.name}-3').read_text() == 'third\n'
 
 
@@ -78,7 +78,7 @@ READER = (
     'from paul_plugin.host.log import logged_to\n'
     'from paul_plugin.run.failures import exit_with\n'
     'from paul_plugin.runtime import stopping, streams\n'
-    'streams.open_missing()\n'
+    'streams.prepare()\n'
     'sys.stdout.reconfigure(line_buffering=True)\n'
     'try:\n'
     '    with stopping.stop_signals(), logged_to(Path(sys.argv[1])):\n'
@@ -106,9 +106,10 @@ def test_the_reader_of_the_output_is_gone(tmp_path):
 @pytest.mark.parametrize('closed', ['>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
 def test_a_closed_stream_is_no_error(tmp_path, closed):
     """Nor is what is printed found in the next file that was opened, which would get the stream's number."""
-    words = READER.replace('1000', '3').replace('for step', "open(sys.argv[1] + '.data', 'wb')\n        for step")
-    words = words.replace("print('step', step)", "print('step', step); os.write(1, b'of a library'); print('!', file=sys.stderr)")
-    words = f'import os\n{words}'.replace("open(sys.argv[1] + '.data', 'wb')", "data = open(sys.argv[1] + '.data', 'wb')")
+    library = "os.write(1, b'of a library'); print('!', file=sys.stderr)"
+    words = READER.replace('1000', '3').replace("print('step', step)", f"print('step', step); {library}")
+    words = words.replace('for step', "data = open(sys.argv[1] + '.data', 'wb')\n        for step")
+    words = f'import os\n{words}'
     done = subprocess.run(
         ['sh', '-c', f'exec "$0" -c "$1" "$2" {closed}', sys.executable, words, str(tmp_path / 'log')],
         capture_output=True,
@@ -134,3 +135,17 @@ def test_a_stream_without_a_descriptor_may_fail_too(tmp_path):
         print('a')
         assert stopping.requested()
     assert (tmp_path / 'log').read_text() == 'a\n'
+
+
+def test_a_name_that_the_output_cannot_show(tmp_path):
+    """Of a file whose name is no text, on an output that takes ASCII alone."""
+    words = READER.replace('1000', '1').replace("'step', step", r"'\u00e9\udcff'")
+    done = subprocess.run(
+        [sys.executable, '-c', words, str(tmp_path / 'log')],
+        env={**os.environ, 'PYTHONIOENCODING': 'ascii:strict'},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, rb'\xe9\udcff' + b'\n')
+    assert (tmp_path / 'log').read_bytes() == '\u00e9'.encode() + rb'\udcff' + b'\n'

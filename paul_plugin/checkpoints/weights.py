@@ -136,7 +136,7 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
     return 'torchreid', {f'backbone.{key}': value for key, value in state.items()}
 
 
-def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
+def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None = None) -> LoadedWeights:
     """Loads weights into a PatchNet from one of three kinds of file, told apart by their keys.
 
     They are this project's checkpoints, the release's (a `DataParallel` state dict under `state_dict`), and those
@@ -145,6 +145,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     Args:
         model: a PatchNet, or a wrapper with a `module`.
         path: the file.
+        checkpoint: what the file holds, if it was read already: a run that goes on may have removed it since.
 
     Returns:
         What was loaded, what was left in the file, and what the file lacks.
@@ -153,7 +154,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         UserError: one line, for a file that cannot be read, weights of another model, or a shape that does not fit.
     """
     net = getattr(model, 'module', model)
-    kind, state = state_of(read_checkpoint(path), path)
+    kind, state = state_of(read_checkpoint(path) if checkpoint is None else checkpoint, path)
     own = net.state_dict()
     backbone = {key for key in own if key.startswith('backbone.')}
     if len(backbone & state.keys()) < len(backbone) / 2:

@@ -91,7 +91,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     sweep(path.parent)
     partial, descriptor = _create(path)
     try:
-        with open(descriptor, 'wb') as file:
+        with open(partial, 'wb', opener=lambda *_: descriptor) as file:  # with a name, which torch.onnx reads
             yield file
             file.flush()
             _sync(file.fileno())

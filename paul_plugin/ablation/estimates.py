@@ -69,7 +69,8 @@ class Estimates:
 def cores_of_each(jobs: int) -> int:
     """Cores that each of several runs at once has; a number that the user has set (OMP_NUM_THREADS) stays."""
     set_by_user = os.environ.get('OMP_NUM_THREADS', '')
-    return int(set_by_user) if set_by_user.isdigit() else max(1, len(os.sched_getaffinity(0)) // jobs)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1  # on Windows
+    return int(set_by_user) if set_by_user.isdigit() else max(1, allowed // jobs)
 
 
 def in_words(seconds: float) -> str:

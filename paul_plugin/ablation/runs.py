@@ -1,7 +1,6 @@
 """Makes the runs of a table: processes of the job, several at once if wanted, stopped and resumed with this one."""
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from ..engines.state import software
 from ..runtime import stopping
-from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
+from ..runtime.lock import locked
 from .estimates import cores_of_each
 from .plan import RECORD, Plan, Run, read_record
 
@@ -25,7 +24,7 @@ _POLL = 0.2  # seconds between two looks at the processes
 class _Process:
     """A process that makes a run; what it took is noted beside the run."""
 
-    def __init__(self, run: Run, threads: int | None, lock: int) -> None:
+    def __init__(self, run: Run, threads: int | None, lock: tuple[int, ...]) -> None:
         self.run = run
         self.start = time.monotonic()
         command = [sys.executable, str(_MAIN), *run.words]
@@ -48,7 +47,7 @@ class _Process:
                 stderr=subprocess.STDOUT,
                 env=os.environ if threads is None else {**os.environ, 'OMP_NUM_THREADS': str(threads)},
                 start_new_session=True,
-                pass_fds=[lock],
+                pass_fds=lock,
             )
 
     def write_record(self) -> None:
@@ -68,22 +67,6 @@ def _last_error(path: Path, status: int) -> str:
     lines = [line.strip() for line in path.read_text(errors='replace').splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith('error: ')]
     return f'{(errors or lines or [f"exit status {status}"])[-1]} ({path})'
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[int]:
-    """Keeps other ablations away from the folder, for as long as this process or a run that it started lives.
-
-    Raises:
-        UserError: if there is another one.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / '.lock', 'w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f'another ablation is running in {out}: wait for it, or give another --out') from None
-        yield file.fileno()
 
 
 def make_runs(
@@ -107,7 +90,8 @@ def make_runs(
     """
     failed: dict[str, str] = {}
     threads = cores_of_each(jobs) if jobs > 1 else None
-    with locked(out) as lock, _stopped_at_the_end() as processes:
+    refusal = f'another ablation is running in {out}: wait for it, or give another --out'
+    with locked(out, refusal) as lock, _stopped_at_the_end() as processes:
         waiting = plan.pending()
         while waiting or processes:
             stopping.check()

@@ -2,14 +2,19 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.files import _partial, save_atomically
-from .weights import read_checkpoint
+from ..runtime.files import link_or_copy, remove_unowned, save_atomically
+from .weights import Damaged, read_checkpoint
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
+
+
+def _place(name: str) -> tuple[int, int] | None:
+    """The epochs that are done, and the steps of the next one, by a checkpoint's name; None for another file's."""
+    match = re.fullmatch(r'model\.pth\.tar-(\d+)(?:-(\d+))?', name, re.ASCII)
+    return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 class CheckpointFolder:
@@ -36,28 +41,53 @@ class CheckpointFolder:
         self.keep = keep
 
     def files(self) -> list[Path]:
-        """The checkpoints, the newest first."""
-        found = []
-        for path in self.path.glob('model.pth.tar-*'):
-            match = re.fullmatch(r'model\.pth\.tar-(\d+)(?:-(\d+))?', path.name)
-            if match:
-                found.append((int(match[1]), int(match[2] or 0), path))
-        return [path for *_, path in sorted(found, reverse=True)]
+        """The checkpoints, the newest first.
+
+        Raises:
+            UserError: if the folder cannot be read.
+        """
+        try:
+            names = os.listdir(self.path)  # `glob` would take a folder that may not be read for an empty one
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise UserError(f'cannot read the folder {self.path}: {error.strerror}') from None
+        return [self.path / name for name in sorted(filter(_place, names), key=_place, reverse=True)]
 
     def newest(self) -> Path | None:
         return next(iter(self.files()), None)
 
     def read_newest(self) -> tuple[Path, dict] | None:
-        """The newest checkpoint that can be read, with its path; damage to a newer one is reported."""
-        for path in self.files():
+        """The newest checkpoint that is not damaged, with its path; damage to a newer one is reported.
+
+        None where there is no checkpoint. A run that saves meanwhile may remove one before it is read; then its newer
+        one is taken.
+
+        Raises:
+            UserError: if a checkpoint cannot be read for another reason than damage, or all are damaged.
+        """
+        damaged: list[Path] = []
+        while left := [path for path in self.files() if path not in damaged]:
+            path = left[0]
             try:
                 return path, read_checkpoint(path)
-            except UserError as error:
+            except Damaged as error:
                 print(f'warning: {error}; trying the one before')
+                damaged.append(path)
+            except UserError:
+                if path in self.files():
+                    raise
+        if damaged:
+            raise UserError(
+                f'no checkpoint in {self.path} can be read, {len(damaged)} are damaged: '
+                'move the folder away to begin anew, or name a file'
+            )
         return None
 
     def save(self, state: dict, epochs: int, steps: int = 0, best: bool = False) -> Path:
         """Saves a checkpoint and removes those that are no longer kept.
+
+        Afterwards it is the newest: later ones, of a run that went back, are set aside.
 
         Args:
             state: the checkpoint.
@@ -75,31 +105,46 @@ class CheckpointFolder:
             way_out = 'the checkpoints before it are untouched, make room and go on with model.resume auto'
             raise UserError(f'{error}; {way_out}') from None
         if best:
-            with _partial(self.path / BEST) as partial:
-                try:
-                    os.link(path, partial)
-                except OSError:  # a file system without links
-                    shutil.copy(path, partial)
+            link_or_copy(path, self.path / BEST)
+        self.set_aside((epochs, steps))
         for old in self.files()[self.keep :]:
             old.unlink(missing_ok=True)
         return path
 
-    def set_aside(self) -> Path | None:
-        """Renames the folder of an earlier run, whose checkpoints a new run must not be mixed with.
+    def set_aside(self, after: tuple[int, int] | None = None) -> Path | None:
+        """Moves the checkpoints of an earlier run, which a new run must not be mixed with, to a folder beside this one.
+
+        Args:
+            after: the (epochs, steps of the next one) that the new run goes on from: only later checkpoints are moved,
+                and the best if it is later; None for a run that starts anew, which keeps none.
 
         Returns:
-            Its new path; None where there is nothing to rename.
+            The new folder; None where there is nothing to move.
         """
-        if not self.files():
+        moved = [path for path in self.files() if after is None or _place(path.name) > after]
+        if not moved:
             return None
         number = 1
         while (aside := self.path.with_name(f'{self.path.name}.{number}')).exists():
             number += 1
-        self.path.rename(aside)
-        print(f'The checkpoints of an earlier run are in {aside} now')
+        if after is None:
+            self.path.rename(aside)
+        else:
+            aside.mkdir()
+            for path in [*moved, *self._best_after(after)]:
+                path.rename(aside / path.name)
+        print(f'The {"" if after is None else "later "}checkpoints of an earlier run are in {aside} now')
         return aside
+
+    def _best_after(self, after: tuple[int, int]) -> list[Path]:
+        best = self.path / BEST
+        try:
+            checkpoint = read_checkpoint(best)
+            return [best] if (checkpoint['epoch'], len(checkpoint.get('summaries', ()))) > after else []
+        except (UserError, KeyError, TypeError):  # not there, or nobody knows of when
+            return []
 
     def remove_partial(self) -> None:
         """Removes what a killed process left of a file that it was writing."""
         for partial in self.path.glob('.model*.pth.tar*'):
-            partial.unlink(missing_ok=True)
+            remove_unowned(partial)

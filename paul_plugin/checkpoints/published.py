@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import requests
 import torch
 
 from ..runtime.errors import UserError, nearest, reason
+from ..runtime.files import scratch_folder
 from .weights import read_checkpoint
 
 
@@ -93,9 +93,8 @@ def download(published: Published, path: Path) -> None:
         UserError: if what came is not the published file.
         Exception: gdown's, the connection's and the disk's own.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as folder:
-        partial = Path(folder, path.name)
+    with scratch_folder(path) as folder:
+        partial = folder / path.name
         # A stream: beside a path gdown would leave what it got of a broken download, and say so.
         with partial.open('wb') as stream:
             words = {'start': f'Fetching {published.about}\n', 'output': f'To: {path}\n'}

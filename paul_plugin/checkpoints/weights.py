@@ -10,7 +10,7 @@ import torchreid
 from torch import Tensor, nn
 
 from ..runtime.errors import UserError
-from ..runtime.files import NUMPY_SCALARS, read_saved
+from ..runtime.files import NUMPY_SCALARS, Damaged, read_saved
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -45,11 +45,12 @@ def read_checkpoint(path: str | Path) -> dict:
     """Reads a checkpoint file as data: nothing in it is executed.
 
     Raises:
-        UserError: if the file is missing, damaged, or holds something else than a dictionary.
+        UserError: if the file is missing or cannot be read now.
+        Damaged: if it is damaged, or holds something else than a dictionary.
     """
     checkpoint = read_saved(path)
     if not isinstance(checkpoint, Mapping):
-        raise UserError(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
+        raise Damaged(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
 
 
@@ -126,7 +127,7 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and tensor.device.type == 'cpu' and not odd
 
 
-def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
+def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None = None) -> LoadedWeights:
     """Loads weights into a PatchNet from one of three kinds of file, told apart by their keys.
 
     They are this project's checkpoints, the release's (a `DataParallel` state dict under `state_dict`), and those
@@ -135,6 +136,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     Args:
         model: a PatchNet, or a wrapper with a `module`.
         path: the file.
+        checkpoint: what the file holds, if it was read already: a run that goes on may have removed it since.
 
     Returns:
         What was loaded, what was left in the file, and what the file lacks.
@@ -143,7 +145,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         UserError: one line, for a file that cannot be read, weights of another model, or a shape that does not fit.
     """
     net = getattr(model, 'module', model)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path) if checkpoint is None else checkpoint
     kind, state = state_of(checkpoint, path)
     own = net.state_dict()
     backbone = {key for key in own if key.startswith('backbone.')}

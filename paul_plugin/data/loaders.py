@@ -77,8 +77,10 @@ class EpochOrder(Sampler):
 
 
 def outlive_signals(worker: int) -> None:
-    """Ctrl-C and SIGTERM reach a whole process group; a worker serves on while the main process ends its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The signals of a terminal reach a whole group; a worker serves on while the main process ends its step."""
+    for name in ('SIGINT', 'SIGHUP'):  # the second: of a terminal that is closed, not on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_STOP))
 
 

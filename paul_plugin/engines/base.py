@@ -193,7 +193,9 @@ class ResumableEngine(DistributedEngine):
         self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
         if processes.is_first():
             self.folder.remove_partial()
-            if self.done == (start_epoch, 0) == (0, 0):
+            if self.done > (0, 0):
+                self.folder.set_aside(self.done)
+            elif start_epoch == 0:
                 self.folder.set_aside()
         self.saved_at = time.monotonic()
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..runtime.files import whole_file
+
 Colour = tuple[int, int, int]
 WHITE, TEXT, FAINT, GREY = (255, 255, 255), (25, 25, 25), (95, 95, 95), (200, 200, 200)
 # Okabe and Ito's colours, which people with any colour vision tell apart
@@ -203,7 +205,8 @@ def _draw_cell(image: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, box: t
 def save_png(image: Image.Image, path: Path) -> None:
     """Writes a picture, into a folder that is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, 'PNG', optimize=True)
+    with whole_file(path) as file:
+        image.save(file, 'PNG', optimize=True)
 
 
 def spread(total: int, number: int) -> list[int]:

@@ -78,7 +78,7 @@ def _facts(trained: Trained) -> list[tuple[str, object]]:
 def _date(trained: Trained) -> tuple[str, str]:
     """When the run was last started, by the name of its log; the date of the weights where there is no log."""
     logs = sorted(path.name for path in trained.run.glob('train.log-*')) if trained.run else []
-    started = re.fullmatch(r'train\.log-(\d+-\d+-\d+)-(\d+)-(\d+)-\d+', logs[-1]) if logs else None
+    started = re.fullmatch(r'train\.log-(\d+-\d+-\d+)-(\d+)-(\d+)-\d+(?:-\d+)?', logs[-1]) if logs else None
     if started:
         return 'Started', '{} {}:{}'.format(*started.groups())
     return 'Saved', time.strftime('%Y-%m-%d %H:%M', time.localtime(trained.path.stat().st_mtime))

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from ..runtime import streams
 from .failures import exit_with
 from .trained import Trained, open_trained
 
@@ -43,6 +44,7 @@ def at_least(low: int) -> Callable[[str], int]:
 
 def call(tool: Callable[[], None]) -> None:
     """Calls a tool's main function: one line an error and exit status 2 for what the user can mend, 130 for Ctrl-C."""
+    streams.prepare()
     try:
         tool()
     except KeyboardInterrupt:

@@ -1,12 +1,13 @@
 """What ended a run, in words, and the exit status that says so."""
 
+import contextlib
 import os
 import sys
 from typing import NoReturn
 
 from ..checkpoints import resume
 from ..runtime import launch, processes, stopping
-from ..runtime.errors import UserError, is_out_of_memory
+from ..runtime.errors import UserError, is_lost_worker, is_out_of_memory, is_shared_memory_full
 
 
 def explain(error: Exception) -> tuple[list[str], int] | None:
@@ -19,6 +20,14 @@ def explain(error: Exception) -> tuple[list[str], int] | None:
         return [f'error: {line}' for line in str(error).splitlines() if told], 2
     if isinstance(error, stopping.Stopped):
         return [f'{error}: go on with model.resume {resume.AUTO}'] if launch.first_of_machine() else [], error.status
+    if is_shared_memory_full(error):
+        way_out = 'docker run --shm-size 8g gives a container more, data.workers 0 needs none'
+        return [f'error: the shared memory (/dev/shm) is full, which the workers of data loaders use: {way_out}'], 2
+    if is_lost_worker(error):
+        way_out = f'lower data.workers, then go on with model.resume {resume.AUTO}'
+        return [
+            f'error: a worker that reads images was killed, such as for want of memory or of /dev/shm: {way_out}'
+        ], 2
     if is_out_of_memory(error):
         way_out = 'lower train.batch_size or test.batch_size, data.height and data.width, data.workers'
         return [f'error: out of memory: {way_out}, or the size of the model'], 2
@@ -38,5 +47,6 @@ def exit_with(error: Exception) -> NoReturn:
         raise error
     lines, status = explained
     for line in lines:
-        print(line, file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal is closed, or the reader gone: the status still says it
+            print(line, file=sys.stderr)
     sys.exit(status)

@@ -3,7 +3,7 @@
 import sys
 
 from ..config import checks, command_line
-from ..runtime import processes, stopping
+from ..runtime import processes, stopping, streams
 from .failures import exit_with
 from .stages import run
 
@@ -14,6 +14,7 @@ DESCRIPTION = (
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: one line an error and exit status 2 for what the user can mend, 130 or 143 when stopped."""
+    streams.prepare()
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(line_buffering=True)  # a line of progress is seen when it is printed, in a pipe too
     try:

@@ -1,5 +1,6 @@
 """A run from a config: finds what it starts with, renders or finds the data, and goes through its stages."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from ..host.engine import set_random_seed
 from ..host.log import logged_to
 from ..registry import BACKBONES
 from ..runtime import processes
-from ..runtime.errors import UserError, is_out_of_memory
+from ..runtime.errors import UserError, is_out_of_memory, printable
 from ..runtime.files import save_atomically
+from ..runtime.lock import locked
 from . import agreement
 from .build import build_engine, build_model
 from .data import build_datamanager, check_data, render_data, show_left_out
@@ -196,6 +198,19 @@ def run(cfg: CfgNode) -> None:
     """
     agreement.check_settings(cfg)
     check_names(cfg)
+    with only_run_of(cfg):
+        run_alone(cfg)
+
+
+def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
+    """Keeps other runs away from data.save_dir; of several processes the first does, and a test needs no lock."""
+    folder = Path(cfg.data.save_dir)
+    refusal = f'another run writes into {printable(str(folder))}: wait for it, or choose another data.save_dir'
+    return locked(folder, refusal) if processes.is_first() and not cfg.test.evaluate else contextlib.nullcontext()
+
+
+def run_alone(cfg: CfgNode) -> None:
+    """The run, once no other one writes into its folder."""
     start = find_start(cfg)
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu

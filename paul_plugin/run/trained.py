@@ -116,7 +116,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     _describe_model(cfg, state_of(checkpoint, path)[1], path)
     options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
     model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
-    load_weights(model, path)
+    load_weights(model, path, checkpoint)
     run = path.parent.parent if path.parent.name == 'model' else None
     return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
 

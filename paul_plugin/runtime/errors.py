@@ -4,10 +4,13 @@ import difflib
 import errno
 import importlib
 import reprlib
+import traceback
 from collections.abc import Iterable
+from multiprocessing import synchronize
 from types import ModuleType
 
 import torch
+from torch.multiprocessing import reductions
 
 
 class UserError(Exception):
@@ -89,3 +92,23 @@ def is_out_of_memory(error: Exception) -> bool:
         or getattr(error, 'errno', None) == errno.ENOMEM
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def _came_through(error: Exception, module: ModuleType) -> bool:
+    return any(frame.filename == module.__file__ for frame in traceback.extract_tb(error.__traceback__))
+
+
+def is_lost_worker(error: Exception) -> bool:
+    """Whether a worker of a data loader died, such as by the system's killer for want of memory."""
+    if isinstance(error, (OSError, EOFError)):  # it died before its last images were fetched
+        return _came_through(error, reductions)
+    words = ('killed by signal', 'exited unexpectedly')
+    return 'DataLoader worker' in str(error) and any(word in str(error) for word in words)
+
+
+def is_shared_memory_full(error: Exception) -> bool:
+    """Whether /dev/shm has no room, in which the workers of data loaders put their images and their semaphores."""
+    text = str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC and _came_through(error, synchronize)
+    return ('</torch_' in text and 'No space left' in text) or ('DataLoader worker' in text and 'Bus error' in text)

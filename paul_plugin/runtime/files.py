@@ -1,15 +1,42 @@
 """Files that a reader, or a kill, finds whole or not at all, and files that can be read without waiting for ever."""
 
 import contextlib
+import errno
+import functools
+import hashlib
 import os
 import pickle
+import re
+import secrets
+import shutil
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 
-from .errors import UserError
+from . import lock
+from .errors import UserError, is_out_of_memory
+
+# What is not whole yet: a hidden name that cannot be guessed, as someone may have put a link under one that can.
+_UNFINISHED = re.compile(r'\..+\.[0-9a-f]{16}\.partial')
+_WINDOWS = os.name == 'nt'
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f'.{path.name}.{secrets.token_hex(8)}.partial')
+
+
+def _sync(descriptor: int) -> None:
+    """Waits until the disk has it; some file systems of networks and of user space cannot say, and refuse."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):  # the disk has it not
+            raise
+
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 NUMPY_SCALARS = [
@@ -36,20 +63,67 @@ def is_special(path: str | Path) -> bool:
 def _replace(partial: Path, path: Path) -> None:
     """Gives a written file its final name, and makes the disk know it."""
     os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:  # Windows opens no folder, and others may be written but not read
+        return
+    try:
+        _sync(folder)
     finally:
         os.close(folder)
 
 
+def remove_unowned(path: Path) -> None:
+    """Removes an unfinished file or folder that no living process is writing.
+
+    Its writer holds a lock on it, which ends with the writer. Where there are no locks, nothing is removed.
+    """
+    flags = os.O_RDONLY | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)  # a link, a pipe: not ours
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, flags)
+        try:
+            if lock.try_lock(descriptor):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+@functools.cache
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left unfinished in a folder; looks once a process."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if _UNFINISHED.fullmatch(entry.name):
+                remove_unowned(Path(entry.path))
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    """A new file beside a path, and locked: another process' `sweep` may take it in the moment between."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # never an existing file, nor what a link leads to
+    for name in ('O_NOFOLLOW', 'O_BINARY'):
+        flags |= getattr(os, name, 0)
+    while True:
+        partial = _unfinished(path)
+        descriptor = os.open(partial, flags, 0o666)
+        if lock.try_lock(descriptor) is not False and os.path.lexists(partial):
+            return partial, descriptor
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
-def _partial(path: Path):
-    """A name for a file until it is whole; what is left of it after an error is removed."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write bytes to, which gets its name when they are on the disk; after an error nothing is left of it."""
+    sweep(path.parent)
+    partial, descriptor = _create(path)
     try:
-        yield partial
-        _replace(partial, path)
+        with open(partial, 'wb', opener=lambda *_: descriptor) as file:  # with a name, which torch.onnx reads
+            yield file
+            file.flush()
+            _sync(file.fileno())
+            if not _WINDOWS:  # while it is open, and so locked
+                _replace(partial, path)
+        if _WINDOWS:  # where an open file cannot be renamed
+            _replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -57,12 +131,44 @@ def _partial(path: Path):
 
 
 @contextlib.contextmanager
-def whole_file(path: Path):
-    """A file to write bytes to, which gets its name when they are on the disk; after an error nothing is left of it."""
-    with _partial(path) as partial, open(partial, 'wb') as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside a path, for what is to become that path when it is whole; gone at the end.
+
+    Example:
+        >>> with scratch_folder(path) as folder:
+        ...     download(folder / path.name)
+        ...     os.replace(folder / path.name, path)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    folder = _unfinished(path)
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # Windows opens no folder
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.enter_context(lock.held(descriptor))
+            lock.try_lock(descriptor)
+        yield folder
+
+
+def link_or_copy(path: Path, target: Path) -> None:
+    """Gives a file that is whole a second name, in the place of what has that name; copies it where there are no links.
+
+    Raises:
+        OSError: if it cannot be done; what was there is untouched.
+    """
+    partial = _unfinished(target)
+    try:
+        os.link(path, partial)
+    except OSError:
+        with open(path, 'rb') as source, whole_file(target) as file:
+            shutil.copyfileobj(source, file)
+        return
+    try:
+        _replace(partial, target)
+    finally:  # where both were the same file already, a rename does nothing
+        partial.unlink(missing_ok=True)
 
 
 def check_target(path: Path, force: bool = False) -> None:
@@ -99,11 +205,16 @@ def save_atomically(state: dict, path: Path) -> None:
         raise UserError(f'cannot write {path}: {reason}') from None
 
 
+class Damaged(UserError):
+    """A file that can be read and is none of torch's, or no whole one."""
+
+
 def read_saved(path: str | Path) -> object:
     """Reads a file of torch's as data: nothing in it is executed.
 
     Raises:
-        UserError: if the file is missing, damaged, or holds more than tensors, numbers, texts and their containers.
+        UserError: if the file is missing, or cannot be read now.
+        Damaged: if it is damaged, or holds more than tensors, numbers, texts and their containers.
     """
     if is_special(path):
         raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
@@ -117,6 +228,43 @@ def read_saved(path: str | Path) -> object:
     except PermissionError:
         raise UserError(f'no permission to read {path}') from None
     except pickle.UnpicklingError:
-        raise UserError(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
+        raise Damaged(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
     except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
-        raise UserError(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+        refuse_unreadable(path, error)
+        raise Damaged(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+
+
+def stat_digest(paths: Iterable[str | Path]) -> str:
+    """Tells files by their names, sizes and times of change, in their order, without reading them.
+
+    The same files in another folder have the same digest, if their times were kept. A file that is not there counts
+    as one of no size.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            status = os.stat(path)
+            size, changed = status.st_size, int(status.st_mtime)  # seconds: a copy may keep no more
+        except OSError:
+            size = changed = -1
+        digest.update(os.fsencode(f'{os.path.basename(path)}\0{size}\0{changed}\0'))
+    return digest.hexdigest()
+
+
+def refuse_unreadable(path: str | Path, error: Exception) -> None:
+    """Refuses a file that cannot be read now, which an error met in reading it does not tell from a damaged one.
+
+    Raises:
+        UserError: for want of memory, or if not all its bytes can be read.
+    """
+    if is_out_of_memory(error):
+        raise UserError(f'not enough memory to read {path}') from None
+    try:
+        with open(path, 'rb') as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {error.strerror}') from None

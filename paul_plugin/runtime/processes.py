@@ -10,7 +10,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from . import launch
-from .errors import UserError
 
 PATIENCE = timedelta(hours=2)  # the others wait while the first process ranks a large gallery
 
@@ -20,22 +19,21 @@ def group(use_gpu: bool) -> Iterator[None]:
     """The process group of a run that torchrun started, NCCL on GPUs and gloo on CPUs; nothing without torchrun.
 
     Raises:
-        UserError: if there are more processes than GPUs on this machine.
+        UserError: if there are more processes than GPUs on this machine, or they cannot meet.
     """
     if not launch.launched():
         yield
         return
+    launch.number_launched()  # refuses an environment that is not torchrun's
     if use_gpu:
-        local = int(os.environ.get('LOCAL_RANK', 0))
+        local = launch.local_rank()
         if local >= torch.cuda.device_count():
-            error = UserError(
+            raise launch.refusal(
                 f'process {local} of this machine has no GPU, there are {torch.cuda.device_count()}: '
                 'lower --nproc_per_node, or set use_gpu False'
             )
-            error.of_one_process = True
-            raise error
         torch.cuda.set_device(local)
-    store, number, world = next(dist.rendezvous('env://', timeout=PATIENCE))
+    store, number, world = _meet()
     # torchrun keeps the store when it starts all processes again: under the same keys they would meet the dead ones.
     store = dist.PrefixStore(f'attempt {launch.attempt()}', store)
     backend = 'nccl' if use_gpu else 'gloo'
@@ -44,6 +42,16 @@ def group(use_gpu: bool) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _meet() -> 'tuple[dist.Store, int, int]':
+    """The store that the processes share, this one's number, and how many they are."""
+    place = launch.meeting_point()
+    try:
+        return next(dist.rendezvous('env://', timeout=PATIENCE))
+    except (dist.DistError, OSError, RuntimeError, ValueError) as failure:
+        reason = str(failure).splitlines()[0][:200]
+        raise launch.refusal(f'the processes cannot meet at {place} (MASTER_ADDR:MASTER_PORT): {reason}') from None
 
 
 def is_loss_of_another(error: Exception) -> bool:

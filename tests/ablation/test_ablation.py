@@ -14,12 +14,13 @@ from paul_plugin.ablation.estimates import Estimates, in_words
 from paul_plugin.ablation.plan import RECORD, check_base, make_plan
 from paul_plugin.ablation.plot import draw
 from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation, measurements, per_cent
-from paul_plugin.ablation.runs import locked, make_runs
+from paul_plugin.ablation.runs import make_runs
 from paul_plugin.config import command_line
 from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.run.record import results_path
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
+from paul_plugin.runtime.lock import locked
 
 PROJECT = Path(__file__).parents[2]
 tool = runpy.run_path(str(PROJECT / 'tools/ablate.py'))
@@ -307,14 +308,14 @@ def test_a_signal_stops_the_runs(rendered, tmp_path):
 
     def stop_after_two(run):
         started.append(run)
-        with pytest.raises(UserError, match='another ablation is running'), locked(tmp_path):
-            pass
+        with pytest.raises(UserError, match='another ablation is running'):
+            make_runs(plan, tmp_path, 1, stop_after_two, lambda run, reason: None)
         if len(started) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with stopping.stop_signals(), pytest.raises(stopping.Stopped):
         make_runs(plan, tmp_path, 2, stop_after_two, lambda run, reason: None)
     assert len(started) == 2
-    with locked(tmp_path):  # the runs would hold the lock as long as they live
+    with locked(tmp_path, 'still held'):  # the runs would hold the lock as long as they live
         pass
     assert len(plan.pending()) == 2

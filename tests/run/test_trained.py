@@ -4,6 +4,8 @@ import pytest
 import torch
 import torchreid
 
+from paul_plugin.checkpoints import folder as checkpoint_folder
+from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.data.descriptors import describe
 from paul_plugin.host.data import training_images
@@ -49,6 +51,21 @@ def test_a_run_its_checkpoint_and_bare_weights_give_the_same_model(run_folder, t
         # Batches of another size add up in another order.
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert (open_trained(bare).cfg.data.height, open_trained(bare).cfg.data.width) == (384, 128)
+
+
+def test_a_run_that_saves_meanwhile(run_folder, monkeypatch):
+    """It removes the checkpoint as soon as that was read."""
+    folder, _ = run_folder
+
+    def read(path):
+        checkpoint = read_checkpoint(path)
+        path.unlink()
+        return checkpoint
+
+    monkeypatch.setattr(checkpoint_folder, 'read_checkpoint', read)
+    assert open_trained(folder).path.name == 'model.pth.tar-1'
+    with pytest.raises(UserError, match='no checkpoint in'):
+        open_trained(folder)
 
 
 def test_bank_and_images_belong_together(run_folder, rendered, tmp_path):

@@ -1,14 +1,13 @@
 """Renders a site as a data set in Market-1501's layout, in a folder that appears once it is complete."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from ...runtime.files import scratch_folder
 from .cameras import render_image
 from .domains import MAX_IMAGES_PER_ID, MAX_PID, Domain, check_range, domain_named
 from .streams import Stream, random_stream
@@ -97,9 +96,7 @@ def render(
     folder = Path(folder)
     if _already_rendered(folder, manifest):
         return manifest
-    partial = folder.with_name(f'{folder.name}.partial-{os.getpid()}')
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with scratch_folder(folder) as partial:
         _render_images(partial / INNER, site, manifest, progress)
         (partial / 'manifest.json').write_text(json.dumps(manifest, indent=1) + '\n')
         try:
@@ -108,8 +105,6 @@ def render(
             # another process may have finished the same data set in the meantime
             if not _already_rendered(folder, manifest):
                 raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 

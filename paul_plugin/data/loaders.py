@@ -137,3 +137,18 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
 def gives_surrogates(datamanager: DataManager) -> bool:
     """Whether the training images of a data manager come in pairs, each with its surrogate."""
     return isinstance(datamanager.train_loader.dataset.transform, PairTransform)
+
+
+class RestOfEpoch:
+    """A loader that gives None for each step that was done before the run was resumed, then the other batches."""
+
+    def __init__(self, done: int, loader: DataLoader) -> None:
+        self.done = done
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return self.done + len(self.loader)
+
+    def __iter__(self) -> Iterator[dict | None]:
+        yield from [None] * self.done
+        yield from self.loader

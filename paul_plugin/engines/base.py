@@ -6,14 +6,12 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
@@ -27,21 +25,6 @@ from .finite import FiniteGuard, NotFinite
 from .observers import Observer
 from .parallel import DistributedEngine
 from .state import VERSION, check_alike, check_finite, check_state, software
-
-
-class _RestOfEpoch:
-    """A loader that gives None for each step that was done before the run was resumed, then the other batches."""
-
-    def __init__(self, done: int, loader: DataLoader) -> None:
-        self.done = done
-        self.loader = loader
-
-    def __len__(self) -> int:
-        return self.done + len(self.loader)
-
-    def __iter__(self) -> Iterator[dict | None]:
-        yield from [None] * self.done
-        yield from self.loader
 
 
 class ResumableEngine(DistributedEngine):
@@ -233,7 +216,7 @@ class ResumableEngine(DistributedEngine):
         if self.loader is None:
             self.loader = loaders.seeded_loader(self.datamanager.train_loader, self.seed)
         self.loader.sampler.set_epoch(self.epoch, first_batch=len(self._summaries))
-        self.train_loader = _RestOfEpoch(len(self._summaries), self.loader)
+        self.train_loader = loaders.RestOfEpoch(len(self._summaries), self.loader)
         if not self._summaries:
             randomness.seed_all(self.seed, randomness.TRAINING, self.epoch)
             self._states = None

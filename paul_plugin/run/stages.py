@@ -198,8 +198,9 @@ def run(cfg: CfgNode) -> None:
     """
     agreement.check_settings(cfg)
     check_names(cfg)
+    start = find_start(cfg)
     with only_run_of(cfg):
-        run_alone(cfg)
+        run_alone(start)
 
 
 def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
@@ -209,14 +210,14 @@ def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
     return locked(folder, refusal) if processes.is_first() and not cfg.test.evaluate else contextlib.nullcontext()
 
 
-def run_alone(cfg: CfgNode) -> None:
+def run_alone(start: Start) -> None:
     """The run, once no other one writes into its folder."""
-    start = find_start(cfg)
+    cfg = start.cfg
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu
     log = Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')
     with logged_to(log) if processes.is_first() else processes.silence():
-        print(f'Show configuration\n{start.cfg}\n')
+        print(f'Show configuration\n{cfg}\n')
         with processes.first_alone() as first:
             for part in filter(None, (start, start.pretraining) if first else ()):
                 render_data(part.cfg)

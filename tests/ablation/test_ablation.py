@@ -158,7 +158,7 @@ REFUSED = {
     'no labels': (('k', '-t', 'folder'), 'set folder.labels'),
     'no weights': (('k', 'model.load_weights', 'no.pth'), 'no weight file at no.pth'),
     'switched off': (('components', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table components needs'),
-    'no data': (('k', '-t', 'market1501'), "row 'k = 1': data set 'market1501' is not there"),
+    'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
     'no jobs': (('k', '--jobs', '0'), '--jobs 0'),
 }  # fmt: skip

@@ -103,7 +103,7 @@ def test_reranking(make_engine):
 
 @pytest.fixture
 def evaluate(monkeypatch, rendered, tmp_path):
-    """Tests a random model by a config, as `tools/main.py` does; returns the one file of results that it wrote."""
+    """Tests a random model by a config, as `tools/main.py` does; returns the files of results that it wrote."""
 
     def evaluate(*words):
         main.main([
@@ -112,10 +112,10 @@ def evaluate(monkeypatch, rendered, tmp_path):
             'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
             'test.evaluate', 'True', *words,
         ])  # fmt: skip
-        (file,) = tmp_path.glob('*.json')
-        results = json.loads(file.read_text())
-        file.unlink()
-        return file.name, results
+        found = {file.name: json.loads(file.read_text()) for file in tmp_path.glob('*.json')}
+        for name in found:
+            (tmp_path / name).unlink()
+        return found
 
     return evaluate
 
@@ -127,9 +127,9 @@ def test_the_tests_of_a_config(evaluate, tmp_path, monkeypatch):
     assert evaluate('test.fast_rank', 'True', 'test.visrank', 'True', 'test.visrank_topk', '2') == plain
     pictures = list((tmp_path / f'visrank_{TARGET}').iterdir())
     assert [cv2.imread(str(file)).shape for file in pictures] == [(96, 3 * 48 + 2 * 10 + 90, 3)] * 18
-    name, reranked = evaluate('test.fast_rank', 'True', 'test.rerank', 'True')
-    assert name == 'results_reranked.json'
-    assert reranked != plain[1]
+    reranked = evaluate('test.fast_rank', 'True', 'test.rerank', 'True')
+    assert {'results_test.json': reranked['results_test.json']} == plain
+    assert reranked['results_reranked.json'] != reranked['results_test.json']
 
 
 def test_activation_maps(make_engine):

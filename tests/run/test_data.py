@@ -165,6 +165,8 @@ def test_a_name_that_torchreid_does_not_take_is_told(config, market, name, expec
 
 def test_a_sampler_that_reads_people_is_refused(config, market, make_datamanager):
     cfg = config(market.root, train_sampler='RandomIdentitySampler', num_instances=2)
+    cfg.loss.name, cfg.model.name = 'paul', 'paul'
+    cfg.data.width, cfg.train.batch_size = 48, 8
     message = refusal(check_config, cfg)
     assert message.startswith("sampler.train_sampler = 'RandomIdentitySampler': ")
     assert message.endswith('set RandomSampler')

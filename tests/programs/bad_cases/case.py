@@ -9,7 +9,7 @@ CANARY = "!!python/object/apply:os.mkdir ['HERE/executed']"
 OWN = '--root HERE/reid-data '  # the data set, changed by `prepare`
 TWO = 'train.max_epoch 2 '
 AUTO = f'{TWO} model.resume auto'
-RAN = r'train\.log.*|events\..*|history\.json|results\.json|model'  # what a run leaves that got to its training
+RAN = r'\.lock|train\.log.*|events\..*|history\.json|results\.json|model'  # what a run leaves that got to its training
 
 
 def nothing(*arguments) -> None:
@@ -35,7 +35,7 @@ class Case(NamedTuple):
     status: int = 2
     prepare: Callable[[Path], object] = nothing
     limit: Callable[[Path], object] = nothing
-    writes: str = r'(train|test)\.log.*'
+    writes: str = r'(train|test)\.log.*|\.lock'
 
 
 class NotPossible(Exception):

@@ -24,7 +24,7 @@ SAVE_DIR = [
         '',
         'cannot write HERE/log/model/model.pth.tar-0-1: ',
         prepare=together(lambda here: (here / 'log').mkdir(), write('log/model', 'text')),
-        writes='train.log.*|events.*|results.json|history.json',
+        writes=r'train.log.*|\.lock|events.*|results.json|history.json',
     ),
     Case(
         'holds a folder named results.json',

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
+from ..checkpoints import resume
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_host_weights, load_weights
 from ..config import arguments
@@ -142,6 +143,8 @@ def adapt(start: Start) -> None:
     path = results_path(cfg)
     known = point is not None and tested and not cfg.test.evaluate
     results = processes.from_first(read_results(path, tested) if known else {})
+    if cfg.model.resume != resume.AUTO:
+        results.pop('adapted', None)  # of a later epoch than the checkpoint that was named
     file = point.path if point is not None else Path(start.weights) if start.weights else None
     adapted = False
     for stage in stages_of(start, bool(tested), results):

@@ -19,7 +19,7 @@ from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
 from ..run import record, start
 from ..run.data import root_of
-from ..runtime.errors import UserError, raise_together
+from ..runtime.errors import UserError, printable, raise_together
 from .tables import Table, with_keys
 
 METRICS = ('mAP', 'rank1', 'rank5', 'rank10')
@@ -162,7 +162,7 @@ def check_base(cfg: CfgNode) -> None:
         )
     weights = cfg.model.load_weights
     if weights and weights not in PUBLISHED and not os.path.isfile(weights):
-        raise UserError(f'no weight file at {weights} (model.load_weights)')
+        raise UserError(f'no weight file at {printable(weights)} (model.load_weights)')
 
 
 class _Planner:

@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from ..config import arguments
 from ..engines.base import ResumableEngine
 from ..runtime import processes
-from ..runtime.errors import UserError, reason
+from ..runtime.errors import UserError, printable, reason
 from ..runtime.files import write_atomically
 
 RESULTS, RESULTS_OF_TEST, RESULTS_RERANKED = 'results.json', 'results_test.json', 'results_reranked.json'
@@ -106,7 +106,7 @@ def read_run(path: str | Path) -> RunNumbers:
     """
     path = Path(path)
     if not path.is_dir():
-        raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
+        raise UserError(f'no run at {printable(path)}: name the folder of a run (its data.save_dir)')
     results = _results_of(_read(path / RESULTS)) or _results_of(_read(path / RESULTS_OF_TEST))
     return RunNumbers(history_of(_read(path / 'history.json')), results)
 
@@ -123,7 +123,7 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:
-        print(f'warning: {path} is passed over, it cannot be read ({reason(error, 100)})')
+        print(f'warning: {printable(path)} is passed over, it cannot be read ({reason(error, 100)})')
         return None
 
 

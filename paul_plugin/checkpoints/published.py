@@ -67,7 +67,7 @@ def fetch(name: str) -> Path:
     if name not in PUBLISHED:
         raise UserError(
             f'unknown weights {name!r}{nearest(name, PUBLISHED)}: expected one of {", ".join(PUBLISHED)}, '
-            f'or a file (one in this folder: ./{name})'
+            f'or a file (one in this folder: ./{printable(name)})'
         )
     published = PUBLISHED[name]
     path = cache_path(published)

@@ -68,11 +68,13 @@ def _facts(trained: Trained) -> list[tuple[str, object]]:
     if checkpoint.get('config'):
         facts.insert(0, ('Data', f'trained on {", ".join(cfg.data.sources)}, tested on {", ".join(cfg.data.targets)}'))
         facts.append(('Seed', cfg.train.seed))
-    if isinstance(checkpoint.get('epoch'), int):
-        facts.append(('Epochs', checkpoint['epoch']))
+    epoch, software = checkpoint.get('epoch'), checkpoint.get('software')
+    if isinstance(epoch, int) and 0 <= epoch < 2**63:  # Python writes no integer of thousands of digits
+        facts.append(('Epochs', epoch))
     facts.append(_date(trained))
-    if isinstance(checkpoint.get('software'), dict):
-        facts.append(('Software', ', '.join(f'{name} {version}' for name, version in checkpoint['software'].items())))
+    if isinstance(software, dict):
+        versions = [printable(f'{name} {version}') for name, version in software.items() if isinstance(version, str)]
+        facts.append(('Software', ', '.join(versions)))
     return facts
 
 

@@ -62,13 +62,17 @@ def write_results(results: dict[str, dict], path: Path, measured: Path | None = 
 
 
 def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
-    """What `write_results` wrote; nothing of a file that is not there or not whole."""
+    """What `write_results` wrote, of the stages that were measured on all targets.
+
+    Nothing of a file that is not there or not whole, and of what are no numbers.
+    """
     try:
-        flat = json.loads(path.read_text())
-        stages = {stage: of for stage, of in flat.items() if isinstance(of, dict)}
-        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in stages.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        found = _results_of(json.loads(path.read_text(encoding='utf-8')))
+    except (OSError, ValueError, RecursionError):
         return {}
+    stages = {stage: {targets[0]: tests['']} if '' in tests else tests for stage, tests in found.items()}
+    wanted = set(targets)
+    return {stage: {name: of[name] for name in targets} for stage, of in stages.items() if wanted <= of.keys()}
 
 
 def show_results(results: dict[str, dict]) -> None:

@@ -10,6 +10,7 @@ import torch
 from paul_plugin.deploy.export import Exported, export
 from paul_plugin.deploy.pca import cost_of, reduce_dimension
 from paul_plugin.run import command
+from paul_plugin.runtime.errors import printable
 
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
@@ -44,12 +45,12 @@ def report(done: Exported) -> str:
     """What was exported, and how it compares with torch."""
     shape = done.metadata
     lines = [
-        f'{done.path}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
+        f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
         f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}',
         f'against torch: lowest cosine {done.cosine:.7f}, largest difference {done.difference:.2g}',
         f'on this CPU, {torch.get_num_threads()} threads:',
     ]
-    names = 'torch, float32', done.path.name
+    names = 'torch, float32', printable(done.path.name)
     for name, size, rate in zip(names, done.megabytes, done.rates, strict=True):
         lines.append(f'  {name:20} {size:8.1f} MB {rate:8.1f} images/s')
     return '\n'.join(lines)

@@ -9,6 +9,7 @@ from paul_plugin.data.images import describe_bad
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import cost_of, reduce_dimension
 from paul_plugin.run import command
+from paul_plugin.runtime.errors import printable
 
 DESCRIPTION = """\
 Describes every image of a folder, at any depth, and writes paths and descriptors into one file, .npz or .parquet.
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         trained = reduce_dimension(trained, arguments.dim)
     options = {name: getattr(arguments, name) for name in ('batch_size', 'workers', 'force')}
     done = extract(trained, arguments.folder, arguments.target, **options)
-    print(f'{done.path}: {done.count} descriptors of {trained.model.feature_dim} numbers')
+    print(f'{printable(done.path)}: {done.count} descriptors of {trained.model.feature_dim} numbers')
     if done.left_out:
         print(f'{len(done.left_out)} files were left out:\n{describe_bad(done.left_out)}')
     if arguments.dim is not None and not arguments.no_test:

@@ -48,7 +48,7 @@ class Estimates:
         self.known = {}
         for path in self.out.glob(f'runs/*/*/{RECORD}'):
             record = read_record(path.parent)
-            if record.get('finished') and isinstance(record.get('identity'), dict):
+            if record.get('finished') and {'identity', 'seconds'} <= record.keys():
                 self.known.setdefault(_like(record['identity']), []).append(record['seconds'])
 
     def is_known(self, run: Run) -> bool:

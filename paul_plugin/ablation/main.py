@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..run import command
 from ..runtime import stopping
-from ..runtime.errors import import_optional
+from ..runtime.errors import import_optional, printable
 from ..runtime.files import write_atomically
 from .arguments import make_parser, plan_of, split_words
 from .estimates import Estimates, in_words
@@ -21,7 +21,7 @@ def show_plan(plan: Plan, out: Path) -> None:
     """Prints the grid of rows and seeds, and which of the runs are done."""
     pending = {run.folder for run in plan.pending()}
     wide = 2 + max(len(row.name) for row in plan.table.rows)
-    print(f'Table {plan.table.name}, in {out}')
+    print(f'Table {plan.table.name}, in {printable(out)}')
     print(f'{"row":{wide}}' + ''.join(f'{f"seed {seed}":>14}' for seed in plan.seeds))
     for row in plan.table.rows:
         states = []
@@ -81,7 +81,7 @@ def ablate(argv: Sequence[str]) -> None:
     ended_runs = []
 
     def started(run: Run) -> None:
-        print(f'{run.name}: starts, {run.folder / OUTPUT}', flush=True)
+        print(f'{run.name}: starts, {printable(run.folder / OUTPUT)}', flush=True)
 
     def ended(run: Run, reason: str) -> None:
         ended_runs.append(run)

@@ -19,11 +19,13 @@ from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
 from ..run import record, start
 from ..run.data import root_of
-from ..runtime.errors import UserError, raise_together
+from ..runtime.errors import UserError, printable, raise_together
 from .tables import Table, with_keys
 
 METRICS = ('mAP', 'rank1', 'rank5', 'rank10')
 RECORD = 'ablation.json'  # in a run's folder: its command, what tells it from others, the seconds that it took
+_TYPES = {'identity': (dict,), 'software': (dict,), 'seconds': (int, float), 'finished': (bool,)}  # of its values
+_MOST_SECONDS = 1e9
 _SAME = marked(Mark.SAME)  # the seed has its own folder, and of the pre-training the whole config counts
 OF_TRANSFER = marked(Mark.TRANSFER)
 _OF_WEIGHTS = marked(Mark.WEIGHTS)
@@ -63,9 +65,7 @@ class Run:
         targets = self.cfg.data.targets
         found = record.read_results(self.folder / record.results_path(self.cfg).name, targets)
         return {
-            stage: of
-            for stage, of in found.items()
-            if all(isinstance(of.get(target), dict) and of[target].keys() >= set(METRICS) for target in targets)
+            stage: of for stage, of in found.items() if all(numbers.keys() >= set(METRICS) for numbers in of.values())
         }
 
     def finished(self) -> bool:
@@ -78,12 +78,18 @@ class Run:
 
 
 def read_record(folder: Path) -> dict:
-    """What is noted in a run's folder; nothing of a file that is not there or not whole."""
+    """What is noted in a run's folder; nothing of a file that is not there or not whole, or of another type."""
     try:
-        record = json.loads((folder / RECORD).read_text())
-    except (OSError, ValueError):
-        record = {}
-    return record if isinstance(record, dict) else {}
+        found = json.loads((folder / RECORD).read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError):
+        found = {}
+    items = found.items() if isinstance(found, dict) else ()
+    record = {name: value for name, value in items if type(value) in _TYPES.get(name, ())}
+    if not 0 <= record.get('seconds', 0) < _MOST_SECONDS:
+        del record['seconds']
+    software = record.get('software', {}).items()
+    record['software'] = {printable(name): printable(version) for name, version in software if type(version) is str}
+    return record
 
 
 @dataclass
@@ -162,7 +168,7 @@ def check_base(cfg: CfgNode) -> None:
         )
     weights = cfg.model.load_weights
     if weights and weights not in PUBLISHED and not os.path.isfile(weights):
-        raise UserError(f'no weight file at {weights} (model.load_weights)')
+        raise UserError(f'no weight file at {printable(weights)} (model.load_weights)')
 
 
 class _Planner:

@@ -37,7 +37,7 @@ def measurements(plan: Plan) -> list[Measurement]:
             transfer = results.get('direct_transfer', {})
             record = read_record(run.folder)
             seconds = record.get('seconds') if record.get('finished') else None
-            software = ', '.join(f'{name} {version}' for name, version in record.get('software', {}).items())
+            software = ', '.join(f'{name} {version}' for name, version in record['software'].items())
             for target, of in results.get(run.wanted, {}).items():
                 found.append(Measurement(row.name, seed, target, of, transfer.get(target), seconds, software))
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..engines.state import software
 from ..runtime import stopping
+from ..runtime.errors import printable
 from ..runtime.files import write_atomically
 from ..runtime.lock import locked
 from .estimates import cores_of_each
@@ -66,7 +67,7 @@ def _last_error(path: Path, status: int) -> str:
     """The last line of a failed process' error, and where the others are."""
     lines = [line.strip() for line in path.read_text(errors='replace').splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith('error: ')]
-    return f'{(errors or lines or [f"exit status {status}"])[-1]} ({path})'
+    return f'{(errors or lines or [f"exit status {status}"])[-1]} ({printable(path)})'
 
 
 def make_runs(
@@ -90,7 +91,7 @@ def make_runs(
     """
     failed: dict[str, str] = {}
     threads = cores_of_each(jobs) if jobs > 1 else None
-    refusal = f'another ablation is running in {out}: wait for it, or give another --out'
+    refusal = f'another ablation is running in {printable(out)}: wait for it, or give another --out'
     with locked(out, refusal) as lock, _stopped_at_the_end() as processes:
         waiting = plan.pending()
         while waiting or processes:

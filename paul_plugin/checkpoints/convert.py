@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from ..runtime.files import check_target, save_atomically
 from .weights import read_checkpoint, state_of, to_release
 
@@ -21,11 +21,13 @@ def read_patchnet(path: Path) -> tuple[str, dict[str, Tensor]]:
     kind, state = state_of(read_checkpoint(path), path)
     missing = [part for part in NEEDED_PARTS if not any(key.startswith(f'{part}.') for key in state)]
     if missing:
-        raise UserError(f'{path} holds the weights of another model than PatchNet: no {" and no ".join(missing)} in it')
+        raise UserError(
+            f'{printable(path)} holds the weights of another model than PatchNet: no {" and no ".join(missing)} in it'
+        )
     if 'pgn.theta' in state:
         raise UserError(
-            f'{path} holds fixed patches (pgn.theta: patch_source stripe or random), which the release has no place '
-            'for: only a model with patch_source pgn is converted'
+            f'{printable(path)} holds fixed patches (pgn.theta: patch_source stripe or random), which the release '
+            'has no place for: only a model with patch_source pgn is converted'
         )
     return 'release' if kind == 'release' else 'torchreid', state
 
@@ -49,6 +51,9 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     found, state = read_patchnet(source)
     to = to or next(name for name in CHECKPOINT_FORMATS if name != found)
     if to == found:
-        raise UserError(f'{source} is in the format of {to} already: leave --to out to convert it to the other one')
+        raise UserError(
+            f'{printable(source)} is in the format of {to} already: leave --to out to convert it to the other one'
+        )
     save_atomically({'state_dict': to_release(state) if to == 'release' else state}, target)
-    return f'{source}: {len(state)} tensors in the format of {found}, written to {target} in that of {to}'
+    written = f'written to {printable(target)} in that of {to}'
+    return f'{printable(source)}: {len(state)} tensors in the format of {found}, {written}'

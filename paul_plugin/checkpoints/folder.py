@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from ..runtime.files import link_or_copy, remove_unowned, save_atomically
 from .weights import Damaged, read_checkpoint
 
@@ -51,7 +51,7 @@ class CheckpointFolder:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise UserError(f'cannot read the folder {self.path}: {error.strerror}') from None
+            raise UserError(f'cannot read the folder {printable(self.path)}: {error.strerror}') from None
         return [self.path / name for name in sorted(filter(_place, names), key=_place, reverse=True)]
 
     def newest(self) -> Path | None:
@@ -79,7 +79,7 @@ class CheckpointFolder:
                     raise
         if damaged:
             raise UserError(
-                f'no checkpoint in {self.path} can be read, {len(damaged)} are damaged: '
+                f'no checkpoint in {printable(self.path)} can be read, {len(damaged)} are damaged: '
                 'move the folder away to begin anew, or name a file'
             )
         return None
@@ -133,7 +133,7 @@ class CheckpointFolder:
             aside.mkdir()
             for path in [*moved, *self._best_after(after)]:
                 path.rename(aside / path.name)
-        print(f'The {"" if after is None else "later "}checkpoints of an earlier run are in {aside} now')
+        print(f'The {"" if after is None else "later "}checkpoints of an earlier run are in {printable(aside)} now')
         return aside
 
     def _best_after(self, after: tuple[int, int]) -> list[Path]:

@@ -11,7 +11,7 @@ import gdown
 import requests
 import torch
 
-from ..runtime.errors import UserError, nearest, reason
+from ..runtime.errors import UserError, nearest, printable, reason
 from ..runtime.files import scratch_folder
 from .weights import read_checkpoint
 
@@ -67,21 +67,23 @@ def fetch(name: str) -> Path:
     if name not in PUBLISHED:
         raise UserError(
             f'unknown weights {name!r}{nearest(name, PUBLISHED)}: expected one of {", ".join(PUBLISHED)}, '
-            f'or a file (one in this folder: ./{name})'
+            f'or a file (one in this folder: ./{printable(name)})'
         )
     published = PUBLISHED[name]
     path = cache_path(published)
     if path.is_file():
         fault = mismatch(path, published)
         if fault:
-            raise UserError(f'{path} is not the published {name}: {fault}; delete it, and it is fetched again')
+            raise UserError(
+                f'{printable(path)} is not the published {name}: {fault}; delete it, and it is fetched again'
+            )
         return path
     try:
         download(published, path)
     except Exception as error:  # gdown, the connection and the disk fail in many ways
         raise UserError(
             f'cannot fetch {name} from {published.address} ({_reason(error)}): '
-            f'get the file in another way, such as a browser, and put it at {path}'
+            f'get the file in another way, such as a browser, and put it at {printable(path)}'
         ) from None
     return path
 
@@ -97,7 +99,7 @@ def download(published: Published, path: Path) -> None:
         partial = folder / path.name
         # A stream: beside a path gdown would leave what it got of a broken download, and say so.
         with partial.open('wb') as stream:
-            words = {'start': f'Fetching {published.about}\n', 'output': f'To: {path}\n'}
+            words = {'start': f'Fetching {published.about}\n', 'output': f'To: {printable(path)}\n'}
             with _limit_of_time():
                 gdown.download(published.address, stream, log_messages=words)
         check_download(partial, published)
@@ -121,7 +123,7 @@ def check_download(path: Path, published: Published) -> None:
         try:
             read_checkpoint(path)
         except UserError as error:
-            raise UserError(str(error).replace(str(path), 'what came')) from None
+            raise UserError(str(error).replace(printable(path), 'what came')) from None
 
 
 def mismatch(path: Path, published: Published) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..runtime import processes
-from ..runtime.errors import UserError, reason
+from ..runtime.errors import UserError, printable, reason
 from .folder import CheckpointFolder
 from .weights import read_checkpoint
 
@@ -52,7 +52,7 @@ def go_on(engine, point: ResumePoint) -> int:
         epochs = engine.resume(point.checkpoint)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         said = f'it lacks {reason(error)}' if isinstance(error, KeyError) else reason(error)
-        raise UserError(f'{point.path} does not fit this run (model.resume): {said[:200]}') from None
+        raise UserError(f'{printable(point.path)} does not fit this run (model.resume): {said[:200]}') from None
     point.checkpoint.clear()  # or the second memory bank would stay for the whole run
-    print(f'Going on from {point.path}: {epochs} epochs and {engine.done[1]} steps are done')
+    print(f'Going on from {printable(point.path)}: {epochs} epochs and {engine.done[1]} steps are done')
     return epochs

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torchreid
 from torch import Tensor, nn
 
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from ..runtime.files import NUMPY_SCALARS, Damaged, read_saved
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
@@ -21,6 +21,8 @@ _RELEASE = (
     (r'patch_proposal\.fc_loc\.', 'pgn.regression.'),
     (r'patch_proposal\.', 'pgn.'),
 )
+# In a config as it is dumped; read as text, as the file is anyone's.
+_NAME_IN_CONFIG = re.compile(r'^model:\n(?:  .*\n)*?  name: (\S{1,100})$', re.MULTILINE)
 _REDUCTION = re.compile(r'branches\.\d+\.reduction\.weight')
 
 
@@ -50,8 +52,22 @@ def read_checkpoint(path: str | Path) -> dict:
     """
     checkpoint = read_saved(path)
     if not isinstance(checkpoint, Mapping):
-        raise Damaged(f'{path} holds a {type(checkpoint).__name__}, not a dictionary of weights')
+        raise Damaged(f'{printable(path)} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
+
+
+def _refuse_model(path: str | Path, checkpoint: Mapping, state: Mapping[str, Tensor]) -> NoReturn:
+    """Says which model's weights a file holds, if it tells; else what its first layers are called."""
+    config = checkpoint.get('config')
+    found = _NAME_IN_CONFIG.search(config) if isinstance(config, str) else None
+    if found:
+        name = printable(found[1])
+        whose, way_out = f'of another model, {name}', f'set model.name {name}'
+    else:
+        layers = dict.fromkeys(key.removeprefix('backbone.').rpartition('.')[0] for key in state)
+        first = printable(', '.join(list(layers)[:3]))[:200]
+        whose, way_out = f'of another model, its first layers are {first}', 'set model.name to that model'
+    raise UserError(f'{printable(path)} holds the weights {whose}: {way_out}, or name another file')
 
 
 def load_host_weights(model: nn.Module, path: str | Path) -> None:
@@ -60,11 +76,12 @@ def load_host_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         UserError: one line, for a file that cannot be read or holds no weights or those of another model.
     """
-    kind, state = state_of(read_checkpoint(path), path)
+    checkpoint = read_checkpoint(path)
+    kind, state = state_of(checkpoint, path)
     own = {f'backbone.{key}': value.shape for key, value in model.state_dict().items()}
     fitting = sum(own.get(key) == value.shape for key, value in state.items())
     if kind != 'torchreid' or fitting < len(own) / 2:
-        raise UserError(f'{path} holds the weights of another model: its layers are not those of this one')
+        _refuse_model(path, checkpoint, state)
     with torch.serialization.safe_globals(NUMPY_SCALARS):
         torchreid.utils.load_pretrained_weights(model, str(path))
 
@@ -103,13 +120,16 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
     """
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f'{path} holds no weights (a dictionary of tensors, or one under state_dict)')
+        raise UserError(f'{printable(path)} holds no weights (a dictionary of tensors, or one under state_dict)')
     for key, value in state.items():
+        what = f'{printable(path)} holds'
         if not _is_plain(value):
-            raise UserError(f'{path} holds {key} as a kind of tensor that no training saves: get the weights again')
+            raise UserError(
+                f'{what} {printable(key)} as a kind of tensor that no training saves: get the weights again'
+            )
         if value.is_floating_point() and not value.isfinite().all():
             raise UserError(
-                f'{path} holds weights that are not finite, {key} is the first: its training has failed, take an '
+                f'{what} weights that are not finite, {printable(key)} is the first: its training has failed, take an '
                 'earlier checkpoint'
             )
     state = {str(key).removeprefix('module.'): value for key, value in state.items()}
@@ -150,14 +170,15 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     own = net.state_dict()
     backbone = {key for key in own if key.startswith('backbone.')}
     if len(backbone & state.keys()) < len(backbone) / 2:
-        raise UserError(f'{path} holds the weights of another model: its layers are not those of this backbone')
+        _refuse_model(path, checkpoint, state)
     loaded, left = {}, []
     for key, value in state.items():
         if key in own and value.shape == own[key].shape:
             loaded[key] = value
         elif key in own and not key.startswith('classifier.'):
             raise UserError(
-                f'{path} does not fit the model: {key} is {tuple(value.shape)}, the model has {tuple(own[key].shape)}'
+                f'{printable(path)} does not fit the model: {printable(key)} is {tuple(value.shape)}, '
+                f'the model has {tuple(own[key].shape)}'
             )
         else:
             left.append(key)

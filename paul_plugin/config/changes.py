@@ -5,7 +5,7 @@ from collections.abc import Container
 import yaml
 from yacs.config import CfgNode
 
-from ..runtime.errors import UserError, show
+from ..runtime.errors import UserError, printable, show
 from .keys import Mark, all_keys, get_default_config, marked, value_of
 from .settings import parse
 
@@ -59,9 +59,9 @@ def refuse_changes(cfg: CfgNode, config: object, path: object) -> None:
     try:
         changes = changed_keys(cfg, config) if config and isinstance(config, str) else []
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise UserError(f'{path} is damaged: its configuration cannot be read (model.resume)') from None
+        raise UserError(f'{printable(path)} is damaged: its configuration cannot be read (model.resume)') from None
     if changes:
         raise UserError(
-            f'{path} is of a run with other settings (model.resume): {"; ".join(changes)}: set them back, or '
-            'start anew from its weights with model.load_weights and another data.save_dir'
+            f'{printable(path)} is of a run with other settings (model.resume): {"; ".join(changes)}: set them back, '
+            'or start anew from its weights with model.load_weights and another data.save_dir'
         )

@@ -1,9 +1,11 @@
-"""The printed list of the keys: each with its default, the values that it takes, and what it is."""
+"""What is printed of the keys: a list of all, with what each is and takes, and the values of a config."""
 
 import textwrap
 
-from ..runtime.errors import UserError, show
-from .keys import KEYS, Key
+from yacs.config import CfgNode
+
+from ..runtime.errors import UserError, printable, show
+from .keys import KEYS, Key, all_keys, set_value, value_of
 
 _WIDTH = 100  # characters of a line
 
@@ -32,3 +34,13 @@ def list_keys(word: str = '') -> str:
     if not found:
         raise UserError(f'no key has {show(word)} in its name or text: --keys alone lists all')
     return '\n'.join(map(_entry, found))
+
+
+def values_of(cfg: CfgNode) -> str:
+    """A config's keys and values in yacs's form, where no value can pass for another line."""
+    cfg = cfg.clone()
+    for key in all_keys(cfg):
+        value = value_of(cfg, key)
+        if isinstance(value, str):
+            set_value(cfg, key, printable(value))
+    return str(cfg)

@@ -9,7 +9,7 @@ import torch
 import yaml
 from yacs.config import CfgNode
 
-from ..runtime.errors import UserError, nearest, raise_together, show
+from ..runtime.errors import UserError, nearest, printable, raise_together, show
 from .keys import all_keys, get_default_config, set_value, value_of
 
 _LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
@@ -175,33 +175,35 @@ def read(path: str) -> list[Setting]:
     # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
     if os.path.exists(path) and not os.path.isdir(path):
         if not os.path.isfile(path):
-            raise UserError(f'cannot read the config file {path}: it is a pipe or a device, not a file')
+            raise UserError(f'cannot read the config file {printable(path)}: it is a pipe or a device, not a file')
         if os.path.getsize(path) > _LARGEST_FILE:
-            raise UserError(f'cannot read the config file {path}: it has more than {_LARGEST_FILE} bytes')
+            raise UserError(f'cannot read the config file {printable(path)}: it has more than {_LARGEST_FILE} bytes')
     # Not yacs's own reader: that one runs a `.py` file.
     try:
         tree = parse(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
         others = [other.name for other in Path(path).parent.glob('*')]
         hint = nearest(Path(path).name, others) if isinstance(error, FileNotFoundError) else ''
-        raise UserError(f'cannot read the config file {path}: {error.strerror}{hint}') from None
+        raise UserError(f'cannot read the config file {printable(path)}: {error.strerror}{hint}') from None
     except UnicodeDecodeError:
-        raise UserError(f'cannot read the config file {path}: it is not UTF-8 text') from None
+        raise UserError(f'cannot read the config file {printable(path)}: it is not UTF-8 text') from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-99-99
         mark = getattr(error, 'problem_mark', None)
         line = f', line {mark.line + 1}' if mark else ''
         problem = getattr(error, 'problem', None) or str(error).partition('\n')[0]
-        raise UserError(f'{path}{line}: not valid YAML: {problem}') from None
+        raise UserError(f'{printable(path)}{line}: not valid YAML: {problem}') from None
     if tree is None:
         return []
     if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected keys and values such as 'model: {{name: resnet50}}', got {show(tree)}")
+        raise UserError(
+            f"{printable(path)}: expected keys and values such as 'model: {{name: resnet50}}', got {show(tree)}"
+        )
     settings = []
     for key, value in _flatten(tree, get_default_config()):
         if key == 'paul.pretrain.config' and isinstance(value, str) and not os.path.isfile(value):
             beside = Path(path).parent / value
             value = str(beside) if beside.is_file() else value
-        settings.append((f'{path}: ', key, value))
+        settings.append((f'{printable(path)}: ', key, value))
     return settings
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from ..runtime.errors import UserError, import_optional
+from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import whole_file
 
 SUFFIXES = ('.npz', '.parquet')
@@ -39,7 +39,7 @@ def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndar
         with whole_file(path) as file:
             write(file, paths, blocks, meta)
     except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from None
+        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
 
 
 def _write_npz(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
@@ -123,16 +123,16 @@ def _readable(path: Path) -> Iterator[None]:
     """Says in one line why a file cannot be read."""
     if path.suffix not in SUFFIXES:
         raise UserError(
-            f'{path} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(SUFFIXES)}'
+            f'{printable(path)} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(SUFFIXES)}'
         )
     if not path.is_file():
-        raise UserError(f'no file of descriptors at {path}: tools/extract.py makes one')
+        raise UserError(f'no file of descriptors at {printable(path)}: tools/extract.py makes one')
     try:
         yield
     except (UserError, MemoryError):
         raise
     except Exception:  # a damaged file fails in many ways inside zipfile, NumPy and pyarrow
-        raise UserError(f'{path} is damaged, or not written by tools/extract.py: write it again') from None
+        raise UserError(f'{printable(path)} is damaged, or not written by tools/extract.py: write it again') from None
 
 
 def _meta_of_npz(path: Path) -> dict:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..data.synthetic.cameras import render_image
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
-from ..runtime.errors import UserError, import_optional, is_out_of_memory, reason
+from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
 from ..runtime.files import check_target, whole_file
 from .half import HalfPatchNet
 from .pca import Reduced
@@ -160,7 +160,7 @@ def export(trained: Trained, path: str | Path, half: bool = False, force: bool =
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise UserError(f'{path} must end in one of {", ".join(FORMATS)}, which names the format')
+        raise UserError(f'{printable(path)} must end in one of {", ".join(FORMATS)}, which names the format')
     check_target(path, force)
     form = FORMATS[path.suffix]
     for package in form.packages:
@@ -176,11 +176,13 @@ def export(trained: Trained, path: str | Path, half: bool = False, force: bool =
         describe, text = form.read(Path(file.name))
         cosine, difference = compare(describe, network, images)
         if json.loads(text) != metadata:
-            raise UserError(f'no file was written to {path}: its metadata are not read back as they were written')
+            raise UserError(
+                f'no file was written to {printable(path)}: its metadata are not read back as they were written'
+            )
         if not cosine >= THRESHOLD:
             raise UserError(
-                f'no file was written to {path}: its descriptors are not those of torch, the lowest cosine is '
-                f'{cosine:.6f}, not {THRESHOLD}{"; leave --half out" if half else ""}'
+                f'no file was written to {printable(path)}: its descriptors are not those of torch, the lowest cosine '
+                f'is {cosine:.6f}, not {THRESHOLD}{"; leave --half out" if half else ""}'
             )
     sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
     timed = images[torch.arange(batch) % len(images)]
@@ -262,8 +264,10 @@ def _refused_in_one_line(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from None
+        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise UserError(f'no file was written to {path}: {type(error).__name__}: {reason(error, 300)}') from None
+        raise UserError(
+            f'no file was written to {printable(path)}: {type(error).__name__}: {reason(error, 300)}'
+        ) from None

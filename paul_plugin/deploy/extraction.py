@@ -16,7 +16,7 @@ from ..data.descriptors import describe
 from ..data.files import find_images
 from ..data.images import BadImage, check_images, describe_bad
 from ..run.trained import Trained
-from ..runtime.errors import UserError, import_optional
+from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import check_target, whole_file, write_atomically
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
@@ -95,7 +95,9 @@ def extract(
     kept = [name for name in names if name not in left_out]
     if not kept:
         shutil.rmtree(parts)
-        raise UserError('\n'.join(filter(None, (f'no image in {folder} that can be read', describe_bad(left_out)))))
+        raise UserError(
+            '\n'.join(filter(None, (f'no image in {printable(folder)} that can be read', describe_bad(left_out))))
+        )
     blocks = (_load_part(file, 'descriptors') for file in chunks)
     meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': os.path.abspath(folder)}
     write_descriptors(path, kept, blocks, meta)
@@ -105,14 +107,17 @@ def extract(
 
 def _check_places(folder: Path, path: Path, force: bool) -> None:
     if not folder.is_dir():
-        raise UserError(f'no folder of images at {folder}: check the path')
+        raise UserError(f'no folder of images at {printable(folder)}: check the path')
     if path.suffix not in SUFFIXES:
-        raise UserError(f'{path} must end in {" or ".join(SUFFIXES)}, which names the format')
+        raise UserError(f'{printable(path)} must end in {" or ".join(SUFFIXES)}, which names the format')
     if path.suffix == '.parquet':
         import_optional('pyarrow.parquet')
     check_target(path, force)
     if path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f'{path} lies among the images that it is to describe: name a file outside of {folder}')
+        raise UserError(
+            f'{printable(path)} lies among the images that it is to describe: name a file '
+            f'outside of {printable(folder)}'
+        )
 
 
 def _describe_chunk(
@@ -175,8 +180,8 @@ def _open_parts(parts: Path, manifest: dict, force: bool) -> None:
             return
         if not force:
             raise UserError(
-                f'{parts} holds the beginning of another extraction (other {", ".join(others)}): delete it, or --force '
-                'to begin anew'
+                f'{printable(parts)} holds the beginning of another extraction (other {", ".join(others)}): delete it, '
+                'or --force to begin anew'
             )
         shutil.rmtree(parts)
     parts.mkdir(parents=True, exist_ok=True)
@@ -189,7 +194,7 @@ def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) ->
             np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out))
     except OSError as error:
         raise UserError(
-            f'cannot write {file}: {error.strerror or error}; what is done is kept, the same command goes on'
+            f'cannot write {printable(file)}: {error.strerror or error}; what is done is kept, the same command goes on'
         ) from None
 
 
@@ -198,4 +203,4 @@ def _load_part(file: Path, name: str) -> np.ndarray:
         with np.load(file, allow_pickle=False) as arrays:
             return arrays[name]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        raise UserError(f'{file} is damaged: delete it, the same command makes it again') from None
+        raise UserError(f'{printable(file)} is damaged: delete it, the same command makes it again') from None

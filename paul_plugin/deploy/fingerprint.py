@@ -7,7 +7,7 @@ from torch import nn
 
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .descriptor_file import read_meta
 
 
@@ -34,8 +34,8 @@ def check_fingerprint(path: str | Path, trained: Trained) -> None:
     meta = read_meta(path)
     if any(meta.get(key) != value for key, value in fingerprint(trained).items()):
         raise UserError(
-            f'{path} holds descriptors of {meta["dim"]} numbers of another model than {trained.path}, or of images of '
-            'another size: make it again from this one'
+            f'{printable(path)} holds descriptors of {meta["dim"]} numbers of another model than '
+            f'{printable(trained.path)}, or of images of another size: make it again from this one'
         )
 
 

@@ -48,13 +48,16 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
         return paths, normalised(trained, descriptors)
     paths = find_images(check_folder(str(path)))[0]
     if not paths:
-        raise UserError(f'no image in the folder {path}: name a folder of crops')
+        raise UserError(f'no image in the folder {printable(path)}: name a folder of crops')
     bad = check_images(paths, decode=True)
     if bad:
-        print(f'{len(bad)} of {len(paths)} images in {path} cannot be read and are left out:\n{describe_bad(bad)}')
+        print(
+            f'{len(bad)} of {len(paths)} images in {printable(path)} cannot be read and are left out:\n'
+            f'{describe_bad(bad)}'
+        )
     paths = [path for path in paths if path not in bad]
     if not paths:
-        raise UserError(f'not one image in the folder {path} can be read: name another folder of crops')
+        raise UserError(f'not one image in the folder {printable(path)} can be read: name another folder of crops')
     return paths, descriptors_of(trained, paths)
 
 

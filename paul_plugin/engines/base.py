@@ -19,7 +19,7 @@ from ..host.data import images_digest
 from ..host.engine import unwrap
 from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from ..runtime.files import write_atomically
 from .finite import FiniteGuard, NotFinite
 from .observers import Observer
@@ -114,7 +114,7 @@ class ResumableEngine(DistributedEngine):
         if processes.is_first():
             path = self.folder.save(state, epochs, steps, best)
             self._saved = self.done
-            print(f'Checkpoint saved to "{path}"')
+            print(f'Checkpoint saved to "{printable(path)}"')
         self.saved_at = time.monotonic()
 
     def _rescue(self) -> None:
@@ -322,8 +322,8 @@ class ResumableEngine(DistributedEngine):
         step = len(self._summaries) + 1
         raise UserError(
             f'epoch {self.epoch + 1}, step {step}: not finite: {fault}; {fault.consequence}, '
-            f'the last checkpoint is {last or "none"}: {self.way_out()}\n'
-            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(str, files))}'
+            f'the last checkpoint is {printable(last or "none")}: {self.way_out()}\n'
+            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(printable, files))}'
         ) from None
 
 

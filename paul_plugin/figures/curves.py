@@ -127,7 +127,7 @@ def _scale_rate(axes) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     rates = [rate for line in axes.lines for rate in line.get_ydata()]
-    if min(rates) > 0 and max(rates) >= 5 * min(rates):
+    if min(rates) > 0 and 5 <= max(rates) / min(rates) < 1e30:  # more is no rate, and no axis is as long
         axes.set_yscale('log')
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f'{rate:g}'))

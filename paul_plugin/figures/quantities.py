@@ -1,5 +1,7 @@
 """What a run records in each epoch, and the titles under which pictures and tables show it."""
 
+from ..runtime.errors import printable
+
 # What a run writes -> its title and the factor that it is shown with, in the order of the report and the curves.
 _QUANTITIES = {
     'mAP': ('mAP, %', 100),
@@ -29,4 +31,4 @@ def titled(quantity: str) -> tuple[str, float]:
         >>> titled('mAP')
         ('mAP, %', 100)
     """
-    return _QUANTITIES.get(quantity, (quantity, 1))
+    return _QUANTITIES.get(quantity, (printable(quantity), 1))

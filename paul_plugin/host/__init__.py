@@ -11,7 +11,13 @@ from types import ModuleType
 with warnings.catch_warnings():
     # The PyPI package has no Cython evaluation and says so at every import; its Python evaluation gives the same.
     warnings.filterwarnings('ignore', message='Cython evaluation')
-    import torchreid  # noqa: F401
+    try:
+        import torchreid  # noqa: F401
+    except ImportError as error:
+        # Its engine imports the writer of events, which torch has only where TensorBoard is.
+        if 'tensorboard' not in (error.name or ''):
+            raise
+        raise ImportError('torchreid needs the package tensorboard: pip install tb-nightly', name=error.name) from None
 
 
 def module_of(thing: object) -> ModuleType:

@@ -11,7 +11,7 @@ from typing import TextIO
 from torchreid import utils
 
 from ..runtime import stopping, streams
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 
 
 def _new_file(path: Path) -> TextIO:
@@ -38,7 +38,8 @@ class _Log(utils.Logger):
         self.file = _new_file(path)
 
     def _use(self, do: str, *args: str) -> None:
-        for stream, name in ((self.console, 'the standard output'), (self.file, f'the log {self.file.name}')):
+        log = f'the log {printable(self.file.name)}'
+        for stream, name in ((self.console, 'the standard output'), (self.file, log)):
             try:
                 getattr(stream, do)(*args)
             except OSError as error:
@@ -72,7 +73,8 @@ def logged_to(path: Path) -> Iterator[None]:
         sys.stdout = log = _Log(path)
     except OSError as error:
         raise UserError(
-            f'cannot write the log into the folder {path.parent} ({error.strerror}): choose another data.save_dir'
+            f'cannot write the log into the folder {printable(path.parent)} ({error.strerror}): '
+            'choose another data.save_dir'
         ) from None
     try:
         yield

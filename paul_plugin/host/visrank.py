@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torchreid import engine, utils
 
+from ..runtime.errors import printable
 from ..runtime.names import short_names
 from . import module_of
 
@@ -66,7 +67,7 @@ def register_visrank(read_image: Callable[[str], Image.Image]) -> None:
                 draw(row[None], ([item], gallery), data_type, width, height, folder, topk)
                 (picture,) = os.scandir(folder)
                 os.replace(picture.path, os.path.join(save_dir, f'{name}.jpg'))
-        print(f'Drawn: the first {topk} of each of {len(query)} queries, in "{save_dir}"')
+        print(f'Drawn: the first {topk} of each of {len(query)} queries, in "{printable(save_dir)}"')
 
     tools.visualize_ranked_results = utils.visualize_ranked_results = visualize_ranked_results
     module_of(engine.Engine).visualize_ranked_results = visualize_ranked_results

@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from ..figures.curves import RunCurves, draw_curves
 from ..run.record import RunNumbers, read_run
 from ..run.trained import Trained
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .embedding import Picture
 
 
@@ -23,9 +23,10 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
         >>> curves_of(['log/pedal', 'log/ipfl']).save('curves.png')
     """
     folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
-    runs = [RunCurves(name, *read_run(folder)) for name, folder in zip(_unique_names(folders), folders, strict=True)]
+    names = map(printable, _unique_names(folders))
+    runs = [RunCurves(name, *read_run(folder)) for name, folder in zip(names, folders, strict=True)]
     if not any(run.history for run in runs):
-        where = ' or '.join(str(folder / 'history.json') for folder in folders)
+        where = ' or '.join(printable(folder / 'history.json') for folder in folders)
         raise UserError(f'no epoch in {where}: name the folder (data.save_dir) of a run that has trained an epoch')
     return draw_curves(runs)
 

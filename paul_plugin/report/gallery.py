@@ -18,7 +18,7 @@ from ..host.data import items_of, training_images
 from ..method.miner import CyclicRankingMiner
 from ..run.trained import Trained
 from ..runtime import randomness
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .embedding import Picture
 
 
@@ -52,7 +52,9 @@ def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | 
     found = [index_of.get(word, index_of.get(os.path.abspath(word))) for word in words]
     for word, index in zip(words, found):
         if index is None:
-            raise UserError(f'{word} is none of the {len(paths)} images: name one of them, or a number from 0 on')
+            raise UserError(
+                f'{printable(word)} is none of the {len(paths)} images: name one of them, or a number from 0 on'
+            )
     return found
 
 
@@ -120,7 +122,7 @@ class Pictures:
         trained, paul = self.trained, self.trained.cfg.paul
         if not gives_surrogates(self.datamanager):
             raise UserError(
-                f'data.transforms of {trained.path} has no surrogate_positive, so there is nothing to mine: '
+                f'data.transforms of {printable(trained.path)} has no surrogate_positive, so there is nothing to mine: '
                 'name a run of the unsupervised stage'
             )
         mining = mine_batch(

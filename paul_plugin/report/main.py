@@ -12,7 +12,7 @@ from ..figures.ranking import draw_search
 from ..figures.sheet import save_png
 from ..run import command
 from ..run.trained import Trained
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .curves import curves_of
 from .gallery import Pictures, run_pictures
 from .summary import make_report
@@ -116,9 +116,9 @@ def ranking(arguments: argparse.Namespace) -> Path:
     gallery = read_gallery(trained, arguments.gallery)
     found = search(trained, arguments.query, gallery, arguments.k)
     for each in found:
-        print(each.query)
+        print(printable(each.query))
         for caption, path in zip(each.captions, each.gallery):
-            print(f'  {caption.split()[0]}  {path}')
+            print(f'  {caption.split()[0]}  {printable(path)}')
     metric = trained.cfg.test.dist_metric
     return save(draw_search(found, len(gallery[0]), metric, arguments.pixels), trained, arguments)
 
@@ -231,8 +231,9 @@ def draw(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     figure = SUBCOMMANDS[arguments.figure]
     if arguments.out is not None and arguments.out.suffix.lower() != figure.suffix:
-        raise UserError(f'--out {arguments.out}: {arguments.figure} writes a file whose name ends in {figure.suffix}')
-    print(f'Written to {figure.draw(arguments)}')
+        out = printable(arguments.out)
+        raise UserError(f'--out {out}: {arguments.figure} writes a file whose name ends in {figure.suffix}')
+    print(f'Written to {printable(figure.draw(arguments))}')
 
 
 def main(argv: list[str] | None = None) -> None:

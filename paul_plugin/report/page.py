@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from ..config.keys import all_keys, get_default_config, value_of
 from ..figures.quantities import quantities, titled
+from ..runtime.errors import printable
 from ..runtime.files import write_atomically
 from .embedding import Picture, embed
 
@@ -74,7 +75,10 @@ def _result_tables(results: dict[str, dict[str, dict[str, float]]]) -> list[Numb
         stages = {stage: tests[dataset] for stage, tests in results.items() if dataset in tests}
         columns = list(dict.fromkeys(name for test in stages.values() for name in test))
         rows = [
-            (stage.replace('_', ' '), [f'{100 * test[name]:.1f}' if name in test else '' for name in columns])
+            (
+                printable(stage.replace('_', ' ')),
+                [f'{100 * test[name]:.1f}' if name in test else '' for name in columns],
+            )
             for stage, test in stages.items()
         ]
         if {'direct_transfer', 'adapted'} <= stages.keys():
@@ -82,8 +86,8 @@ def _result_tables(results: dict[str, dict[str, dict[str, float]]]) -> list[Numb
             both = before.keys() & after.keys()
             change = [f'{100 * (after[name] - before[name]):+.1f}' if name in both else '' for name in columns]
             rows.append(('change', change))
-        caption = f'{dataset}, per cent' if dataset else 'per cent'
-        tables.append(NumberTable(caption, ['', *(name.replace('rank', 'Rank-') for name in columns)], rows))
+        caption = f'{printable(dataset)}, per cent' if dataset else 'per cent'
+        tables.append(NumberTable(caption, ['', *(printable(name.replace('rank', 'Rank-')) for name in columns)], rows))
     return tables
 
 

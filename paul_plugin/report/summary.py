@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..run.record import RunNumbers, history_of, read_run
 from ..run.trained import Trained
+from ..runtime.errors import printable
 from .curves import curves_beside
 from .embedding import Picture
 from .page import write_report
@@ -49,7 +50,7 @@ def _last_test(history: list[dict[str, float]]) -> dict[str, dict[str, dict[str,
 def _title(trained: Trained) -> str:
     cfg = trained.cfg
     if not trained.checkpoint.get('config'):
-        return f'{cfg.model.name}: {trained.path.name}'
+        return f'{cfg.model.name}: {printable(trained.path.name)}'
     sources = ', '.join(cfg.data.sources)
     if cfg.loss.name == 'paul':
         return f'{cfg.model.name} adapted to {sources} without labels'
@@ -62,16 +63,18 @@ def _facts(trained: Trained) -> list[tuple[str, object]]:
     facts = [
         ('Model', f'{cfg.model.name}, {cfg.paul.num_patches} patches x {cfg.paul.feature_dim} numbers'),
         ('Images', f'{cfg.data.height} x {cfg.data.width} pixels, height x width'),
-        ('Weights', trained.path),
+        ('Weights', printable(trained.path)),
     ]
     if checkpoint.get('config'):
         facts.insert(0, ('Data', f'trained on {", ".join(cfg.data.sources)}, tested on {", ".join(cfg.data.targets)}'))
         facts.append(('Seed', cfg.train.seed))
-    if isinstance(checkpoint.get('epoch'), int):
-        facts.append(('Epochs', checkpoint['epoch']))
+    epoch, software = checkpoint.get('epoch'), checkpoint.get('software')
+    if isinstance(epoch, int) and 0 <= epoch < 2**63:  # Python writes no integer of thousands of digits
+        facts.append(('Epochs', epoch))
     facts.append(_date(trained))
-    if isinstance(checkpoint.get('software'), dict):
-        facts.append(('Software', ', '.join(f'{name} {version}' for name, version in checkpoint['software'].items())))
+    if isinstance(software, dict):
+        versions = [printable(f'{name} {version}') for name, version in software.items() if isinstance(version, str)]
+        facts.append(('Software', ', '.join(versions)))
     return facts
 
 

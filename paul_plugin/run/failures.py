@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from ..checkpoints import resume
 from ..runtime import launch, processes, stopping
-from ..runtime.errors import UserError, is_lost_worker, is_out_of_memory, is_shared_memory_full
+from ..runtime.errors import UserError, is_lost_worker, is_out_of_memory, is_shared_memory_full, printable
 
 
 def explain(error: Exception) -> tuple[list[str], int] | None:
@@ -36,7 +36,7 @@ def explain(error: Exception) -> tuple[list[str], int] | None:
         return [f'error: process {os.environ["RANK"]} has lost another process of this run: {way_out}'], 1
     if isinstance(error, OSError) and error.errno:  # a full disk, a missing permission
         where = error.filename2 or error.filename or 'a file of data.save_dir'  # the second: where it was to be moved
-        return [f'error: cannot read or write {where}: {error.strerror}'], 2
+        return [f'error: cannot read or write {printable(where)}: {error.strerror}'], 2
     return None
 
 

@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from ..config import arguments
 from ..engines.base import ResumableEngine
 from ..runtime import processes
-from ..runtime.errors import UserError, reason
+from ..runtime.errors import UserError, printable, reason
 from ..runtime.files import write_atomically
 
 RESULTS, RESULTS_OF_TEST, RESULTS_RERANKED = 'results.json', 'results_test.json', 'results_reranked.json'
@@ -62,13 +62,17 @@ def write_results(results: dict[str, dict], path: Path, measured: Path | None = 
 
 
 def read_results(path: Path, targets: list[str]) -> dict[str, dict]:
-    """What `write_results` wrote; nothing of a file that is not there or not whole."""
+    """What `write_results` wrote, of the stages that were measured on all targets.
+
+    Nothing of a file that is not there or not whole, and of what are no numbers.
+    """
     try:
-        flat = json.loads(path.read_text())
-        stages = {stage: of for stage, of in flat.items() if isinstance(of, dict)}
-        return {stage: {targets[0]: of} if 'mAP' in of else of for stage, of in stages.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        found = _results_of(json.loads(path.read_text(encoding='utf-8')))
+    except (OSError, ValueError, RecursionError):
         return {}
+    stages = {stage: {targets[0]: tests['']} if '' in tests else tests for stage, tests in found.items()}
+    wanted = set(targets)
+    return {stage: {name: of[name] for name in targets} for stage, of in stages.items() if wanted <= of.keys()}
 
 
 def show_results(results: dict[str, dict]) -> None:
@@ -106,7 +110,7 @@ def read_run(path: str | Path) -> RunNumbers:
     """
     path = Path(path)
     if not path.is_dir():
-        raise UserError(f'no run at {path}: name the folder of a run (its data.save_dir)')
+        raise UserError(f'no run at {printable(path)}: name the folder of a run (its data.save_dir)')
     results = _results_of(_read(path / RESULTS)) or _results_of(_read(path / RESULTS_OF_TEST))
     return RunNumbers(history_of(_read(path / 'history.json')), results)
 
@@ -123,7 +127,7 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:
-        print(f'warning: {path} is passed over, it cannot be read ({reason(error, 100)})')
+        print(f'warning: {printable(path)} is passed over, it cannot be read ({reason(error, 100)})')
         return None
 
 

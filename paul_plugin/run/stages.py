@@ -12,6 +12,7 @@ from ..checkpoints import resume
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_host_weights, load_weights
 from ..config import arguments
+from ..config.manual import values_of
 from ..engines.base import ResumableEngine
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
@@ -77,14 +78,14 @@ def pretrain(start: Start, path: Path) -> None:
 def load_pretrained(engine: ResumableEngine, path: str) -> bool:
     """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
     loaded = load_weights(engine.model, path)
-    print(f'Loaded {len(loaded.loaded)} tensors from {path}')
+    print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
     for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
         if names:
-            print(f'* {words}: {", ".join(names)}')
+            print(f'* {words}: {", ".join(map(printable, names))}')
     if loaded.kind == 'torchreid':
         print(
-            f'warning: {path} holds a backbone alone: patches and branches start at random, so what is measured of '
-            'it is no direct transfer of that model'
+            f'warning: {printable(path)} holds a backbone alone: patches and branches start at random, so what is '
+            'measured of it is no direct transfer of that model'
         )
     return loaded.adapted
 
@@ -119,7 +120,7 @@ def measure_and_write(engine: ResumableEngine, cfg: CfgNode, name: str, file: Pa
                 raise
             raise UserError(
                 f'out of memory: test.rerank takes about {need}: set it to False, or use a larger machine; the figures '
-                f'without it are in {path}'
+                f'without it are in {printable(path)}'
             ) from None
         write_results(reranked, path.with_name(RESULTS_RERANKED), file)
         show_results({'re-ranked': reranked[name]})
@@ -158,7 +159,7 @@ def adapt(start: Start) -> None:
                 adapted = load_pretrained(engine, start.weights)
             case Stage.MEASURE_START:
                 name = ('adapted' if cfg.test.evaluate else 'start') if adapted else 'direct_transfer'
-                _title(f'{f"Test of {file} on" if adapted else "Direct transfer to"} {", ".join(tested)}')
+                _title(f'{f"Test of {printable(file)} on" if adapted else "Direct transfer to"} {", ".join(tested)}')
                 results = {**measure_and_write(engine, cfg, name, file), **results}
                 if not cfg.test.evaluate:
                     write_results(results, path)
@@ -170,7 +171,7 @@ def adapt(start: Start) -> None:
                 if engine.results:
                     results['adapted'] = engine.results
             case Stage.TEST:
-                _title(f'Test of {point.path}')
+                _title(f'Test of {printable(point.path)}')
                 load_weights(engine.model, point.path, point.checkpoint)
                 results = measure_and_write(engine, cfg, 'adapted', file)
     show_left_out(left_out)
@@ -183,9 +184,10 @@ def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
         if not cfg.test.evaluate:
             write_results(results, path)
         show_results(results)
-        print(f'\nWritten to {path}')
+        print(f'\nWritten to {printable(path)}')
     else:
-        print(f'\nNo results, as there is nothing to test on. The adapted model is {checkpoints_of(cfg).newest()}')
+        newest = printable(checkpoints_of(cfg).newest())
+        print(f'\nNo results, as there is nothing to test on. The adapted model is {newest}')
 
 
 def set_aside(cfg: CfgNode) -> None:
@@ -210,7 +212,7 @@ def run(cfg: CfgNode) -> None:
 def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
     """Keeps other runs away from data.save_dir; of several processes the first does, and a test needs no lock."""
     folder = Path(cfg.data.save_dir)
-    refusal = f'another run writes into {printable(str(folder))}: wait for it, or choose another data.save_dir'
+    refusal = f'another run writes into {printable(folder)}: wait for it, or choose another data.save_dir'
     return locked(folder, refusal) if processes.is_first() and not cfg.test.evaluate else contextlib.nullcontext()
 
 
@@ -221,7 +223,7 @@ def run_alone(start: Start) -> None:
     torch.backends.cudnn.benchmark = cfg.use_gpu
     log = Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')
     with logged_to(log) if processes.is_first() else processes.silence():
-        print(f'Show configuration\n{cfg}\n')
+        print(f'Show configuration\n{values_of(cfg)}\n')
         with processes.first_alone() as first:
             for part in filter(None, (start, start.pretraining) if first else ()):
                 render_data(part.cfg)

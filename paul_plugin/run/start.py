@@ -19,7 +19,7 @@ from ..data.synthetic.datasets import SYNTHETIC
 from ..host.models import available_models
 from ..registry import BACKBONES
 from ..runtime import launch, processes
-from ..runtime.errors import UserError, nearest
+from ..runtime.errors import UserError, nearest, printable
 from .data import check_datasets
 
 PRETRAINED = 'pretrained.pth.tar'  # in data.save_dir: what the pre-training stage leaves for the next one
@@ -141,8 +141,8 @@ def stage_config(cfg: CfgNode) -> CfgNode:
         checks.check_config(stage)
         check_names(stage)
     except UserError as error:
-        where, given = f'pre-training stage {cfg.paul.pretrain.config}', cfg.model.load_weights
-        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {given})"}'
+        where, given = f'pre-training stage {printable(cfg.paul.pretrain.config)}', cfg.model.load_weights
+        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {printable(given)})"}'
         raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
     return stage
 
@@ -178,7 +178,7 @@ def find_start(cfg: CfgNode) -> Start:
     if point is None and cfg.loss.name == 'paul' and weights and not os.path.isfile(weights):
         if not cfg.paul.pretrain.config:
             raise UserError(
-                f'no weight file at {weights} (model.load_weights), '
+                f'no weight file at {printable(weights)} (model.load_weights), '
                 'and paul.pretrain.config names no stage that makes it'
             )
         stage = stage_config(cfg)
@@ -222,8 +222,9 @@ def refuse_stale(cfg: CfgNode, path: str) -> None:
         return  # there is nothing to compare; what is wrong with the weights themselves is said when they are loaded
     if changes:
         raise UserError(
-            f'{path} is of a pre-training with other settings: {"; ".join(changes)}: set them back, delete it or '
-            'choose another data.save_dir to pre-train anew, or name it by model.load_weights to take it as it is'
+            f'{printable(path)} is of a pre-training with other settings: {"; ".join(changes)}: set them back, '
+            'delete it or choose another data.save_dir to pre-train anew, or name it by model.load_weights to take it '
+            'as it is'
         )
 
 

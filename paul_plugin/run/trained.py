@@ -18,7 +18,7 @@ from ..config.keys import all_keys, get_default_config
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..host.models import build_backbone
 from ..registry import BACKBONES, build_model
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
 
 
@@ -72,8 +72,8 @@ class Trained(NamedTuple):
         memory = self.checkpoint.get('memory')
         if not isinstance(memory, dict) or 'bank' not in memory:
             raise UserError(
-                f'{self.path} holds no memory bank: name the folder of a run of the unsupervised stage, or a '
-                'checkpoint in its folder model'
+                f'{printable(self.path)} holds no memory bank: name the folder of a run of the unsupervised stage, or '
+                'a checkpoint in its folder model'
             )
         return memory['bank'].float(), memory['filled']
 
@@ -85,8 +85,8 @@ class Trained(NamedTuple):
         """
         if self.checkpoint.get('images') != images_digest(datamanager):
             raise UserError(
-                f'the training images in {root_of(self.cfg, self.cfg.data.sources[0])} are not those that {self.path} '
-                'was trained on: name their folder by --root, or by --opts folder.path'
+                f'the training images in {printable(root_of(self.cfg, self.cfg.data.sources[0]))} are not those that '
+                f'{printable(self.path)} was trained on: name their folder by --root, or by --opts folder.path'
             )
 
 
@@ -127,7 +127,9 @@ def _read(path: Path) -> tuple[Path, dict]:
         return path, read_checkpoint(path)
     newest = CheckpointFolder(path / 'model').read_newest()
     if newest is None:
-        raise UserError(f'no checkpoint in {path / "model"}: name the folder of a run (its data.save_dir) or a file')
+        raise UserError(
+            f'no checkpoint in {printable(path / "model")}: name the folder of a run (its data.save_dir) or a file'
+        )
     return newest
 
 
@@ -150,7 +152,7 @@ def _read_config(text: str, path: Path) -> CfgNode:
         known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
         settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):
-        raise UserError(f'{path} is damaged: its configuration cannot be read') from None
+        raise UserError(f'{printable(path)} is damaged: its configuration cannot be read') from None
     return cfg
 
 
@@ -168,7 +170,7 @@ def _describe_model(cfg: CfgNode, state: dict[str, Tensor], path: Path) -> None:
     """
     reductions = [key for key in state if key.startswith('branches.') and key.endswith('.reduction.weight')]
     if not reductions:
-        raise UserError(f'{path} holds no PatchNet: name a checkpoint of one of {", ".join(BACKBONES)}')
+        raise UserError(f'{printable(path)} holds no PatchNet: name a checkpoint of one of {", ".join(BACKBONES)}')
     cfg.paul.num_patches = len(reductions)
     cfg.paul.feature_dim = state[reductions[0]].shape[0]
     if 'pgn.theta' not in state:
@@ -190,4 +192,4 @@ def _model_of(state: dict[str, Tensor], likely: str, path: Path) -> str:
             backbone = build_backbone(BACKBONES[name], False)
         if all(found.get(f'backbone.{key}') == value.shape for key, value in backbone.state_dict().items()):
             return name
-    raise UserError(f'{path} holds a PatchNet on another backbone than those of {", ".join(BACKBONES)}')
+    raise UserError(f'{printable(path)} holds a PatchNet on another backbone than those of {", ".join(BACKBONES)}')

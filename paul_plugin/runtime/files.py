@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 
 from . import lock
-from .errors import UserError, is_out_of_memory
+from .errors import UserError, is_out_of_memory, printable
+from .foreign import kind_of
 
 # What is not whole yet: a hidden name that cannot be guessed, as someone may have put a link under one that can.
 _UNFINISHED = re.compile(r'\..+\.[0-9a-f]{16}\.partial')
@@ -178,9 +180,9 @@ def check_target(path: Path, force: bool = False) -> None:
         UserError: if it is a folder, or is there and may not be written over.
     """
     if path.is_dir():
-        raise UserError(f'{path} is a folder: name the file to write')
+        raise UserError(f'{printable(path)} is a folder: name the file to write')
     if path.exists() and not force:
-        raise UserError(f'{path} exists: give another name, or --force to write over it')
+        raise UserError(f'{printable(path)} exists: give another name, or --force to write over it')
 
 
 def write_atomically(content: str | bytes, path: Path) -> None:
@@ -202,7 +204,7 @@ def save_atomically(state: dict, path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch turns an OSError of the file into a RuntimeError of its own
         cause = error if isinstance(error, OSError) else error.__context__
         reason = getattr(cause, 'strerror', None) or str(error).splitlines()[0]
-        raise UserError(f'cannot write {path}: {reason}') from None
+        raise UserError(f'cannot write {printable(path)}: {reason}') from None
 
 
 class Damaged(UserError):
@@ -216,22 +218,26 @@ def read_saved(path: str | Path) -> object:
         UserError: if the file is missing, or cannot be read now.
         Damaged: if it is damaged, or holds more than tensors, numbers, texts and their containers.
     """
+    name = printable(path)
     if is_special(path):
-        raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
+        raise UserError(f'{name} is a pipe or a device, not a file: name a weight file')
     try:
-        with torch.serialization.safe_globals(NUMPY_SCALARS):
+        with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of others' files: the error says what they are
             return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
-        raise UserError(f'no weight file at {path}: check the path') from None
+        raise UserError(f'no weight file at {name}: check the path') from None
     except IsADirectoryError:
-        raise UserError(f'{path} is a folder: name the weight file in it') from None
+        raise UserError(f'{name} is a folder: name the weight file in it') from None
     except PermissionError:
-        raise UserError(f'no permission to read {path}') from None
-    except pickle.UnpicklingError:
-        raise Damaged(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
+        raise UserError(f'no permission to read {name}') from None
     except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
         refuse_unreadable(path, error)
-        raise Damaged(f'{path} is damaged or no weight file ({type(error).__name__}): get it again') from None
+        if kind := kind_of(path):
+            raise Damaged(f'{name} {kind}') from None
+        if isinstance(error, pickle.UnpicklingError):
+            raise Damaged(f'{name} is no weight file, or holds more than weights (nothing was executed)') from None
+        raise Damaged(f'{name} is damaged or no weight file ({type(error).__name__}): get it again') from None
 
 
 def stat_digest(paths: Iterable[str | Path]) -> str:
@@ -261,10 +267,10 @@ def refuse_unreadable(path: str | Path, error: Exception) -> None:
         UserError: for want of memory, or if not all its bytes can be read.
     """
     if is_out_of_memory(error):
-        raise UserError(f'not enough memory to read {path}') from None
+        raise UserError(f'not enough memory to read {printable(path)}') from None
     try:
         with open(path, 'rb') as file:
             while file.read(1 << 20):
                 pass
     except OSError as error:
-        raise UserError(f'cannot read {path}: {error.strerror}') from None
+        raise UserError(f'cannot read {printable(path)}: {error.strerror}') from None

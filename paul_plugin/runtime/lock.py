@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import UserError
+from .errors import UserError, printable
 
 _held: set[int] = set()  # the descriptors of the folders that are locked
 
@@ -84,5 +84,7 @@ def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
         if got is False:
             raise UserError(refusal)
         if got is None:
-            print(f'warning: no locks in {folder}: two runs that write into it at once would spoil each other')
+            print(
+                f'warning: no locks in {printable(folder)}: two runs that write into it at once would spoil each other'
+            )
         yield (descriptor,) if got else ()

@@ -9,7 +9,7 @@ from helpers.bad_weights import bad_files, build
 from helpers.reference_numbers import release_state
 
 from paul_plugin import load_weights
-from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.checkpoints.weights import load_host_weights, to_release
 from paul_plugin.host.engine import unwrap
 from paul_plugin.runtime.errors import UserError
 
@@ -94,3 +94,29 @@ def test_host_reads_a_plain_number(make_engine, tmp_path):
     model = build()
     torchreid.utils.load_pretrained_weights(model, str(tmp_path / 'model' / 'model.pth.tar-1'))
     assert model.state_dict()['branches.0.norm.weight'].equal(unwrap(engine.model).branches[0].norm.weight)
+
+
+@pytest.mark.parametrize(
+    ('state', 'words'),
+    [
+        (
+            {'config': 'data:\n  name: x\nmodel:\n  deploy: false\n  name: resnet50\n  pretrained: true\n'},
+            'of another model, resnet50: set model.name resnet50, or name another file',
+        ),
+        ({'config': 'model:\n  name: "a\x1b[2J"\n'}, r"""of another model, '"a\x1b[2J"': set model.name"""),
+        ({'config': 'model: {}\ntrain:\n  name: resnet50\n'}, 'of another model, its first layers are conv1.conv, '),
+        ({'config': 3}, 'of another model, its first layers are conv1.conv, '),
+        ({}, 'its first layers are conv1.conv, conv1.bn, conv2.0.conv.0: set model.name to that model, or name'),
+    ],
+)
+def test_weights_of_another_model_are_named(state, words, tmp_path):
+    """In ours and in torchreid's own."""
+    layers = ('conv1.conv.weight', 'conv1.bn.weight', 'conv1.bn.bias', 'conv2.0.conv.0.weight', 'fc.weight')
+    path = tmp_path / 'weights.pth'
+    torch.save({'state_dict': {name: torch.zeros(3) for name in layers}, **state}, path)
+    own = torchreid.models.build_model('resnet18', 3, pretrained=False)
+    for load, model in ((load_weights, build('paul_resnet18')), (load_host_weights, own)):
+        with pytest.raises(UserError) as error:
+            load(model, path)
+        assert words in str(error.value)
+        assert str(error.value).isprintable()

@@ -96,6 +96,35 @@ def test_what_is_whole_is_shown_beside_what_is_broken(make_run, capsys):
     assert out.count('\n') == 1
 
 
+ODD = {
+    'an epoch of 400 digits': ({'epoch': 10**400}, {'epoch': 1, 'loss': 1.0}),
+    'a loss of 400 digits': ({'epoch': 1, 'loss': 10**400, 'lr': 0.1},),
+    'hardly numbers': ({'epoch': 1e299, 'loss': 1e299, 'mAP': -1e299}, {'epoch': -3, 'loss': -1e299}),
+    'no rates': ({'epoch': 1, 'lr': 1e-320}, {'epoch': 2, 'lr': 1e299}),
+    'a formula': ({'epoch': 1, r'$\frac$': 1.0, r'\$\frac$': 1.0, '_^{': 2, '': 3},),
+    'half a letter': ({'epoch': 1, '\ud800': 1.0},),
+    'no entries': (7, 'epoch', None, [1], {'epoch': 1, 'loss': [1]}),
+}
+
+
+@pytest.mark.filterwarnings('ignore')  # a font without a glyph
+@pytest.mark.parametrize('history', ODD.values(), ids=list(ODD))
+def test_odd_histories_are_drawn_and_reported(history, make_run, tmp_path):
+    folder = make_run(history=list(history), results={'\ud800': {'\x1b[2J': {'mAP': 0.5, 'rank1': 10**400}}})
+    assert curves_of([folder]).width == pytest.approx(1400, abs=5)
+    run = read_run(folder)
+    write_report(tmp_path / 'report.html', 'odd', [], None, run.results, run.history, [])
+    assert '<table' in (tmp_path / 'report.html').read_text(encoding='utf-8')
+
+
+def test_a_checkpoint_that_tells_nonsense_of_itself_is_reported(make_trained, tmp_path):
+    trained = make_trained()
+    trained.checkpoint.update(epoch=10**5000, software={'torch': 10**5000, 'a\nb': '1'}, history={'epoch': 1})
+    page = make_report(trained, tmp_path / 'report.html', []).read_text(encoding='utf-8')
+    assert '000000' not in page
+    assert r'a\nb 1' in page
+
+
 # ---- curves ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,9 @@ def file(about: str, content: str | bytes, expected: str) -> Case:
     return Case(f'config file: {about}', '--config-file HERE/bad.yaml', expected, prepare=write('bad.yaml', content))
 
 
+EVIL = 'a\x1b[31m\nerror: forged'
+SHOWN = r"'HERE/a\\x1b\[31m\\nerror: forged'"  # what is said of it: one line, without the escape
+
 CONFIG = [
     Case('unknown key', 'train.lrr 0.1', r"unknown key 'train\.lrr' \(did you mean 'train\.lr'\?\)"),
     Case('key without its group', 'max_epoch 1', "did you mean 'train.max_epoch'"),
@@ -70,6 +73,20 @@ CONFIG = [
     file('null character in a path', r'model: {resume: "a\0b"}', r'model.resume = .a\\x00b.: must be UTF-8 text'),
     file(
         'half a character in a path', r'model: {resume: "a\ud800b"}', r'model.resume = .a\\ud800b.: must be UTF-8 text'
+    ),
+    file('a name that forges a line', '', f'^error: {SHOWN}, line 1: not valid YAML: .*$')._replace(
+        words=f'--config-file "HERE/{EVIL}"', prepare=write(EVIL, 'train: [1')
+    ),
+    Case(
+        'persons in the batches of the unsupervised stage',
+        'sampler.train_sampler RandomIdentitySampler sampler.num_instances 3',
+        "sampler.train_sampler = 'RandomIdentitySampler': ",
+    ),
+    Case(
+        'RANK that is no number',
+        '',
+        "the environment says RANK='abc', expected a whole number: start the processes with torchrun, or unset RANK",
+        limit=lambda here: os.environ.update(RANK='abc', WORLD_SIZE='2'),
     ),
     Case('config file of the pre-training: missing', 'paul.pretrain.config HERE/no.yaml', 'HERE/no.yaml: No such file'),
     Case(

@@ -1,9 +1,39 @@
 """Data sets that are not there, are too small, or are not in their layout."""
 
+import os
+import re
 import shutil
+from pathlib import Path
 
 from programs.bad_cases.case import OWN, Case, ends_well
-from programs.bad_cases.files import GALLERY, QUERY, TRAIN, data, keep, replace, write
+from programs.bad_cases.config import EVIL, SHOWN
+from programs.bad_cases.files import GALLERY, QUERY, TRAIN, data, keep, picture, replace, together, write
+
+CROPS = '-s folder -t folder folder.path HERE/crops '
+TESTED = (QUERY, GALLERY)
+
+
+def renamed(old: str, new: str, *parts: str):
+    """Renames the images of some parts; `old` is a regular expression."""
+
+    def change(images: Path) -> None:
+        for part in parts:
+            for path in list((images / part).iterdir()):
+                path.rename(path.with_name(re.sub(old, new, path.name)))
+
+    return data(change)
+
+
+def crops(*names: str, top: str = 'crops'):
+    """A folder of crops: twelve to train on, and others."""
+
+    def prepare(here: Path) -> None:
+        for name in (*(f'day/{number}.jpg' for number in range(12)), *names):
+            path = here / top / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture('RGB', (24, 48), 'JPEG')(path, b'')
+
+    return prepare
 
 DATA = [
     Case('unknown data set', '-s market1051', "unknown image data set 'market1051' .did you mean 'market1501'"),
@@ -26,6 +56,60 @@ DATA = [
     Case('no training images', OWN, 'no train', prepare=data(keep(TRAIN, 0))),
     Case('no query images', OWN, 'no query', prepare=data(keep(QUERY, 0))),
     Case('no gallery images', OWN, 'no gallery', prepare=data(keep(GALLERY, 0))),
+    Case(
+        'one camera',
+        OWN,
+        'market1501: none of 4 queries has a true match, an image of the same person from another camera, in the gal',
+        prepare=renamed(r'_c\d', '_c1', *TESTED),
+    ),
+    Case(
+        'camera 7',
+        OWN,
+        '_c7s1_.*jpg: its camera is 7, where cameras 1 to 6 are known',
+        prepare=renamed('_c2', '_c7', TRAIN),
+    ),
+    Case(
+        'named .png',
+        OWN,
+        r'it reads \*.jpg only, found 12 .png: use the data set folder',
+        prepare=renamed(r'\.jpg', '.png', TRAIN),
+    ),
+    Case(
+        'a root with brackets',
+        "--root 'HERE/data [2024]'",
+        r'torchreid takes \*, \? and \[ in HERE/data \[2024\]/market1501 for a pattern',
+        prepare=together(data(lambda images: None), lambda here: os.rename(here / 'reid-data', here / 'data [2024]')),
+    ),
+    Case(
+        'a root that names person and camera',
+        "--root HERE/site7_c2",
+        "torchreid takes '7_c2' in the path .* for person and camera of every image",
+        prepare=together(data(lambda images: None), lambda here: os.rename(here / 'reid-data', here / 'site7_c2')),
+    ),
+    Case(
+        'a name that forges a line',
+        f'-s folder -t folder "folder.path" "HERE/{EVIL}"',
+        f'^error: no image to train on in the folder {SHOWN}$',
+        prepare=lambda here: (here / EVIL).mkdir(),
+    ),
+    Case(
+        'crops: persons one level too deep',
+        CROPS,
+        'query/cam01/person01/1.jpg lies too deep: the folder directly in query names the person, here cam01',
+        prepare=crops('query/cam01/person01/1.jpg', 'gallery/cam02/person01/1.jpg'),
+    ),
+    Case(
+        'crops: the run writes into them',
+        '-s folder -t folder folder.path HERE/log',
+        'the crops in HERE/log are where the run writes to: choose another data.save_dir',
+        prepare=crops(top='log'),
+    ),
+    Case(
+        'crops: labels outside of the folder',
+        f'{CROPS} folder.labels HERE/labels.csv',
+        r"labels.csv, line 2: '../x.jpg' is not in the folder HERE/crops: put the image there",
+        prepare=together(crops(), write('labels.csv', 'path,pid,camid\n../x.jpg,anna,1\n')),
+    ),
     Case('no more images than k', 'paul.k 12', 'k=12 needs more than k training images, got 12: lower k'),
     Case('fewer images than a batch', OWN, '5 training images do not make one batch', prepare=data(keep(TRAIN, 5))),
     Case('the same data set twice', '-s market1501 market1501', 'listed twice: .*jpg'),

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from PIL import Image
 from programs.bad_cases.case import OWN, Case, ends_well
 from programs.bad_cases.files import GALLERY, QUERY, TRAIN, damaged_png, data, grey16, picture, replace, unreadable
 from programs.bad_cases.limits import as_another_user
@@ -16,6 +17,10 @@ BAD_IMAGES = {
     '20,000x10': (picture('RGB', (20_000, 10), 'JPEG'), 'it is 20000x10 pixels'),
     '10^9 pixels in 1 kB': (
         lambda path, content: path.write_bytes(b'P6 32000 32000 255\n' + bytes(1000)),
+        'it has more than',
+    ),
+    'JPEG 2000 of 9400x9400': (
+        lambda path, content: Image.new('L', (9400, 9400)).save(path, 'JPEG2000'),
         'it has more than',
     ),
     'PostScript, a program': (

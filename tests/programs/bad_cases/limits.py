@@ -1,6 +1,7 @@
 """What takes something from a run: rights, room on the disk, memory, the network, the GPU."""
 
 import ctypes
+import fcntl
 import os
 import resource
 import shutil
@@ -40,6 +41,12 @@ def little_memory(here: Path) -> None:
 
 def read_only(here: Path) -> None:
     (here / 'log').mkdir(mode=0o555)
+
+
+def another_run(here: Path) -> None:
+    """Another run is writing into HERE/log."""
+    (here / 'log').mkdir()
+    fcntl.flock(os.open(here / 'log/.lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
 
 
 def no_network(here: Path) -> None:

@@ -1,13 +1,21 @@
 """Folders that a run cannot write to, and disks that are full."""
 
 from programs.bad_cases.case import AUTO, RAN, Case
+from programs.bad_cases.config import EVIL, SHOWN
 from programs.bad_cases.files import copy, together, write
-from programs.bad_cases.limits import as_another_user, full_disk, read_only, small_disk, small_files
+from programs.bad_cases.limits import another_run, as_another_user, full_disk, read_only, small_disk, small_files
 
 FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room'
 
 SAVE_DIR = [
     Case('a file', 'data.save_dir HERE/log', 'data.save_dir', prepare=write('log', 'text')),
+    Case('another run', '', 'another run writes into HERE/log: wait for it, or choose', limit=another_run),
+    Case(
+        'a name that forges a line',
+        f'data.save_dir "HERE/{EVIL}/log"',
+        rf'^error: .*HERE/{SHOWN[6:-1]}/log',
+        prepare=write(EVIL, 'text'),
+    ),
     Case('under a file', 'data.save_dir HERE/file/log', 'data.save_dir', prepare=write('file', 'text')),
     Case('in /proc', 'data.save_dir /proc/log', '/proc/log'),
     Case('in /sys', 'data.save_dir /sys/log', '/sys/log'),

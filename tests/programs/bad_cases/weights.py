@@ -2,11 +2,28 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 
+import torch
 from programs.bad_cases.case import SOFTMAX, Case
-from programs.bad_cases.files import unreadable
+from programs.bad_cases.config import EVIL, SHOWN
+from programs.bad_cases.files import unreadable, write
 from programs.bad_cases.limits import as_another_user, no_network
+
+PROJECT = Path(__file__).parents[3]
+
+
+def left_by_another_seed(here: Path) -> None:
+    (here / 'log').mkdir()
+    torch.save({'state_dict': {}, 'config': 'train: {seed: 3}'}, here / 'log/pretrained.pth.tar')
+
+
+def torchscript(here: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of deprecation
+        torch.jit.save(torch.jit.script(torch.nn.Identity()), here / 'bad.pth')
+
 
 WEIGHTS = [
     Case('missing', 'model.load_weights HERE/no.pth', 'no weight file at HERE/no.pth'),
@@ -21,6 +38,35 @@ WEIGHTS = [
             ('another model', "'SHARED/bad/another model.pth'"),
             ('our model', 'SHARED/log/model/model.pth.tar-1'),
         )
+    ),
+    Case(
+        'another model, named',
+        'model.name paul_resnet18 model.load_weights SHARED/log/model/model.pth.tar-1',
+        'the weights of another model, paul_osnet_x0_25: set model.name paul_osnet_x0_25, or name another file',
+    ),
+    Case(
+        'a name that forges a line',
+        f'model.load_weights "HERE/{EVIL}"',
+        f'^error: {SHOWN} is no weight file, or holds more than weights .nothing was executed.$',
+        prepare=write(EVIL, 'no weights'),
+    ),
+    Case(
+        'safetensors',
+        'model.load_weights HERE/bad.pth',
+        'HERE/bad.pth is a safetensors file, which is not read: load it with safetensors.torch',
+        prepare=write('bad.pth', (10).to_bytes(8, 'little') + b'{"a": [1]}'),
+    ),
+    Case(
+        'TorchScript',
+        'model.load_weights HERE/bad.pth',
+        'bad.pth is a TorchScript program, an exported model: name the checkpoint that it was exported from',
+        prepare=torchscript,
+    ),
+    Case(
+        'of a pre-training with another seed',
+        f'paul.pretrain.config {PROJECT}/configs/pretrain_synthetic.yaml',
+        'HERE/log/pretrained.pth.tar is of a pre-training with other settings: .*train.seed from 3 to 1[;:].*delete it',
+        prepare=left_by_another_seed,
     ),
     *(
         Case(

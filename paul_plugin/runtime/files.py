@@ -29,6 +29,11 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f'.{path.name}.{secrets.token_hex(8)}.partial')
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file's name is one that is not whole yet, or that a kill has left."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
 def _sync(descriptor: int) -> None:
     """Waits until the disk has it; some file systems of networks and of user space cannot say, and refuse."""
     try:
@@ -93,7 +98,7 @@ def sweep(folder: Path) -> None:
     """Removes what killed processes left unfinished in a folder; looks once a process."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
-            if _UNFINISHED.fullmatch(entry.name):
+            if is_unfinished(entry.name):
                 remove_unowned(Path(entry.path))
 
 

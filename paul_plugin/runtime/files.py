@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from . import lock
+from .declared import Excessive, check_declared, numpy_dtype, numpy_scalar
 from .errors import UserError, is_out_of_memory
 
 # What is not whole yet: a hidden name that cannot be guessed, as someone may have put a link under one that can.
@@ -45,9 +46,9 @@ def _sync(descriptor: int) -> None:
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 NUMPY_SCALARS = [
-    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
-    np.dtype,
+    (numpy_scalar, 'numpy.core.multiarray.scalar'),
+    (numpy_scalar, 'numpy._core.multiarray.scalar'),
+    (numpy_dtype, 'numpy.dtype'),
     type(np.dtype(np.float64)),
     type(np.dtype(np.float32)),
 ]
@@ -219,11 +220,13 @@ def read_saved(path: str | Path) -> object:
 
     Raises:
         UserError: if the file is missing, or cannot be read now.
-        Damaged: if it is damaged, or holds more than tensors, numbers, texts and their containers.
+        Damaged: if it is damaged, declares more than it holds, or holds more than tensors, numbers, texts and their
+            containers.
     """
     if is_special(path):
         raise UserError(f'{path} is a pipe or a device, not a file: name a weight file')
     try:
+        check_declared(path)
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
@@ -232,6 +235,8 @@ def read_saved(path: str | Path) -> object:
         raise UserError(f'{path} is a folder: name the weight file in it') from None
     except PermissionError:
         raise UserError(f'no permission to read {path}') from None
+    except Excessive as found:
+        raise Damaged(f'{path} could fill the memory, it declares {found}: get it again') from None
     except pickle.UnpicklingError:
         raise Damaged(f'{path} is no weight file, or holds more than weights (nothing was executed)') from None
     except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle

@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import io
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ import gdown
 import requests
 import torch
 
+from ..runtime import stopping
 from ..runtime.errors import UserError, nearest, printable, reason
 from ..runtime.files import scratch_folder
 from .weights import read_checkpoint
@@ -37,6 +40,8 @@ PUBLISHED = {
     ),
 }
 _TIMEOUT = (30, 60)  # seconds to connect, and between bytes
+_MOST_BYTES = 2_000_000_000  # of a file; the authors' has some hundred megabytes
+_MOST_SECONDS = 3600  # that a file may take
 
 
 def cache_path(published: Published) -> Path:
@@ -63,6 +68,7 @@ def fetch(name: str) -> Path:
     Raises:
         UserError: one line, for an unknown name, a file in the cache that is another than the published one, or if
             the file cannot be fetched.
+        Stopped: if the run was asked to stop meanwhile.
     """
     if name not in PUBLISHED:
         raise UserError(
@@ -81,6 +87,7 @@ def fetch(name: str) -> Path:
     try:
         download(published, path)
     except Exception as error:  # gdown, the connection and the disk fail in many ways
+        stopping.check()
         raise UserError(
             f'cannot fetch {name} from {published.address} ({_reason(error)}): '
             f'get the file in another way, such as a browser, and put it at {printable(path)}'
@@ -92,18 +99,35 @@ def download(published: Published, path: Path) -> None:
     """Downloads to a path, where nothing appears before the file is whole and checked.
 
     Raises:
-        UserError: if what came is not the published file.
+        UserError: if what came is not the published file, is too much or takes too long.
+        Stopped: if the run was asked to stop.
         Exception: gdown's, the connection's and the disk's own.
     """
     with scratch_folder(path) as folder:
         partial = folder / path.name
         # A stream: beside a path gdown would leave what it got of a broken download, and say so.
-        with partial.open('wb') as stream:
+        with _Limited(partial.open('wb', buffering=0)) as stream:
             words = {'start': f'Fetching {published.about}\n', 'output': f'To: {printable(path)}\n'}
             with _limit_of_time():
                 gdown.download(published.address, stream, log_messages=words)
         check_download(partial, published)
         os.replace(partial, path)
+
+
+class _Limited(io.BufferedWriter):
+    """A file that takes so many bytes, for so long, and none once the run is asked to stop."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self._end = time.monotonic() + _MOST_SECONDS
+
+    def write(self, content: bytes) -> int:
+        stopping.check()
+        if self.tell() + len(content) > _MOST_BYTES:
+            raise UserError(f'more than {_MOST_BYTES} bytes came')
+        if time.monotonic() > self._end:
+            raise UserError(f'it takes more than {_MOST_SECONDS} seconds')
+        return super().write(content)
 
 
 def check_download(path: Path, published: Published) -> None:

@@ -144,7 +144,9 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
 def _is_plain(tensor: Tensor) -> bool:
     """Whether a tensor is what it seems: numbers one after the other; meta tensors, for one, have none."""
     odd = tensor.is_quantized or tensor.is_nested or tensor.is_complex()
-    return tensor.layout == torch.strided and tensor.device.type == 'cpu' and not odd
+    if tensor.layout != torch.strided or tensor.device.type != 'cpu' or odd:
+        return False
+    return tensor.nbytes <= tensor.untyped_storage().nbytes()  # one number may be shown as any number of them
 
 
 def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None = None) -> LoadedWeights:

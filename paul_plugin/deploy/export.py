@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import json
 import statistics
 import time
@@ -70,7 +71,11 @@ def _write_program(network: nn.Module, images: Tensor, metadata: str, file: Bina
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             node.meta.pop('stack_trace', None)  # names this machine's folders
-    torch.export.save(program, file, extra_files={'metadata': metadata})
+    whole = (
+        io.BytesIO()
+    )  # torch's own writer ends the process (SIGABRT) where a file cannot be written, as on a full disk
+    torch.export.save(program, whole, extra_files={'metadata': metadata})
+    file.write(whole.getbuffer())
 
 
 def _read_program(path: Path) -> tuple[Describe, str]:

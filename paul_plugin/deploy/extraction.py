@@ -1,9 +1,10 @@
 """Descriptors of all images of a folder, in one file; a run that was killed goes on."""
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,11 +18,13 @@ from ..data.files import find_images
 from ..data.images import BadImage, check_images, describe_bad
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import check_target, whole_file, write_atomically
+from ..runtime.files import check_target, is_unfinished, sweep, whole_file, write_atomically
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
 
 CHUNK = 4096  # images that are described between two files of progress
+_MANIFEST = 'manifest.json'  # of what the kept descriptors are
+_PART = re.compile(r'\d{9,}\.npz')
 
 
 class Extracted(NamedTuple):
@@ -69,8 +72,8 @@ def extract(
         chunk: images between two savings.
 
     Raises:
-        UserError: if there is no image, the file cannot be written, or what is kept is of another model, of other
-            images or another `chunk`.
+        UserError: if there is no image, the file cannot be written, what is kept is of another model, of other
+            images or another `chunk`, or PATH.parts is a folder of something else.
 
     Example:
         >>> extract(open_trained('log/paul_synthetic'), 'crops', 'descriptors.npz').count
@@ -94,14 +97,14 @@ def extract(
         left_out |= json.loads(_load_part(file, 'left_out').item())
     kept = [name for name in names if name not in left_out]
     if not kept:
-        shutil.rmtree(parts)
+        _remove_parts(parts)
         raise UserError(
             '\n'.join(filter(None, (f'no image in {printable(folder)} that can be read', describe_bad(left_out))))
         )
     blocks = (_load_part(file, 'descriptors') for file in chunks)
     meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': os.path.abspath(folder)}
     write_descriptors(path, kept, blocks, meta)
-    shutil.rmtree(parts)
+    _remove_parts(parts)
     return Extracted(path, len(kept), left_out)
 
 
@@ -129,15 +132,16 @@ def _describe_chunk(
     decode = False
     while True:
         paths = {os.path.join(folder, name): name for name in names if name not in left_out}
-        left_out |= {paths.pop(path): reason for path, reason in check_images(paths, decode).items()}
+        bad = check_images(paths, decode)
+        left_out |= {paths.pop(path): reason for path, reason in bad.items()}
         blocks = [np.empty((0, trained.model.feature_dim), np.float32)]
         try:
             for block in describe(trained.model, list(paths), trained.transform(), batch_size, workers):
                 blocks.append(block.numpy())
                 bar.update(len(block))
-        except BadImage:  # damage that the first look does not find
+        except BadImage:  # damage that the first look does not find, or a file that is gone since
             bar.n = start
-            if decode:
+            if decode and not bad:
                 raise
             decode = True
         else:
@@ -155,11 +159,15 @@ def _is_text(name: str) -> bool:
 
 
 def _digest_of_files(folder: Path, names: Iterable[str]) -> str:
-    """Tells the files by name, size and time of change."""
+    """Tells the files by name, size and time of change; one that is gone meanwhile has neither."""
     digest = hashlib.sha256()
     for name in names:
-        status = os.lstat(os.path.join(folder, name))
-        digest.update(os.fsencode(f'{name}\0{status.st_size}\0{status.st_mtime_ns}\0'))
+        try:
+            status = os.lstat(os.path.join(folder, name))
+            told = f'{status.st_size}\0{status.st_mtime_ns}'
+        except OSError:
+            told = ''
+        digest.update(os.fsencode(f'{name}\0{told}\0'))
     return digest.hexdigest()
 
 
@@ -167,25 +175,52 @@ def _open_parts(parts: Path, manifest: dict, force: bool) -> None:
     """Goes on with the folder of what is done, or makes it.
 
     Raises:
-        UserError: if it is of another extraction, and `force` is not given.
+        UserError: if it is of another extraction, and `force` is not given, or of none.
     """
-    file = parts / 'manifest.json'
-    if any(parts.glob('*.npz')):
+    file = parts / _MANIFEST
+    if any(not is_unfinished(name) for name in _entries(parts)):
         try:
             found = json.loads(file.read_text())
-            others = [key for key in manifest if found[key] != manifest[key]]
-        except (OSError, ValueError, TypeError, KeyError):
-            others = ['manifest.json']
-        if not others:
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or found.keys() != manifest.keys():
+            raise UserError(
+                f'{printable(parts)} is not of an extraction, which would keep there what is done: move it, or give another name '
+                'than the one before .parts'
+            )
+        others = [key for key in manifest if found[key] != manifest[key]]
+        begun = any(map(_PART.fullmatch, _entries(parts)))
+        if begun and not others:
             return
-        if not force:
+        if begun and not force:
             raise UserError(
                 f'{printable(parts)} holds the beginning of another extraction (other {", ".join(others)}): delete it, '
                 'or --force to begin anew'
             )
-        shutil.rmtree(parts)
+        _remove_parts(parts)
     parts.mkdir(parents=True, exist_ok=True)
     write_atomically(json.dumps(manifest), file)
+
+
+def _entries(parts: Path) -> list[str]:
+    try:
+        return os.listdir(parts)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(
+            f'{parts} is needed for what is done and cannot be opened ({error.strerror}): move it'
+        ) from None
+
+
+def _remove_parts(parts: Path) -> None:
+    """Removes what an extraction has made there, the manifest last, and the folder if nothing else lies in it."""
+    sweep(parts)
+    for name in sorted(filter(_PART.fullmatch, _entries(parts))):
+        (parts / name).unlink()
+    (parts / _MANIFEST).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        parts.rmdir()
 
 
 def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
-from ..host.data import images_digest
+from ..host.data import files_digest, images_digest
 from ..host.engine import unwrap
 from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
@@ -86,6 +86,10 @@ class ResumableEngine(DistributedEngine):
     def images_digest(self) -> str:
         return images_digest(self.datamanager)
 
+    @functools.cached_property
+    def files_digest(self) -> str:
+        return files_digest(self.datamanager)
+
     @stopping.deaths_of_workers_later()
     def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
         """Saves everything that the rest of the run depends on; all processes call it, the first one saves.
@@ -104,6 +108,7 @@ class ResumableEngine(DistributedEngine):
             'software': software(),
             'config': self.config,
             'images': self.images_digest,
+            'files': self.files_digest,
             'seed': self.seed,
             'summaries': self._summaries,
             'random': randomness.get_states(),
@@ -156,6 +161,11 @@ class ResumableEngine(DistributedEngine):
         self._summaries = checkpoint['summaries']
         self._states = checkpoint['random']
         self.done = (checkpoint['epoch'], len(self._summaries))
+        if processes.is_first() and checkpoint.get('files', self.files_digest) != self.files_digest:
+            print(
+                f'warning: the training images have changed since epoch {self.done[0]}, step {self.done[1]} was saved, '
+                'by their sizes or times: a copy may have other times; were they replaced, start anew'
+            )
         if checkpoint.get('software') != software():
             print(f'* saved by {checkpoint.get("software")}, goes on with {software()}: the last bits may differ')
         return checkpoint['epoch']

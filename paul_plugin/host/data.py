@@ -19,6 +19,7 @@ from torchreid import data
 from torchvision.transforms import Compose, ToTensor
 
 from ..runtime.errors import UserError, nearest, printable
+from ..runtime.files import stat_digest
 from . import module_of
 
 
@@ -272,6 +273,12 @@ def images_digest(datamanager: DataManager) -> str:
     """Tells a data manager's training images by number, names and order."""
     names = [repr(item[0]).rpartition('/')[2] for item in datamanager.train_loader.dataset.data]
     return hashlib.sha256('\n'.join(names).encode()).hexdigest()
+
+
+def files_digest(datamanager: DataManager) -> str:
+    """Tells a data manager's training images by the names, sizes and times of their files as well."""
+    items = [item[0] for item in datamanager.train_loader.dataset.data]
+    return stat_digest(path for paths in items for path in ([paths] if isinstance(paths, str) else paths))
 
 
 def leave_out(datamanager: DataManager, bad: Container[str], **sampler_options) -> None:

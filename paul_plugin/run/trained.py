@@ -21,6 +21,9 @@ from ..registry import BACKBONES, build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
 
+_MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
+_MOST_PIXELS = 4_000_000  # of an image as the network takes it; 384 x 128 are 49 thousand
+
 
 class Trained(NamedTuple):
     """A PatchNet in eval mode, and what its file tells about it.
@@ -109,16 +112,28 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     path, checkpoint = _read(Path(path))
     cfg = _config_of(checkpoint, path)
     cfg.use_gpu = settings.has_gpu()
-    cfg.data.workers = min(cfg.data.workers, os.cpu_count() or 1)  # that is another machine's
+    _limit(cfg)
     cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
     settings.merge_opts(cfg, opts)
     checks.check_config(cfg)
+    if cfg.data.height * cfg.data.width > _MOST_PIXELS:
+        raise UserError(
+            f'{path} tells of images of {cfg.data.height} x {cfg.data.width} pixels, more than {_MOST_PIXELS}: give '
+            '--height and --width'
+        )
     _describe_model(cfg, state_of(checkpoint, path)[1], path)
     options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
     model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
     load_weights(model, path, checkpoint)
     run = path.parent.parent if path.parent.name == 'model' else None
     return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
+
+
+def _limit(cfg: CfgNode) -> None:
+    """Limits what a run's configuration may cost a tool, which is another machine's, or anybody's file."""
+    cfg.data.workers = min(cfg.data.workers, os.cpu_count() or 1)
+    for group, most in _MOST_IMAGES.items():
+        cfg[group].batch_size = min(cfg[group].batch_size, most)
 
 
 def _read(path: Path) -> tuple[Path, dict]:

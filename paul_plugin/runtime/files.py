@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from . import lock
+from .declared import Excessive, check_declared, numpy_dtype, numpy_scalar
 from .errors import UserError, is_out_of_memory, printable
 from .foreign import kind_of
 
@@ -29,6 +30,11 @@ _WINDOWS = os.name == 'nt'
 
 def _unfinished(path: Path) -> Path:
     return path.with_name(f'.{path.name}.{secrets.token_hex(8)}.partial')
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file's name is one that is not whole yet, or that a kill has left."""
+    return _UNFINISHED.fullmatch(name) is not None
 
 
 def _sync(descriptor: int) -> None:
@@ -42,9 +48,9 @@ def _sync(descriptor: int) -> None:
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 NUMPY_SCALARS = [
-    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
-    np.dtype,
+    (numpy_scalar, 'numpy.core.multiarray.scalar'),
+    (numpy_scalar, 'numpy._core.multiarray.scalar'),
+    (numpy_dtype, 'numpy.dtype'),
     type(np.dtype(np.float64)),
     type(np.dtype(np.float32)),
 ]
@@ -95,7 +101,7 @@ def sweep(folder: Path) -> None:
     """Removes what killed processes left unfinished in a folder; looks once a process."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
-            if _UNFINISHED.fullmatch(entry.name):
+            if is_unfinished(entry.name):
                 remove_unowned(Path(entry.path))
 
 
@@ -216,12 +222,14 @@ def read_saved(path: str | Path) -> object:
 
     Raises:
         UserError: if the file is missing, or cannot be read now.
-        Damaged: if it is damaged, or holds more than tensors, numbers, texts and their containers.
+        Damaged: if it is damaged, declares more than it holds, or holds more than tensors, numbers, texts and their
+            containers.
     """
     name = printable(path)
     if is_special(path):
         raise UserError(f'{name} is a pipe or a device, not a file: name a weight file')
     try:
+        check_declared(path)
         with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of others' files: the error says what they are
             return torch.load(path, map_location='cpu', weights_only=True)
@@ -231,6 +239,10 @@ def read_saved(path: str | Path) -> object:
         raise UserError(f'{name} is a folder: name the weight file in it') from None
     except PermissionError:
         raise UserError(f'no permission to read {name}') from None
+    except Excessive as found:
+        if kind := kind_of(path):
+            raise Damaged(f'{name} {kind}') from None
+        raise Damaged(f'{name} could fill the memory, it declares {found}: get it again') from None
     except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
         refuse_unreadable(path, error)
         if kind := kind_of(path):

@@ -1,8 +1,12 @@
 """Published weights, fetched from a server of this test: once, whole or not at all, and refused in one line."""
 
+import contextlib
 import hashlib
 import io
+import os
+import signal
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +18,7 @@ from paul_plugin.checkpoints import published
 from paul_plugin.checkpoints.published import PUBLISHED, Published
 from paul_plugin.config import command_line
 from paul_plugin.run import main, stages
+from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
 
 PAGE = b'<!DOCTYPE html><html><body>Too many users have downloaded this file recently.</body></html>'
@@ -46,7 +51,10 @@ class Handler(BaseHTTPRequestHandler):
         if length is not None:
             self.send_header('Content-Length', str(length))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # who fetches may leave
+            self.wfile.write(body)
+            while self.path == '/endless' and not self.server.end.wait(0.01):
+                self.wfile.write(bytes(100_000))
         if self.path == '/stalls':
             self.server.end.wait()
 
@@ -72,6 +80,7 @@ def server(monkeypatch):
         '/none': (404, PAGE, len(PAGE)),
         '/stalls': (200, WHOLE[: len(WHOLE) // 2], len(WHOLE)),
         '/silent': None,
+        '/endless': (200, WHOLE, None),
     }
     thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01})
     thread.start()
@@ -181,6 +190,37 @@ def test_a_server_that_falls_silent_is_not_waited_for(monkeypatch, publish, cach
     assert_one_line(error, 'read timed out', entry, cache)
     assert list(cache.iterdir()) == []
     assert published.requests.Session.get is get
+
+
+@pytest.mark.parametrize(
+    ('name', 'most', 'words'),
+    [
+        ('_MOST_BYTES', 1_000_000, 'more than 1000000 bytes came'),
+        ('_MOST_SECONDS', 0.2, 'it takes more than 0.2 seconds'),
+    ],
+)
+def test_a_file_without_an_end(monkeypatch, publish, cache, name, most, words):
+    monkeypatch.setattr(published, name, most)
+    entry = publish('/endless')
+    with pytest.raises(UserError) as error:
+        published.fetch('weights')
+    assert_one_line(error, words, entry, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_the_first_signal_ends_it(publish, cache):
+    publish('/endless')
+
+    def signal_when_it_comes():
+        while not any(path.stat().st_size for path in cache.glob('.*/weights.pth')):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=signal_when_it_comes, daemon=True).start()
+    with stopping.stop_signals(), pytest.raises(stopping.Stopped, match='SIGTERM') as stop:
+        published.fetch('weights')
+    assert stop.value.status == 143
+    assert list(cache.iterdir()) == []
 
 
 def test_google_drives_refusal_of_several_lines(monkeypatch, publish, cache):

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -92,6 +93,23 @@ def test_tool(embedded_run, tmp_path, capsys):
     assert out[0] == f'{target}: images (batch, 3, 64, 48) -> descriptors (batch, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2
     assert out[5].startswith('the mAP that it costs was not measured: data set')
+
+
+@pytest.mark.parametrize('suffix', RUNTIMES)
+def test_a_full_disk(trained, tmp_path, suffix):
+    """A limit on the size of files stands for it; in a process of its own, which torch may end."""
+    program = (
+        'import resource, sys; from paul_plugin.deploy.export import export; from paul_plugin.run import command; '
+        'from paul_plugin.run.trained import open_trained; trained = open_trained(sys.argv[1], 96, 48); '
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); '
+        'command.call(lambda: export(trained, sys.argv[2]))'
+    )
+    target = tmp_path / f'new/model{suffix}'
+    done = subprocess.run([sys.executable, '-c', program, trained.path, target], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert lines == [f'error: cannot write {target}: File too large']
+    assert list(target.parent.iterdir()) == []
 
 
 def test_onnx_in_half_precision(trained, tmp_path):

@@ -170,6 +170,64 @@ def test_kept_descriptors_of_something_else(trained, make_trained, crops, tmp_pa
     assert target.read_bytes() == expected
 
 
+@pytest.mark.parametrize('name', ['notes.txt', 'manifest.json', 'a.npz', '000000000.npz'])
+@pytest.mark.parametrize('force', [False, True])
+def test_a_folder_of_the_users_own_is_kept(trained, crops, tmp_path, name, force):
+    own = tmp_path / 'a.npz.parts' / name
+    own.parent.mkdir()
+    own.write_text('{"mine": 1}')
+    with pytest.raises(UserError, match='parts is not of an extraction.*: move it, or give another name'):
+        extract(trained, crops, tmp_path / 'a.npz', force=force)
+    assert own.read_text() == '{"mine": 1}'
+    assert [path.name for path in own.parent.iterdir()] == [name]
+
+
+def test_only_what_it_made_is_removed(trained, crops, tmp_path, monkeypatch):
+    """A file that the user puts beside what is kept, and the two ways to the folder's end."""
+    parts = tmp_path / 'a.npz.parts'
+    for options in ({'chunk': 5}, {'chunk': 6, 'force': True}):
+        with monkeypatch.context() as patch:
+            patch.setattr(extraction, '_save_part', once(extraction._save_part))
+            with pytest.raises(KeyboardInterrupt):
+                extract(trained, crops, tmp_path / 'a.npz', chunk=5)
+        (parts / 'notes.txt').write_text('mine')
+        assert extract(trained, crops, tmp_path / 'a.npz', **options).count == 18
+        assert [path.name for path in parts.iterdir()] == ['notes.txt']
+        (parts / 'notes.txt').unlink()
+        (tmp_path / 'a.npz').unlink()
+    parts.rmdir()
+    parts.write_text('a file')
+    with pytest.raises(UserError, match='parts is needed for what is done and cannot be opened'):
+        extract(trained, crops, tmp_path / 'a.npz')
+
+
+@pytest.mark.parametrize('where', ['list_files', '_open_parts', 'check_images', 'second'])
+def test_files_that_vanish_meanwhile(trained, crops, tmp_path, monkeypatch, where):
+    """After they were listed, looked at once, or looked at twice, as where another program tidies up."""
+    looked = []
+
+    def vanishing(function):
+        def wrapped(*args):
+            result = function(*args)
+            looked.append(args)
+            if where != 'second' or len(looked) == 2:
+                (crops / '06.jpg').unlink(missing_ok=True)
+            return result
+
+        return wrapped
+
+    name = 'check_images' if where == 'second' else where
+    monkeypatch.setattr(extraction, name, vanishing(getattr(extraction, name)))
+    done = extract(trained, crops, tmp_path / 'a.npz', batch_size=4)
+    assert not (crops / '06.jpg').exists()
+    assert done.count == 17
+    assert done.left_out.keys() == BAD | {'06.jpg'}
+    assert done.left_out['06.jpg'] == 'there is no such file'
+    paths, descriptors = read_descriptors(done.path)
+    assert str(crops / '06.jpg') not in paths
+    assert len(paths) == len(descriptors) == 17
+
+
 def refuse(trained, folder, target):
     with pytest.raises(UserError) as refused:
         extract(trained, folder, target)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 import torchreid
 from helpers.crashes import RUN, Crash, final, resumed
+from helpers.crops import TRAIN
 from programs.kill_and_resume import differences
 
 import paul_plugin
@@ -101,6 +103,22 @@ def test_a_checkpoint_of_something_else_is_refused(make_fresh_engine, undisturbe
         make_fresh_engine(model_options={'dim': 8}).resume(checkpoint)
     with pytest.raises(ValueError, match='model.load_weights'):
         make_fresh_engine().resume({name: checkpoint[name] for name in ('state_dict', 'epoch', 'optimizer')})
+
+
+def test_images_that_were_replaced_are_told(make_fresh_engine, undisturbed, rendered, tmp_path, capsys):
+    """One image in the place of another, under its name, as an edit of the data leaves it."""
+    checkpoint = read_checkpoint(undisturbed / 'model/model.pth.tar-1-2')
+    root = shutil.copytree(rendered, tmp_path / 'copy')  # which keeps the times
+    for missing, changed, lines in ((None, False, 0), (None, True, 1), ('files', True, 0)):
+        if changed:
+            first, second = sorted((root / TRAIN).iterdir())[:2]
+            shutil.copy(first, second)
+        capsys.readouterr()
+        saved = {name: value for name, value in checkpoint.items() if name != missing}
+        assert make_fresh_engine(data={'root': root}).resume(saved) == 1
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith('warning: ')]
+        assert len(said) == lines
+        assert all('images have changed since epoch 1, step 2 was saved' in line for line in said)
 
 
 def test_order_and_augmentation_depend_on_seed_and_epoch_alone(make_datamanager):

@@ -1,5 +1,7 @@
 """Opening a trained model: a run's folder, a checkpoint, a bare file of weights; and what is refused."""
 
+import os
+
 import pytest
 import torch
 import torchreid
@@ -100,6 +102,26 @@ def test_the_model_is_told_by_its_weights(name, source, tmp_path):
     cfg = open_trained(path).cfg
     assert (cfg.model.name, cfg.paul.num_patches, cfg.paul.feature_dim) == (name, 3, 8)
     assert (cfg.paul.patch_source == 'pgn') == (source == 'pgn')
+
+
+def test_what_a_file_asks_for_is_limited(tmp_path):
+    """By the file's own configuration; what the user of a tool asks for is taken."""
+    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=8)
+    cfg = get_default_config()
+    for group in (cfg.train, cfg.test):
+        group.batch_size = 10**9
+    cfg.data.workers = cfg.paul.num_patches = 10_000
+    path = tmp_path / 'model.pth'
+    torch.save({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
+    found = open_trained(path).cfg
+    assert (found.train.batch_size, found.test.batch_size, found.paul.num_patches) == (1024, 512, 6)
+    assert found.data.workers == (os.cpu_count() or 1)
+    assert open_trained(path, opts=('test.batch_size', 600)).cfg.test.batch_size == 600
+    cfg.data.height = 100_000
+    torch.save({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
+    with pytest.raises(UserError, match='images of 100000 x 128 pixels, more than 4000000: give --height and --width'):
+        open_trained(path)
+    assert open_trained(path, height=256).cfg.data.height == 256
 
 
 def test_refusals(tmp_path):

@@ -99,7 +99,7 @@ FILES = {
     'Base 64': (lambda: saved({'a': codecs_in_each_other('-Base 64')}), 'the codec base64_codec'),
     'void': (
         lambda: saved({'a': Call(np._core.multiarray.scalar, Call(np.dtype, f'V{MUCH}', False, True))}),
-        'damaged or no weight file',
+        'a TorchScript program',
     ),
     'expanded': (expanded, 'weight as a kind of tensor that no training saves'),
 }
@@ -151,5 +151,5 @@ def test_what_runs_save_is_read(tmp_path, legacy):
 
 def test_torchscript_is_refused_unread(tmp_path):
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / 'model.pt')
-    with pytest.raises(UserError, match='damaged or no weight file'):
+    with pytest.raises(UserError, match='a TorchScript program'):
         read_saved(tmp_path / 'model.pt')

@@ -202,6 +202,14 @@ KEYS = (
         one_of('patch', 'image'),
     ),
     Key('paul.k', 10, 'PEDAL: nearest neighbours that are drawn near', at_least(1)),
+    Key(
+        'paul.neighbours', 'all', 'where PEDAL looks for the nearest: among all images, or among those of each camera',
+        one_of('all', 'camera'),
+    ),
+    Key(
+        'paul.k_camera', 0, 'with paul.neighbours camera: nearest neighbours in each, 0: paul.k / cameras, rounded',
+        at_least(0),
+    ),
     Key('paul.scale', 30.0, 's, scale of PEDAL', rules.ABOVE_0),
     Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),
     Key(

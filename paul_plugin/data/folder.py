@@ -100,6 +100,7 @@ class FolderDataset(data.ImageDataset):
         path: the folder, if it is not `root`.
         labels: CSV file `path,pid,camid` of the images to test on.
         read: what reads the folder, `read_crops` or what remembers its result.
+        test_only: nothing is trained, and a folder without training images will do.
         kwargs: torchreid's other arguments. `combineall` changes nothing: images to test on stay out of training.
 
     Attributes:
@@ -120,16 +121,18 @@ class FolderDataset(data.ImageDataset):
         path: str = '',
         labels: str = '',
         read: Callable[[str, str], Crops] = read_crops,
+        test_only: bool = False,
         **kwargs,
     ) -> None:
         crops = read(path or root, labels)
         training = kwargs.get('mode', 'train') == 'train'
-        if training and not crops.train:
+        if training and not crops.train and not (test_only and crops.query):
             raise UserError(f'no image to train on in the folder {printable(crops.folder)}')
         # A data manager makes one data set to train on and others to test on: each tells its part.
         self.notes = [f'  folder: {printable(crops.folder)}', *crops.notes['training' if training else 'test']]
         self.people, self.cameras = crops.people, crops.cameras
-        train = [(image, 0, 0) for image in crops.train]
+        # torchreid makes a loader of training images for a test, too, and fails at none: queries stand in.
+        train = [(image, 0, 0) for image in crops.train or (item[0] for item in crops.query)]
         super().__init__(*map(allow_empty, (train, crops.query, crops.gallery)), **kwargs)
 
     def combine_all(self) -> None:

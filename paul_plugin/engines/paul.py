@@ -8,8 +8,9 @@ import torchreid
 from tqdm import tqdm
 
 from ..data import loaders
-from ..host.data import reads_people, sort_training_images, training_images
+from ..host.data import images_of_cameras, reads_people, sort_training_images, training_images
 from ..host.engine import unwrap
+from ..method.camera_pedal import CameraPEDALLoss
 from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
@@ -42,6 +43,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         momentum: of PatchMemory.
         weight_pedal: lambda of the paper.
         weight_ipfl: 1 in the paper; 0 for the ablation.
+        neighbours: among which rows PEDAL looks for the k nearest: `all`, the paper's, or `camera`: among those of each
+            camera, of CameraPEDALLoss; the bank's rows are then sorted by camera.
+        k_camera: how many in each camera, 0 for k divided by the number of cameras, rounded, at least 1.
         similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
             the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
         ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives
@@ -79,6 +83,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         momentum: float = 0.1,
         weight_pedal: float = 2.0,
         weight_ipfl: float = 1.0,
+        neighbours: str = 'all',
+        k_camera: int = 0,
         similarity: str = 'patch',
         ipfl: str = 'descriptor',
         max_candidates: int | None = None,
@@ -92,10 +98,12 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         _check_fit(datamanager, net)
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
-        _one_of('similarity', similarity, SIMILARITIES)
-        _one_of('ipfl', ipfl, ('descriptor', 'centroid'))
-        _one_of('bank_dtype', bank_dtype, ('float32', 'bfloat16'))
-        num_images = _sorted_training_images(datamanager, k, r)
+        for name, value, choices in (
+            ('neighbours', neighbours, ('all', 'camera')), ('similarity', similarity, SIMILARITIES),
+            ('ipfl', ipfl, ('descriptor', 'centroid')), ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
+        ):  # fmt: skip
+            _one_of(name, value, choices)
+        num_images = _sorted_training_images(datamanager, k, r, by_camera=neighbours == 'camera')
 
         if self.use_gpu:  # the tensors stay the optimizer's own
             model.cuda()
@@ -110,13 +118,11 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         size = self.compared(torch.empty(1, net.num_patches, net.dim)).shape[1:]
         dtype = getattr(torch, bank_dtype)
         self.memory = PatchMemory(num_images, *size, momentum, dtype, sharded=shard_memory).to(self.device)
-        self.pedal = PEDALLoss(k, scale)
+        cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
+        self.pedal = PEDALLoss(k, scale) if cameras is None else _camera_pedal(cameras, k, k_camera, scale)
         mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
-        self.ipfl = DescriptorIPFL(**mining)
-        if ipfl == 'centroid':
-            length = net.num_patches * net.embedding_dim
-            self.ipfl = CentroidIPFL(net.embed, num_images, length, momentum, sharded=shard_memory, **mining)
-            self.ipfl.to(self.device)
+        centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
+        self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps()]
@@ -208,7 +214,27 @@ def _one_of(name: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f'ImagePAULEngine: {name} must be {" or ".join(map(repr, choices))}, got {value!r}')
 
 
-def _sorted_training_images(datamanager, k: int, r: int) -> int:
+def _build_ipfl(
+    net: PatchNet, centroids: tuple[int, float, bool] | None, mining: dict[str, object]
+) -> DescriptorIPFL | CentroidIPFL:
+    """IPFL by descriptors or, of so many images with this momentum, in shards or not, by centroids."""
+    if centroids is None:
+        return DescriptorIPFL(**mining)
+    num_images, momentum, sharded = centroids
+    return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
+
+
+def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> CameraPEDALLoss:
+    """PEDAL camera by camera, of cameras with so many images each."""
+    if len(counts) == 1:
+        raise ValueError("ImagePAULEngine: neighbours='camera' needs training images of two cameras, got one camera")
+    pedal = CameraPEDALLoss(counts, k_camera or max(1, round(k / len(counts))), scale)
+    if pedal.left_out:
+        print(f'{pedal.left_out} of {len(counts)} cameras have no more than {pedal.k} images and take no part in PEDAL')
+    return pedal
+
+
+def _sorted_training_images(datamanager, k: int, r: int, by_camera: bool) -> int:
     """Puts the training images into the order of the memory bank's rows; returns how many there are.
 
     Raises:
@@ -219,7 +245,7 @@ def _sorted_training_images(datamanager, k: int, r: int) -> int:
         raise ValueError(
             f'ImagePAULEngine: cyclic ranking with r={r} needs a batch of at least {r + 2} images, got {batch_size}'
         )
-    sort_training_images(datamanager)
+    sort_training_images(datamanager, by_camera)
     paths = training_images(datamanager)
     if len(paths) <= k:
         raise ValueError(f'ImagePAULEngine: k={k} needs more than k training images, got {len(paths)}: lower k')
@@ -227,7 +253,7 @@ def _sorted_training_images(datamanager, k: int, r: int) -> int:
         raise ValueError(
             f'ImagePAULEngine: a batch of {batch_size} images is more than the {len(paths)} training images'
         )
-    twice = next((path for path, after in itertools.pairwise(paths) if path == after), None)
+    twice = next((path for path, after in itertools.pairwise(sorted(paths)) if path == after), None)
     if twice is not None:
         raise ValueError(f'ImagePAULEngine: a training image is listed twice: {twice}: name its data set once')
     return len(paths)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -301,6 +302,17 @@ def sort_test_images(datamanager: DataManager) -> None:
             loader.dataset.data.sort(key=lambda item: item[0])
 
 
-def sort_training_images(datamanager: DataManager) -> None:
-    """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk."""
-    datamanager.train_loader.dataset.data.sort(key=lambda item: item[0])
+def sort_training_images(datamanager: DataManager, by_camera: bool = False) -> None:
+    """Orders the training images by path: torchreid takes them as `glob` finds them, other on every disk.
+
+    Args:
+        datamanager: torchreid's.
+        by_camera: by camera first.
+    """
+    datamanager.train_loader.dataset.data.sort(key=lambda item: (item[2] if by_camera else 0, item[0]))
+
+
+def images_of_cameras(datamanager: DataManager) -> list[int]:
+    """How many training images each camera has, in the order of the cameras' numbers."""
+    count = Counter(item[2] for item in datamanager.train_loader.dataset.data)
+    return [count[camera] for camera in sorted(count)]

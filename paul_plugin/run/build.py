@@ -117,6 +117,14 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     return engine
 
 
+def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
+    """An engine that only tests: it asks nothing of the training images, and has no memory bank."""
+    optimizer = torchreid.optim.build_optimizer(model, optim='sgd')  # which torchreid's engines want
+    engine = resumable(torchreid.engine.ImageSoftmaxEngine)(datamanager, model, optimizer, use_gpu=cfg.use_gpu)
+    engine.fast_rank = cfg.test.fast_rank
+    return engine
+
+
 def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
     """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
 
@@ -134,8 +142,8 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        numbers = 'k scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
-        words = 'similarity ipfl bank_dtype'
+        numbers = 'k k_camera scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
+        words = 'neighbours similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options['shard_memory'] = method.memory.shard
         try:

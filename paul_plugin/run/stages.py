@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
+from ..checkpoints import resume
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_host_weights, load_weights
 from ..config import arguments
@@ -21,7 +22,7 @@ from ..runtime.errors import UserError, is_out_of_memory, printable
 from ..runtime.files import save_atomically
 from ..runtime.lock import locked
 from . import agreement
-from .build import build_engine, build_model
+from .build import build_engine, build_model, build_test_engine
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .record import (
     RESULTS_RERANKED,
@@ -138,11 +139,13 @@ def adapt(start: Start) -> None:
     agreement.check_images(datamanager)
     # One class: not even the number of identities reaches this stage.
     model = build_model(cfg, 1, cfg.model.pretrained and not start.weights and point is None)
-    engine = build_engine(cfg, datamanager, model)
+    engine = (build_test_engine if cfg.test.evaluate else build_engine)(cfg, datamanager, model)
     tested = list(engine.test_loader)  # the targets with labels
     path = results_path(cfg)
     known = point is not None and tested and not cfg.test.evaluate
     results = processes.from_first(read_results(path, tested) if known else {})
+    if cfg.model.resume != resume.AUTO:
+        results.pop('adapted', None)  # of a later epoch than the checkpoint that was named
     file = point.path if point is not None else Path(start.weights) if start.weights else None
     adapted = False
     for stage in stages_of(start, bool(tested), results):
@@ -169,6 +172,7 @@ def adapt(start: Start) -> None:
                     results['adapted'] = engine.results
             case Stage.TEST:
                 _title(f'Test of {printable(point.path)}')
+                load_weights(engine.model, point.path, point.checkpoint)
                 results = measure_and_write(engine, cfg, 'adapted', file)
     show_left_out(left_out)
     report(cfg, results, path)

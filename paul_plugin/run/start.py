@@ -96,7 +96,7 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
             stages.append(Stage.LOAD)
         if has_labels:
             stages.append(Stage.MEASURE_START)
-    if not anew:
+    if not anew and not cfg.test.evaluate:
         stages.append(Stage.GO_ON)
     finished = start.epochs >= cfg.train.max_epoch and ('adapted' in measured or not has_labels)
     if not cfg.test.evaluate and not finished:

@@ -58,7 +58,7 @@ class Trained(NamedTuple):
         with contextlib.redirect_stdout(io.StringIO()):  # torchreid's tables and lists of transforms
             datamanager = build_datamanager(self.cfg)
         check_data(self.cfg, datamanager)
-        sort_training_images(datamanager)
+        sort_training_images(datamanager, by_camera=self.cfg.paul.neighbours == 'camera')
         return datamanager
 
     def memory(self) -> tuple[Tensor, Tensor]:

@@ -58,8 +58,8 @@ def saved(tmp_path):
         ('', 3, False, True, 'direct_transfer', [GO_ON, ADAPT]),  # it was killed in its last test
         ('', 3, False, False, '', [LOAD, GO_ON]),
         ('train.max_epoch 5', 3, False, True, 'direct_transfer adapted', [GO_ON, ADAPT]),
-        ('test.evaluate True', 3, False, True, 'direct_transfer adapted', [GO_ON, TEST]),
-        ('test.evaluate True', 1, False, True, '', [GO_ON, TEST]),
+        ('test.evaluate True', 3, False, True, 'direct_transfer adapted', [TEST]),
+        ('test.evaluate True', 1, False, True, '', [TEST]),
     ],
 )  # fmt: skip
 def test_the_stages(words, epochs, pretrains, labels, measured, expected):

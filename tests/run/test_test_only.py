@@ -1,6 +1,7 @@
 """A test alone: what it measures and where it writes it, beside what the training of the same folder has written."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -78,3 +79,14 @@ def test_the_plain_figures_come_before_the_re_ranked_ones(trained, rendered, mon
     assert stop.value.code == 2
     assert 'test.rerank takes about 0.0 GB for the 36 images' in capsys.readouterr().err
     assert results_of(trained, 'results_test.json') == plain
+
+
+def test_it_needs_no_training_images(trained, rendered, tmp_path):
+    """A folder of query and gallery alone, and far fewer images than a batch and k neighbours want."""
+    layout = rendered / 'synthetic_target/Market-1501-v15.09.15'
+    for part, source in (('query', 'query'), ('gallery', 'bounding_box_test')):
+        shutil.copytree(layout / source, tmp_path / 'crops' / part)
+    words = ('-s', 'folder', '-t', 'folder', 'folder.path', str(tmp_path / 'crops'), 'paul.k', '30')
+    weights = str(trained / 'model/model.pth.tar-1')
+    run_embedded_job(rendered, tmp_path / 'log', *words, 'model.load_weights', weights, 'test.evaluate', 'True')
+    assert results_of(tmp_path / 'log', 'results_test.json')['adapted'] == results_of(trained)['adapted']

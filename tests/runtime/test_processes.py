@@ -9,6 +9,7 @@ from torch import distributed as dist
 from torch.nn import functional as F
 
 from paul_plugin import CyclicRankingMiner, IPFLLoss, PatchMemory, PEDALLoss
+from paul_plugin.method.camera_pedal import CameraPEDALLoss
 from paul_plugin.runtime import processes
 
 BATCH, PATCHES, IMAGES, DIM, K = 8, 3, 37, 6, 4
@@ -46,6 +47,15 @@ def pedal_cases() -> dict[str, SimpleNamespace]:
         'small_scale': pedal_case(8, scale=1e-3),
         'large_scale': pedal_case(9, scale=1e3),
     }
+    found |= {  # among the cameras one that lies in a single shard, one over several, one of a single row
+        'cameras': pedal_case(11),
+        'camera_of_one_row': pedal_case(12),
+        'cameras_with_few_filled': pedal_case(13),
+    }
+    counts_of = {'cameras': [5, 12, 20], 'camera_of_one_row': [1, 30, 6], 'cameras_with_few_filled': [9, 28]}
+    for name, counts in counts_of.items():
+        found[name].loss = CameraPEDALLoss(counts, 3, 10.0, block_rows=4)
+    found['cameras_with_few_filled'].filled[2:25] = False
     found['own_rows_elsewhere'].rows = torch.arange(IMAGES - 1, IMAGES - 1 - BATCH, -1)
     found['shard_without_rows'].filled[:20] = False
     for name, rows in (('fewer_filled_than_k', [0, 20, 36]), ('one_filled', [36]), ('none_filled', [])):

@@ -185,8 +185,8 @@ def _open_parts(parts: Path, manifest: dict, force: bool) -> None:
             found = None
         if not isinstance(found, dict) or found.keys() != manifest.keys():
             raise UserError(
-                f'{printable(parts)} is not of an extraction, which would keep there what is done: move it, or give another '
-                'name than the one before .parts'
+                f'{printable(parts)} is not of an extraction, which would keep there what is done: move it, or give '
+                'another name than the one before .parts'
             )
         others = [key for key in manifest if found[key] != manifest[key]]
         begun = any(map(_PART.fullmatch, _entries(parts)))

@@ -99,7 +99,7 @@ FILES = {
     'Base 64': (lambda: saved({'a': codecs_in_each_other('-Base 64')}), 'the codec base64_codec'),
     'void': (
         lambda: saved({'a': Call(np._core.multiarray.scalar, Call(np.dtype, f'V{MUCH}', False, True))}),
-        'a TorchScript program',
+        'damaged or no weight file',
     ),
     'expanded': (expanded, 'weight as a kind of tensor that no training saves'),
 }

@@ -20,6 +20,8 @@ setup(
     packages=find_packages(include=['paul_plugin', 'paul_plugin.*']),
     package_data={'paul_plugin.report': ['page.html']},
     python_requires='>=3.10',
+    # The versions on which tests were run
+    classifiers=[f'Programming Language :: Python :: {version}' for version in ('3.10', '3.11', '3.13')],
     install_requires=[
         'torch>=2.6',  # torch.load reads weights only
         'torchvision',

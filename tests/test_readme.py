@@ -38,7 +38,7 @@ def test_the_training_in_your_own_code(tmp_path, method):
     # force: a worker that imports the program has a method already
     start = f"import multiprocessing; multiprocessing.set_start_method('{method}', force=True)"
     program.write_text(f'{start}\n{snippet}')
-    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert 'mAP' in done.stdout
     assert list((tmp_path / 'log/paul').rglob('model.pth.tar-1'))

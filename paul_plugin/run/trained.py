@@ -118,8 +118,8 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     checks.check_config(cfg)
     if cfg.data.height * cfg.data.width > _MOST_PIXELS:
         raise UserError(
-            f'{path} tells of images of {cfg.data.height} x {cfg.data.width} pixels, more than {_MOST_PIXELS}: give '
-            '--height and --width'
+            f'{printable(path)} tells of images of {cfg.data.height} x {cfg.data.width} pixels, more than '
+            f'{_MOST_PIXELS}: give --height and --width'
         )
     _describe_model(cfg, state_of(checkpoint, path)[1], path)
     options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}

@@ -47,7 +47,7 @@ WEIGHTS = [
     Case(
         'a name that forges a line',
         f'model.load_weights "HERE/{EVIL}"',
-        f'^error: {SHOWN} is no weight file, or holds more than weights .nothing was executed.$',
+        f'^error: {SHOWN} is damaged or no weight file .ValueError.: get it again$',
         prepare=write(EVIL, 'no weights'),
     ),
     Case(

@@ -8,7 +8,7 @@ import torchreid
 from tqdm import tqdm
 
 from ..data import loaders
-from ..host.data import images_of_cameras, reads_people, sort_training_images, training_images
+from ..host.data import DataManager, images_of_cameras, reads_people, sort_training_images, training_images
 from ..host.engine import unwrap
 from ..method.camera_pedal import CameraPEDALLoss
 from ..method.centroid_ipfl import CentroidIPFL
@@ -70,7 +70,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
     def __init__(
         self,
-        datamanager,
+        datamanager: DataManager,
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         scheduler=None,
@@ -196,7 +196,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary))
 
 
-def _check_fit(datamanager, net: PatchNet) -> None:
+def _check_fit(datamanager: DataManager, net: PatchNet) -> None:
     """Refuses a model or a data manager that is not made for this stage."""
     if net.loss != 'paul':
         raise ValueError(f"ImagePAULEngine needs a model built with loss='paul', got loss={net.loss!r}")
@@ -234,7 +234,7 @@ def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> Cam
     return pedal
 
 
-def _sorted_training_images(datamanager, k: int, r: int, by_camera: bool) -> int:
+def _sorted_training_images(datamanager: DataManager, k: int, r: int, by_camera: bool) -> int:
     """Puts the training images into the order of the memory bank's rows; returns how many there are.
 
     Raises:

@@ -5,6 +5,7 @@ import torchreid
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..host.data import DataManager
 from ..method.triplet import NearestTripletLoss
 from ..runtime import processes
 from .base import ResumableEngine
@@ -53,7 +54,7 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
 
     def __init__(
         self,
-        datamanager,
+        datamanager: DataManager,
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         margin: float = 1.0,

@@ -74,8 +74,9 @@ BAD = {
     'random_after_the_start.jpg': (JPEG[:2] + np.random.default_rng(0).bytes(5000), UNKNOWN),
     'cut_in_the_header.jpg': (JPEG[:100], 'it is damaged|header is damaged'),
     'cut_in_the_header_and_ended.jpg': (JPEG[:100] + b'\xff\xd9', 'it is damaged|header is damaged'),
-    'cut_before_the_pixels.jpg': (JPEG[:SCAN], 'it is damaged'),
-    'no_pixels.jpg': (JPEG[:SCAN] + b'\xff\xd9', 'it is damaged'),
+    # Pillow 13 finds the damage where it decodes, Pillow 12 in the header.
+    'cut_before_the_pixels.jpg': (JPEG[:SCAN], 'is damaged'),
+    'no_pixels.jpg': (JPEG[:SCAN] + b'\xff\xd9', 'is damaged'),
     'no_pixels.png': (PNG[:33] + PNG[-12:], 'it is damaged'),
     'cut_at_the_first_pixels.jpg': (JPEG[: SCAN + 20], 'it is damaged .*truncated'),
     'cut_at_half.jpg': (JPEG[: len(JPEG) // 2], 'it is damaged .*truncated'),

@@ -89,4 +89,5 @@ def test_it_needs_no_training_images(trained, rendered, tmp_path):
     words = ('-s', 'folder', '-t', 'folder', 'folder.path', str(tmp_path / 'crops'), 'paul.k', '30')
     weights = str(trained / 'model/model.pth.tar-1')
     run_embedded_job(rendered, tmp_path / 'log', *words, 'model.load_weights', weights, 'test.evaluate', 'True')
-    assert results_of(tmp_path / 'log', 'results_test.json')['adapted'] == results_of(trained)['adapted']
+    found = results_of(tmp_path / 'log', 'results_test.json')['adapted']
+    assert found == pytest.approx(results_of(trained)['adapted'])  # in another order of the images

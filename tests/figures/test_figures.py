@@ -286,3 +286,15 @@ def test_sheet_holds_what_it_is_given():
     assert counts[RIGHT] == 40 * 70 - 30 * 60
     assert counts[PURPLE] > 0
     assert image.getpixel((0, 0)) == image.getpixel((image.width - 1, image.height - 1)) == WHITE
+
+
+def test_a_ranking_calls_people_by_the_users_names():
+    class Folder:
+        people, cameras = ['anna', 'bo\x1bb'], ['door', 'yard']
+
+    queries, gallery = [('q.png', 0, 0)], [('a.png', 0, 1), ('b.png', 1, 0)]
+    (found,) = ranked_items(torch.tensor([[0.25, 0.5]]), queries, gallery, 2, Folder())
+    assert found.about.endswith('person anna\ncamera door')
+    assert found.captions == ['0.250\nperson anna\ncamera yard', "0.500\nperson 'bo\\x1bb'\ncamera door"]
+    (found,) = ranked_items(torch.tensor([[0.25, 0.5]]), queries, gallery, 2)
+    assert found.captions[0] == '0.250\nperson 0\ncamera 2'

@@ -10,6 +10,7 @@ import yaml
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, nearest, printable, raise_together, show
+from ..runtime.files import is_special
 from .keys import all_keys, get_default_config, set_value, value_of
 
 _LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
@@ -172,12 +173,10 @@ def read(path: str) -> list[Setting]:
     Raises:
         UserError: if it cannot be read or is no YAML mapping.
     """
-    # Looked at before it is opened: to open a pipe is to wait for its writer, and a device may have no end.
-    if os.path.exists(path) and not os.path.isdir(path):
-        if not os.path.isfile(path):
-            raise UserError(f'cannot read the config file {printable(path)}: it is a pipe or a device, not a file')
-        if os.path.getsize(path) > _LARGEST_FILE:
-            raise UserError(f'cannot read the config file {printable(path)}: it has more than {_LARGEST_FILE} bytes')
+    if is_special(path):
+        raise UserError(f'cannot read the config file {printable(path)}: it is a pipe or a device, not a file')
+    if os.path.isfile(path) and os.path.getsize(path) > _LARGEST_FILE:
+        raise UserError(f'cannot read the config file {printable(path)}: it has more than {_LARGEST_FILE} bytes')
     # Not yacs's own reader: that one runs a `.py` file.
     try:
         tree = parse(Path(path).read_text(encoding='utf-8'))

@@ -3,9 +3,10 @@
 from . import host, registry  # noqa: F401  # host first: it quiets a warning of torchreid
 from .checkpoints.weights import load_weights
 from .data.folder import FolderDataset
-from .engines.base import ResumableEngine, resumable
+from .engines.base import ResumableEngine
 from .engines.paul import ImagePAULEngine
 from .engines.pretrain import ImagePretrainEngine
+from .engines.resumable import resumable
 from .method.ipfl import IPFLLoss
 from .method.memory import PatchMemory
 from .method.miner import CyclicRankingMiner

@@ -42,7 +42,7 @@ class ResumableEngine(DistributedEngine):
         checkpoint_minutes: a checkpoint is saved after the first step that ends so many minutes after the last one.
         keep_checkpoints: how many of the newest are kept.
         config: text that each checkpoint holds, the configuration of the run.
-        observers: what is called after each epoch and in each test.
+        observers: what is called at the start, after each step and epoch, and in each test.
         fast_rank: rank by `fast_rank.py` in tests: torchreid's numbers, in a fraction of its time.
         history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
         results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.
@@ -194,6 +194,9 @@ class ResumableEngine(DistributedEngine):
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
         self.open_writer(save_dir)
         try:
+            if self.done == (0, 0) and start_epoch == 0:
+                for observer in self.observers:
+                    observer.at_start(self)
             if self._lacks_test(max_epoch, **options):
                 names = options.keys() & inspect.signature(self.test).parameters.keys()
                 rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in names})
@@ -266,6 +269,8 @@ class ResumableEngine(DistributedEngine):
             self._summaries.append(summary)
             self.done = (self.epoch, len(self._summaries))
             self._in_step = False
+        for observer in self.observers:
+            observer.after_step(self, summary)
         if stop:
             stopping.check_together()
         if due and len(self._summaries) < self.num_batches:
@@ -335,13 +340,3 @@ class ResumableEngine(DistributedEngine):
             f'the last checkpoint is {printable(last or "none")}: {self.way_out()}\n'
             f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(printable, files))}'
         ) from None
-
-
-def resumable(engine_class: type) -> type:
-    """One of torchreid's own engines, resumable."""
-
-    def training_step(self, data: dict) -> dict[str, float]:
-        with self.network_as_model():
-            return engine_class.forward_backward(self, data)
-
-    return type(engine_class.__name__, (ResumableEngine, engine_class), {'training_step': training_step})

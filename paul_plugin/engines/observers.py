@@ -1,4 +1,4 @@
-"""What looks on while an engine trains: it is called after each epoch and in each test."""
+"""What looks on while an engine trains: it is called at the start, after steps and epochs, and in each test."""
 
 import numpy as np
 
@@ -14,6 +14,20 @@ class Observer:
         ...         print('\a', end='')
         >>> engine.observers.append(Beep())
     """
+
+    def at_start(self, engine) -> None:
+        """Called by all processes before anything is trained, by a run that starts anew; nothing is measured yet."""
+
+    def after_filling(self, engine) -> None:
+        """Called by all processes once the memory bank is filled, before the first step of a run that starts anew."""
+
+    def after_step(self, engine, summary: dict[str, float]) -> None:
+        """Called by all processes after a step; not again for steps that a resumed run passes over.
+
+        Args:
+            engine: the engine; `engine.done` counts this step.
+            summary: what the step gave, the same on all processes: name -> mean over them.
+        """
 
     def after_epoch(self, engine) -> None:
         """Called by all processes after an epoch's last step; `engine.history[-1]` is the epoch's entry."""

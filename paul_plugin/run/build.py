@@ -10,9 +10,10 @@ from yacs.config import CfgNode
 
 from .. import registry
 from ..config import arguments
-from ..engines.base import ResumableEngine, resumable
+from ..engines.base import ResumableEngine
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
+from ..engines.resumable import resumable
 from ..engines.schedule import schedule_parts, warm_up
 from ..figures.tensorboard import TensorBoardPictures
 from ..host.data import DataManager

@@ -172,8 +172,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
                 self.fill_memory()
-            for observer in self.observers:
-                observer.after_filling(self)
+            self.tell('after_filling')
         super().train(*args, **kwargs)
 
     def training_step(self, data: dict) -> dict[str, float]:

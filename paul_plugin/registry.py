@@ -7,7 +7,7 @@ from torch import nn
 
 from .data.folder import NAME, FolderDataset
 from .data.images import read_image
-from .data.synthetic.datasets import SyntheticSource, SyntheticTarget
+from .data.synthetic.datasets import CLASSES
 from .host import data, models
 from .host.engine import register_engine
 from .host.visrank import register_visrank
@@ -61,8 +61,7 @@ def register(*engines: type) -> None:
     data.register_reader(read_image)
     register_visrank(read_image)
     data.make_downloads_safe()
-    data.register_dataset('synthetic_source', SyntheticSource)
-    data.register_dataset('synthetic_target', SyntheticTarget)
-    data.register_dataset(NAME, FolderDataset)
+    for name, made in {**CLASSES, NAME: FolderDataset}.items():
+        data.register_dataset(name, made)
     for engine in engines:
         register_engine(engine)

@@ -146,9 +146,14 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
     def extra_state(self) -> dict:
         amp = self.precision.state_dict()
-        return {'memory': self.memory.gathered_state(), 'amp': amp, **self.ipfl.gathered_state()}
+        # The images' digest tells their order, not where in it a camera ends.
+        cameras = {'cameras': self.pedal.spans} if isinstance(self.pedal, CameraPEDALLoss) else {}
+        return {'memory': self.memory.gathered_state(), 'amp': amp, **cameras, **self.ipfl.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
+        spans = getattr(self.pedal, 'spans', None)
+        if checkpoint.get('cameras', spans) != spans:
+            raise ValueError('it is of training images of other cameras')
         self.memory.load_whole(checkpoint['memory'])
         self.precision.load_state_dict(checkpoint['amp'])
         self.ipfl.load_whole(checkpoint)
@@ -228,11 +233,21 @@ def _build_ipfl(
     return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
 
 
-def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> CameraPEDALLoss:
-    """PEDAL camera by camera, of cameras with so many images each."""
+def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PEDALLoss | CameraPEDALLoss:
+    """PEDAL camera by camera, of cameras with so many images each; of a single one, which tells nothing, PEDAL."""
     if len(counts) == 1:
-        raise ValueError("ImagePAULEngine: neighbours='camera' needs training images of two cameras, got one camera")
-    pedal = CameraPEDALLoss(counts, k_camera or max(1, round(k / len(counts))), scale, k_recall=k)
+        print(
+            'The training images are of one camera, or their cameras are unknown: PEDAL looks for the nearest among '
+            'all of them (folder.camera names the cameras of a folder)'
+        )
+        return PEDALLoss(k, scale)
+    k_camera = k_camera or max(1, round(k / len(counts)))
+    if max(counts) <= k_camera:
+        raise ValueError(
+            f"ImagePAULEngine: neighbours='camera' with k={k_camera} needs a camera of more than k training images, "
+            f"the largest of {len(counts)} has {max(counts)}: lower k_camera or k, or set neighbours='all'"
+        )
+    pedal = CameraPEDALLoss(counts, k_camera, scale, k_recall=k)
     if pedal.left_out:
         print(f'{pedal.left_out} of {len(counts)} cameras have no more than {pedal.k} images and take no part in PEDAL')
     return pedal

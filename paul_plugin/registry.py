@@ -15,13 +15,9 @@ from .method.patchnet import PatchNet
 from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
 from .method.winograd import WinogradConv2d
 
-# Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
-BACKBONES = {
-    'paul': 'resnet50',
-    'paul_resnet18': 'resnet18',
-    'paul_osnet_x1_0': 'osnet_x1_0',
-    'paul_osnet_x0_25': 'osnet_x0_25',
-}
+# Our models: registered name -> torchreid's backbone, any of its models with `featuremaps`. ResNet-50 is the paper's.
+BACKBONES = {'paul': 'resnet50', **{f'paul_{name}': name for name in models.backbones()}}
+SUCH_AS = "paul, or paul_ and the name of one of torchreid's backbones, such as paul_osnet_x0_25"
 
 
 def build_patchnet(

@@ -112,7 +112,7 @@ class CameraPEDALLoss(nn.Module):
             old: (B, M, D), the images' own rows before the update, all of them filled by then.
 
         Returns:
-            (), as `forward`; and (), float32, the share of the B * M patches that are recalled.
+            (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
         """
         bar = own_logits(features, old, self.scale, shard is not None)
         loss, above = self._walked(features, bank, rows, filled, shard, bar)

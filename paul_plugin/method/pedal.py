@@ -272,7 +272,7 @@ class PEDALLoss(nn.Module):
             old: (B, M, D), the images' own rows before the update, all of them filled by then.
 
         Returns:
-            (), as `forward`; and (), float32, the share of the B * M patches that are recalled, of these images.
+            (), as `forward`; and (), float64, the share of the B * M patches that are recalled, of these images.
         """
         bar = own_logits(features, old, self.scale, shard is not None)
         loss, above = self.walked(features, bank, rows, filled, shard, bar)

@@ -43,8 +43,8 @@ def share_recalled(above: Tensor, k: int, batch: int, sharded: bool) -> Tensor:
         sharded: as of `own_logits`.
 
     Returns:
-        (), float32.
+        (), float64: a mean over processes then tells no more and no less.
     """
     if sharded:
         above = processes.total(above)[:, processes.own(batch)]
-    return (above < k).float().mean()
+    return (above < k).double().mean()

@@ -182,7 +182,7 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
         (
             not cfg.model.name.startswith('paul'),
             'model.name',
-            "loss.name paul needs one of our models, such as 'paul'",
+            "loss.name paul needs one of our models: 'paul', or 'paul_' and the name of one of torchreid's backbones",
         ),
         (
             train.batch_size < paul.r + 2,

@@ -86,18 +86,13 @@ def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str
     train = [image for image in train if image not in copies]
     camera_of = cameras_of_training(train, top, camera, listed, labels)
     items, people, numbers = numbered(camera_of, query, gallery)
-    return Crops(
-        top,
-        train,
-        *items,
-        people,
-        list(numbers),
-        [numbers[camera_of[image]] if camera_of else 0 for image in train],
-        {
-            'training': [*(describe_cameras(camera_of, top) if train else ()), *describe_odd(odd, top, copies)],
-            'test': [*notes, *describe_odd(odd_labelled, top, copies)],
-        },
-    )
+    seen = describe_cameras(camera_of, top) if train else []
+    notes = {
+        part: [*lines, *describe_odd(of, top, copies)]
+        for part, lines, of in (('training', seen, odd), ('test', notes, odd_labelled))
+    }
+    of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
+    return Crops(top, train, *items, people, list(numbers), of_train, notes)
 
 
 class FolderDataset(data.ImageDataset):

@@ -177,8 +177,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
                 self.fill_memory()
-            for observer in self.observers:
-                observer.after_filling(self)
+            self.tell('after_filling')
         super().train(*args, **kwargs)
 
     def training_step(self, data: dict) -> dict[str, float]:
@@ -192,15 +191,18 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         with self.precision.autocast():
             real, surrogate = self.network(images).chunk(2)
         all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
+        old = self.memory.read(all_rows)[:, processes.own(len(rows))].transpose(0, 1)
         self.memory.update(all_rows, self.compared(all_real))
-        pedal = self.pedal(self.compared(real), self.memory.bank, rows, self.memory.filled, self.memory.shard)
+        pedal, recall = self.pedal.loss_and_recall(
+            self.compared(real), self.memory.bank, rows, old, self.memory.filled, self.memory.shard
+        )
         ipfl, mined = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 
         self.guard.watch({'loss': loss, 'pedal': pedal, 'ipfl': ipfl})
         self.precision.step(loss, self.optimizer)
-        summary = torch.stack([loss, pedal, ipfl, mined]).tolist()
-        return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary))
+        summary = torch.stack([loss, pedal, ipfl, mined, recall]).tolist()
+        return dict(zip(('loss', 'pedal', 'ipfl', 'mined', 'recall'), summary))
 
 
 def _check_fit(datamanager: DataManager, net: PatchNet) -> None:
@@ -245,7 +247,7 @@ def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PED
             f"ImagePAULEngine: neighbours='camera' with k={k_camera} needs a camera of more than k training images, "
             f"the largest of {len(counts)} has {max(counts)}: lower k_camera or k, or set neighbours='all'"
         )
-    pedal = CameraPEDALLoss(counts, k_camera, scale)
+    pedal = CameraPEDALLoss(counts, k_camera, scale, k_recall=k)
     if pedal.left_out:
         print(f'{pedal.left_out} of {len(counts)} cameras have no more than {pedal.k} images and take no part in PEDAL')
     return pedal

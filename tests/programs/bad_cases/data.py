@@ -28,10 +28,10 @@ def crops(*names: str, top: str = 'crops'):
     """A folder of crops: twelve to train on, and others."""
 
     def prepare(here: Path) -> None:
-        for name in (*(f'day/{number}.jpg' for number in range(12)), *names):
+        for number, name in enumerate((*(f'day/{number}.jpg' for number in range(12)), *names)):
             path = here / top / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture('RGB', (24, 48), 'JPEG')(path, b'')
+            picture('RGB', (24 + number, 48), 'JPEG')(path, b'')  # no two are copies
 
     return prepare
 

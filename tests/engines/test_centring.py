@@ -11,13 +11,9 @@ from paul_plugin.engines.centring import images_of_means
 
 
 def descriptors_of(engine, dataset):
-    """One by one; and each one's camera."""
-    found, cameras = [], []
-    for item in dataset.data:
-        image = engine.datamanager.transform_te(torchreid.utils.read_image(item[0]))
-        found.append(engine.model(image[None])[0])
-        cameras.append(item[2])
-    return torch.stack(found), cameras
+    """In one batch; and each one's camera."""
+    images = [engine.datamanager.transform_te(torchreid.utils.read_image(item[0])) for item in dataset.data]
+    return engine.model(torch.stack(images)), [item[2] for item in dataset.data]
 
 
 @torch.no_grad()

@@ -52,5 +52,6 @@ class CameraMeans:
 
     def centred(self, descriptors: Tensor, cameras: Sequence[Hashable]) -> Tensor:
         """Takes off each descriptor the mean of its camera: (B, E) and B cameras -> (B, E)."""
-        means = torch.stack([self.means.get(camera, self.overall) for camera in cameras])
-        return descriptors - means.to(descriptors)
+        rows = {camera: row for row, camera in enumerate(self.means)}
+        table = torch.stack([*self.means.values(), self.overall]).to(descriptors)
+        return descriptors - table[[rows.get(camera, -1) for camera in cameras]]

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.deploy.as_tested import described, distances
+from paul_plugin.deploy.centring import centring_of
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
@@ -183,13 +184,15 @@ def test_a_centred_search(runs, trained, queries, rendered, tmp_path, capsys):
     }
     centred = torch.stack([row - means[camera] for row, camera in zip(gallery, cameras)])
     query = sorted(rendered.glob('synthetic_target/*/bounding_box_test/*.jpg'))[0]
-    for words, mean in (['--camera', '3'], means['3']), ([], torch.stack([*means.values()]).mean(0)):
+    overall = torch.stack([*means.values()]).mean(0)
+    for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
         nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
-        for place in (top, tmp_path / 'gallery.npz'):
-            options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
-            visualize.main(['ranking', str(runs[0]), '--query', str(query), '--gallery', str(place), *options])
-            lines = capsys.readouterr().out.splitlines()[1:-1]
-            assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
+        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
+        visualize.main(['ranking', str(runs[0]), '--query', str(query), '--gallery', str(place), *options])
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
+    with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):
+        centring_of(trained, (paths, gallery), str(top), '77')
 
 
 def test_weights_without_a_run(trained, queries, tmp_path):
@@ -223,10 +226,6 @@ def test_no_surrogates(trained):
 REFUSED = {
     'no query': (['ranking', '--gallery', '.'], '--query and --gallery go together'),
     'camera of no query': (['ranking', '--camera', '1'], '--camera is that of --query'),
-    'no such camera': (
-        ['ranking', '--query', 'me.jpg', '--gallery', 'HERE', '--centre-cameras', '--camera', '77'],
-        '--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or none for the mean over all',
-    ),
     'no image': (['patches', '--images', 'me.jpg'], 'me.jpg is none of the 48 images'),
     'no data': (['mining', '--root', '/nowhere'], 'expected the folder /nowhere/synthetic_target'),
     'no PNG': (['patches', '--number', '1', '--out', 'a.gif'], 'a.gif'),
@@ -234,9 +233,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('name', REFUSED)
-def test_refuses_in_one_line(runs, queries, capsys, name):
+def test_refuses_in_one_line(runs, capsys, name):
     (figure, *words), expected = REFUSED[name]
-    words = [word.replace('HERE', str(Path(queries[0]).parent)) for word in words]
     with pytest.raises(SystemExit) as stop:
         visualize.main([figure, str(runs[0]), *words])
     assert stop.value.code == 2

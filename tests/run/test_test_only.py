@@ -100,13 +100,10 @@ def test_it_needs_no_training_images(trained, rendered, tmp_path, capsys):
 
 
 def test_centring_goes_through_every_test(trained, rendered, tmp_path):
-    """Direct transfer, the test after training and a test alone; and the training stays as it was."""
+    """Direct transfer and the test after training; and the training stays as it was."""
     centred = run_embedded_job(rendered, tmp_path / 'log', 'test.centre_cameras', 'True')
     states = [torch.load(run / 'model/model.pth.tar-1', weights_only=True)['state_dict'] for run in (trained, centred)]
     assert all(value.equal(states[1][name]) for name, value in states[0].items())
-    weights = str(trained / 'model/model.pth.tar-1')
-    words = ('model.load_weights', weights, 'test.evaluate', 'True', 'test.centre_cameras', 'True')
-    run_embedded_job(rendered, tmp_path / 'test', *words)
     found, plain = results_of(centred), results_of(trained)
-    assert found['adapted'] == results_of(tmp_path / 'test', 'results_test.json')['adapted'] != plain['adapted']
-    assert found['direct_transfer'] != plain['direct_transfer']
+    assert found.keys() == plain.keys() == {'direct_transfer', 'adapted'}
+    assert all(found[name] != plain[name] for name in found)

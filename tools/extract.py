@@ -19,7 +19,8 @@ images, or cannot be read, are left out and listed."""
 
 EXAMPLE = """\
   python tools/extract.py log/paul_synthetic crops descriptors.npz
-  python tools/extract.py log/paul_market crops descriptors.parquet --dim 256 --workers 4"""
+  python tools/extract.py log/paul_market crops descriptors.parquet --dim 256 --workers 4
+  python tools/extract.py log/paul_market crops centred.npz --centre-cameras --opts folder.camera '(cam[0-9]+)'"""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,6 +32,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         '--dim', type=command.at_least(1), help='numbers of a descriptor, by PCA of the memory bank (default: all)'
     )
     parser.add_argument('--no-test', action='store_true', help='with --dim, do not measure the mAP that it costs')
+    parser.add_argument(
+        '--centre-cameras',
+        action='store_true',
+        help='take off each descriptor the mean of its camera in FOLDER, told by folder.camera or _c in the names',
+    )
     parser.add_argument('--batch-size', type=command.at_least(1), default=64, help='images at a time (default: 64)')
     parser.add_argument(
         '--workers', type=command.at_least(0), default=2, help='processes that read images (default: 2)'
@@ -44,9 +50,11 @@ def main(argv: list[str] | None = None) -> None:
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
         trained = reduce_dimension(trained, arguments.dim)
-    options = {name: getattr(arguments, name) for name in ('batch_size', 'workers', 'force')}
+    options = {name: getattr(arguments, name) for name in ('batch_size', 'workers', 'force', 'centre_cameras')}
     done = extract(trained, arguments.folder, arguments.target, **options)
     print(f'{printable(done.path)}: {done.count} descriptors of {trained.model.feature_dim} numbers')
+    if done.cameras:
+        print(f'without the mean of their camera, {done.cameras} cameras')
     if done.left_out:
         print(f'{len(done.left_out)} files were left out:\n{describe_bad(done.left_out)}')
     if arguments.dim is not None and not arguments.no_test:

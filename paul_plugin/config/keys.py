@@ -176,6 +176,10 @@ KEYS = (
     Key('test.batch_size', 100, 'images, or tracklets of videos, in a batch', at_least(1), _REPORTED | _TRANSFER),
     Key('test.dist_metric', 'euclidean', 'the distance of descriptors', one_of('euclidean', 'cosine'), _TRANSFER),
     Key('test.normalize_feature', False, 'L2-normalise descriptors first', None, _TRANSFER),
+    Key(
+        'test.centre_cameras', False,
+        "take off each descriptor the mean of its camera, that of the training images without labels", None, _TRANSFER,
+    ),
     Key('test.ranks', [1, 5, 10, 20], 'ranks of the CMC curve to print', rules.RANKS, _REPORTED | _TRANSFER),
     Key('test.evaluate', False, 'only test', None, _FREE | _TRANSFER),
     Key(

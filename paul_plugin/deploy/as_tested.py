@@ -14,12 +14,12 @@ from ..host.ranking import fast_rank
 from ..run.trained import Trained
 
 
-def descriptors_of(trained: Trained, paths: Sequence[str]) -> Tensor:
-    """Descriptors of images, (N, E), on the CPU, as they are compared."""
+def described(trained: Trained, paths: Sequence[str]) -> Tensor:
+    """Descriptors of images, (N, E), on the CPU, as the model gives them."""
     cfg = trained.cfg
     batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, cfg.data.workers)
     total = -(-len(paths) // cfg.test.batch_size)
-    return normalised(trained, torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False))))
+    return torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False)))
 
 
 def normalised(trained: Trained, descriptors: Tensor) -> Tensor:
@@ -28,7 +28,8 @@ def normalised(trained: Trained, descriptors: Tensor) -> Tensor:
 
 
 def distances(trained: Trained, queries: Tensor, gallery: Tensor) -> Tensor:
-    """By the metric of the run's test: (Q, E) and (G, E), as they are compared -> (Q, G)."""
+    """By the run's test: (Q, E) and (G, E), as the model gives them, or centred -> (Q, G)."""
+    queries, gallery = normalised(trained, queries), normalised(trained, gallery)
     return metrics.compute_distance_matrix(queries, gallery, trained.cfg.test.dist_metric)
 
 
@@ -42,7 +43,7 @@ def mean_ap(
         queries, gallery: (Q, E) and (G, E), as the model gives them.
         query_items, gallery_items: torchreid's items of them, (path, pid, camid, ...).
     """
-    matrix = distances(trained, normalised(trained, queries), normalised(trained, gallery)).numpy()
+    matrix = distances(trained, queries, gallery).numpy()
     labels = [np.array([item[column] for item in items]) for column in (1, 2) for items in (query_items, gallery_items)]
     if trained.cfg.cuhk03.use_metric_cuhk03:
         return float(metrics.evaluate_rank(matrix, *labels, use_metric_cuhk03=True)[1])

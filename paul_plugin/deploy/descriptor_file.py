@@ -90,8 +90,21 @@ def read_descriptors(path: str | Path) -> tuple[list[str], Tensor]:
         torch.Size([19732, 1536])
     """
     paths, descriptors, meta = _read(Path(path))
-    root = meta['root'] if os.path.isdir(meta['root']) else os.path.dirname(path)
+    root = _root_of(Path(path), meta)
     return [os.path.join(root, name) for name in paths], torch.from_numpy(descriptors)
+
+
+def folder_of(path: str | Path) -> str:
+    """The folder whose images a file of descriptors describes, which its paths are relative to.
+
+    Raises:
+        UserError: as `read_meta`.
+    """
+    return _root_of(Path(path), read_meta(path))
+
+
+def _root_of(path: Path, meta: dict) -> str:
+    return meta['root'] if os.path.isdir(meta['root']) else os.path.dirname(path)
 
 
 def read_meta(path: str | Path) -> dict:

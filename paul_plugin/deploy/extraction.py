@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from ..data.images import BadImage, check_images, describe_bad
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import check_target, is_unfinished, sweep, whole_file, write_atomically
+from .centring import cameras_in, centred_blocks
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
 
@@ -34,11 +35,13 @@ class Extracted(NamedTuple):
         path: the file.
         count: descriptors in it.
         left_out: files that are no images, or cannot be read: path -> reason.
+        cameras: whose means were taken off the descriptors; 0 if none were.
     """
 
     path: Path
     count: int
     left_out: dict[str, str]
+    cameras: int = 0
 
 
 def list_files(folder: Path) -> list[str]:
@@ -55,6 +58,7 @@ def extract(
     workers: int = 0,
     force: bool = False,
     chunk: int = CHUNK,
+    centre_cameras: bool = False,
 ) -> Extracted:
     """Describes every image of a folder, at any depth, and writes the descriptors into one file.
 
@@ -70,18 +74,21 @@ def extract(
         workers: processes that read images.
         force: write over the file, and begin anew where the kept descriptors are of another model or other images.
         chunk: images between two savings.
+        centre_cameras: take off each descriptor the mean of its camera in the folder; see `cameras_in`.
 
     Raises:
         UserError: if there is no image, the file cannot be written, what is kept is of another model, of other
-            images or another `chunk`, or PATH.parts is a folder of something else.
+            images or another `chunk`, PATH.parts is a folder of something else, or cameras that are needed are unknown.
 
     Example:
         >>> extract(open_trained('log/paul_synthetic'), 'crops', 'descriptors.npz').count
         19732
     """
-    folder, path = Path(folder), Path(path)
+    folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
     _check_places(folder, path, force)
     names = list_files(folder)
+    if centre_cameras:  # refused before the long work
+        cameras_in(trained, find_images(top)[0], top)
     model = fingerprint(trained)
     parts = path.with_name(f'{path.name}.parts')
     _open_parts(parts, {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk}, force)
@@ -101,11 +108,17 @@ def extract(
         raise UserError(
             '\n'.join(filter(None, (f'no image in {printable(folder)} that can be read', describe_bad(left_out))))
         )
-    blocks = (_load_part(file, 'descriptors') for file in chunks)
-    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': os.path.abspath(folder)}
-    write_descriptors(path, kept, blocks, meta)
+
+    def blocks() -> Iterator[np.ndarray]:
+        return (_load_part(file, 'descriptors') for file in chunks)
+
+    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+    cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
+    if cameras:
+        meta['centred_cameras'] = True
+    write_descriptors(path, kept, centred_blocks(blocks, cameras) if cameras else blocks(), meta)
     _remove_parts(parts)
-    return Extracted(path, len(kept), left_out)
+    return Extracted(path, len(kept), left_out, len(set(cameras)))
 
 
 def _check_places(folder: Path, path: Path, force: bool) -> None:

@@ -29,9 +29,15 @@ def check_fingerprint(path: str | Path, trained: Trained) -> None:
     """Refuses a file of descriptors that cannot be compared with those of a model.
 
     Raises:
-        UserError: if it cannot be read, or its descriptors are of another model or of images of another size.
+        UserError: if it cannot be read, or its descriptors are of another model or of images of another size,
+            or lack the mean of their camera.
     """
     meta = read_meta(path)
+    if meta.get('centred_cameras'):
+        raise UserError(
+            f'{printable(path)} holds descriptors without the mean of their camera, which no other images have: make '
+            'it again without --centre-cameras, and give --centre-cameras to the search'
+        )
     if any(meta.get(key) != value for key, value in fingerprint(trained).items()):
         raise UserError(
             f'{printable(path)} holds descriptors of {meta["dim"]} numbers of another model than '

@@ -13,7 +13,8 @@ from ..figures.ranking import Ranked
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from ..runtime.names import short_names
-from .as_tested import descriptors_of, distances, normalised
+from .as_tested import described, distances
+from .centring import Centring
 from .descriptor_file import SUFFIXES, read_descriptors, read_meta
 from .fingerprint import check_fingerprint
 from .pca import reduce_dimension
@@ -37,15 +38,14 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     Crops that cannot be read are passed over, and counted in a line that is printed.
 
     Returns:
-        G files and their descriptors, (G, E), as they are compared.
+        G files and their descriptors, (G, E), as the model gives them.
 
     Raises:
         UserError: if there is no image that can be read, or the descriptors are of another model.
     """
     if Path(path).suffix in SUFFIXES:
         check_fingerprint(path, trained)
-        paths, descriptors = read_descriptors(path)
-        return paths, normalised(trained, descriptors)
+        return read_descriptors(path)
     paths = find_images(check_folder(str(path)))[0]
     if not paths:
         raise UserError(f'no image in the folder {printable(path)}: name a folder of crops')
@@ -58,11 +58,15 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     paths = [path for path in paths if path not in bad]
     if not paths:
         raise UserError(f'not one image in the folder {printable(path)} can be read: name another folder of crops')
-    return paths, descriptors_of(trained, paths)
+    return paths, described(trained, paths)
 
 
 def search(
-    trained: Trained, queries: Sequence[str], gallery: tuple[Sequence[str], Tensor], k: int = 10
+    trained: Trained,
+    queries: Sequence[str],
+    gallery: tuple[Sequence[str], Tensor],
+    k: int = 10,
+    centring: Centring | None = None,
 ) -> list[Ranked]:
     """The k images of a gallery that are nearest to each query, which is left out if it is in the gallery itself.
 
@@ -71,6 +75,7 @@ def search(
         queries: files.
         gallery: G files and their descriptors, (G, E), as `read_gallery` gives them.
         k: how many.
+        centring: takes off the means of the gallery's cameras.
 
     Raises:
         BadImage: for a query that cannot be read.
@@ -80,9 +85,13 @@ def search(
         'crops/0002_c1s1_000451_03.jpg'
     """
     paths, descriptors = gallery
+    sought = described(trained, queries)
+    if centring is not None:
+        descriptors = centring.means.centred(descriptors, centring.cameras)
+        sought = centring.means.centred(sought, [centring.camera] * len(queries))
     names = short_names([*queries, *paths])
     found = []
-    for query, row in zip(queries, distances(trained, descriptors_of(trained, queries), descriptors), strict=True):
+    for query, row in zip(queries, distances(trained, sought, descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]

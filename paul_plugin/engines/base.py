@@ -21,13 +21,13 @@ from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
 from ..runtime.files import write_atomically
+from .centring import CentredTests
 from .finite import FiniteGuard, NotFinite
 from .observers import Observer
-from .parallel import DistributedEngine
 from .state import VERSION, check_alike, check_finite, check_state, software
 
 
-class ResumableEngine(DistributedEngine):
+class ResumableEngine(CentredTests):
     """Mixin for torchreid's engines; put it first. The engine defines `training_step` as `forward_backward`.
 
     The order of the images and their augmentation are functions of the seed and the epoch. A checkpoint holds

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from ..data.loaders import gives_surrogates
-from ..deploy.as_tested import descriptors_of, distances
+from ..deploy.as_tested import described, distances
+from ..deploy.centring import training_means
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
@@ -146,6 +147,8 @@ class Pictures:
     ) -> Image.Image:
         """Queries of the run's first target that has any, and what is nearest to them, right and wrong framed.
 
+        Descriptors are compared as the run's test does, with `test.centre_cameras` without the mean of their camera.
+
         Args:
             images: names or numbers of queries.
             number, seed: of queries, where `images` names none.
@@ -168,9 +171,15 @@ class Pictures:
         queries, gallery = targets[target]
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
-        described = [descriptors_of(self.trained, [item[0] for item in items]) for items in (queries, gallery)]
+        both = [described(self.trained, [item[0] for item in items]) for items in (queries, gallery)]
+        if self.trained.cfg.test.centre_cameras:
+            means = training_means(self.trained, self.datamanager)
+            both = [
+                means.centred(rows, [item[2] for item in items])
+                for rows, items in zip(both, (queries, gallery), strict=True)
+            ]
         dataset = self.datamanager.test_loader[target]['query'].dataset
-        found = ranked_items(distances(self.trained, *described), queries, gallery, k, dataset)
+        found = ranked_items(distances(self.trained, *both), queries, gallery, k, dataset)
         if worst and not images:
             counted = [each for each in found if each.precision is not None]
             found = sorted(counted, key=lambda each: each.precision)[:number]

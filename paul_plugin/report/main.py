@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from ..config import checks
+from ..data.folder import check_folder
+from ..deploy.centring import centring_of
+from ..deploy.descriptor_file import SUFFIXES, folder_of
 from ..deploy.search import model_for, read_gallery, search
 from ..figures.ranking import draw_search
 from ..figures.sheet import save_png
@@ -108,13 +112,25 @@ def ranking(arguments: argparse.Namespace) -> Path:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
     if bool(arguments.query) != bool(arguments.gallery):
         raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
+    if arguments.camera is not None and not (arguments.query and arguments.centre_cameras):
+        raise UserError(
+            '--camera is that of --query, whose mean --centre-cameras takes off: give both, or leave it out'
+        )
     trained = command.trained_of(arguments)
     if not arguments.query:
+        if arguments.centre_cameras:
+            trained.cfg.test.centre_cameras = True
+            checks.check_config(trained.cfg)
         options = {'k': arguments.k, 'worst': arguments.worst}
         return save(Pictures(trained, arguments.pixels).ranking(**common(arguments), **options), trained, arguments)
     trained = model_for(trained, arguments.gallery)
     gallery = read_gallery(trained, arguments.gallery)
-    found = search(trained, arguments.query, gallery, arguments.k)
+    centring = None
+    if arguments.centre_cameras:
+        of_file = Path(arguments.gallery).suffix in SUFFIXES
+        top = folder_of(arguments.gallery) if of_file else check_folder(arguments.gallery)
+        centring = centring_of(trained, gallery, top, arguments.camera)
+    found = search(trained, arguments.query, gallery, arguments.k, centring)
     for each in found:
         print(printable(each.query))
         for caption, path in zip(each.captions, each.gallery):
@@ -133,6 +149,12 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--gallery', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote (.npz, .parquet)'
     )
+    parser.add_argument(
+        '--centre-cameras',
+        action='store_true',
+        help="take off the mean of each image's camera: of the training images, or, with --gallery, of the gallery",
+    )
+    parser.add_argument('--camera', metavar='NAME', help="that of --query (default: the mean over the cameras' means)")
 
 
 def curves(arguments: argparse.Namespace) -> Path:

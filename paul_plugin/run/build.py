@@ -112,6 +112,7 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
     engine.fast_rank = cfg.test.fast_rank
+    engine.centre_cameras = cfg.test.centre_cameras
     if cfg.loss.name == 'paul' and cfg.paul.pictures_freq:  # they show the memory bank and what is mined
         engine.observers.append(TensorBoardPictures(cfg.paul.pictures_freq))
     return engine
@@ -121,7 +122,9 @@ def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) 
     """An engine that only tests: it asks nothing of the training images, and has no memory bank."""
     optimizer = torchreid.optim.build_optimizer(model, optim='sgd')  # which torchreid's engines want
     engine = resumable(torchreid.engine.ImageSoftmaxEngine)(datamanager, model, optimizer, use_gpu=cfg.use_gpu)
+    engine.seed = cfg.train.seed
     engine.fast_rank = cfg.test.fast_rank
+    engine.centre_cameras = cfg.test.centre_cameras
     return engine
 
 

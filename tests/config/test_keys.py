@@ -82,7 +82,7 @@ def test_torchreids_keys_and_defaults():
     ours = {'amp': 'off', 'checkpoint_minutes': 5.0, 'keep_checkpoints': 2}
     assert {key: cfg.train.pop(key) for key in ours} == ours
     assert cfg.data.pop('bad_images') == 'stop'
-    assert cfg.test.pop('fast_rank') is False
+    assert cfg.test.pop('fast_rank') is cfg.test.pop('centre_cameras') is False
     assert cfg.pop('folder') == {'path': '', 'labels': '', 'camera': ''}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']
@@ -129,10 +129,10 @@ MARKED = {
     Mark.TRANSFER: """
         model.name model.pretrained model.load_weights model.resume data.type data.targets data.split_id
         data.height data.width data.norm_mean data.norm_std market1501.use_500k_distractors folder.path
-        folder.labels folder.camera cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03 test.batch_size
-        test.dist_metric test.normalize_feature test.ranks test.evaluate test.eval_freq test.start_eval
-        test.rerank test.visrank test.visrank_topk test.fast_rank paul.num_patches paul.feature_dim
-        paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids paul.synthetic.images_per_id
+        folder.labels folder.camera cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03
+        test.batch_size test.dist_metric test.normalize_feature test.centre_cameras test.ranks test.evaluate
+        test.eval_freq test.start_eval test.rerank test.visrank test.visrank_topk test.fast_rank paul.num_patches
+        paul.feature_dim paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids paul.synthetic.images_per_id
         paul.synthetic.seed
     """,
     Mark.WEIGHTS: """

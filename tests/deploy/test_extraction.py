@@ -320,3 +320,30 @@ def test_killed_program(trained, crops, tmp_path):
     extract(trained, crops, target, chunk=10)
     expected = extract(trained, crops, tmp_path / 'whole.npz', chunk=10).path
     assert target.read_bytes() == expected.read_bytes()
+
+
+def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
+    """In chunks, one of them without an image; and cameras that are not known of all images."""
+    plain, target = tmp_path / 'plain.npz', tmp_path / 'centred.npz'
+    extract(trained, crops, plain)
+    words = [str(trained.path), str(crops), str(target), '--centre-cameras', '--workers', '0']
+    with pytest.raises(UserError, match='--centre-cameras: 21 of 21 images in .* such as .*, a regular expression'):
+        tool['main'](words)
+    assert not target.exists()
+    pattern = r'(\d)\.'  # the last digit of a name
+    cfg = trained.cfg.clone()
+    cfg.folder.camera = pattern
+    told = trained._replace(cfg=cfg)
+    with pytest.raises(UserError, match=r'folder.camera = .*: 3 of 21 images in .* do not match'):
+        extract(told, crops, target, centre_cameras=True)
+
+    for name in BAD - {'notes.txt'}:
+        (crops / name).rename((crops / name).with_stem(f'{Path(name).stem}-0'))
+    assert extract(told, crops, target, chunk=1, centre_cameras=True).cameras == 10
+    (paths, before), (others, after) = map(read_descriptors, (plain, target))
+    assert paths == others
+    for row, path, found in zip(before, paths, after):
+        own = [other for other, file in zip(before, paths) if file[-5] == path[-5]]
+        torch.testing.assert_close(found, row - sum(own) / len(own), atol=1e-5, rtol=0)
+    with pytest.raises(UserError, match='without the mean of their camera'):
+        read_gallery(trained, target)

@@ -72,6 +72,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
         engine = make_engine(
             run['root'], run.get('fixed_statistics', True), run.get('lr', 0.01), **run.get('options', {})
         )
+        engine.centre_cameras = run.get('centre_cameras', False)
         losses, distances = [], []
         step, evaluate_rank = engine.forward_backward, torchreid.metrics.evaluate_rank
 

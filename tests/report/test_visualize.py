@@ -2,6 +2,8 @@
 
 import copy
 import io
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.deploy.as_tested import described, distances
+from paul_plugin.deploy.centring import centring_of
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
@@ -150,6 +154,47 @@ def test_one_image_against_a_file_of_descriptors(runs, trained, queries, tmp_pat
         read_gallery(open_trained(tmp_path / 'other.pth', 64, 48), described)
 
 
+def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeypatch):
+    weights = str(runs[0] / 'model/model.pth.tar-1')
+    words = ('model.load_weights', weights, 'test.evaluate', 'True', 'test.centre_cameras', 'True')
+    folder = run_embedded_job(rendered, tmp_path, *words)
+    tested = json.loads((folder / 'results_test.json').read_text())['adapted']
+    drawn = []
+
+    def draw(target, found, pixels):
+        drawn.extend(each.precision for each in found if each.precision is not None)
+        return Image.new('L', (9, 9))
+
+    monkeypatch.setattr('paul_plugin.report.gallery.draw_labelled', draw)
+    words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
+    visualize.main(['ranking', str(runs[0]), *words])
+    assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)
+    assert tested != json.loads((runs[0] / 'results.json').read_text())['adapted']
+
+
+def test_a_centred_search(runs, trained, queries, rendered, tmp_path, capsys):
+    """In a folder and in its file of descriptors, by a query of a camera of the gallery, and of an unknown one."""
+    top = Path(queries[0]).parent
+    extract(trained, top, tmp_path / 'gallery.npz')
+    paths, gallery = read_gallery(trained, tmp_path / 'gallery.npz')
+    cameras = [re.search(r'_c(\d)', path)[1] for path in paths]
+    means = {
+        camera: torch.stack([row for row, other in zip(gallery, cameras) if other == camera]).mean(0)
+        for camera in cameras
+    }
+    centred = torch.stack([row - means[camera] for row, camera in zip(gallery, cameras)])
+    query = sorted(rendered.glob('synthetic_target/*/bounding_box_test/*.jpg'))[0]
+    overall = torch.stack([*means.values()]).mean(0)
+    for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
+        nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
+        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
+        visualize.main(['ranking', str(runs[0]), '--query', str(query), '--gallery', str(place), *options])
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
+    with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):
+        centring_of(trained, (paths, gallery), str(top), '77')
+
+
 def test_weights_without_a_run(trained, queries, tmp_path):
     weights = tmp_path / 'weights.pth'
     torch.save(trained.model.state_dict(), weights)
@@ -180,6 +225,7 @@ def test_no_surrogates(trained):
 
 REFUSED = {
     'no query': (['ranking', '--gallery', '.'], '--query and --gallery go together'),
+    'camera of no query': (['ranking', '--camera', '1'], '--camera is that of --query'),
     'no image': (['patches', '--images', 'me.jpg'], 'me.jpg is none of the 48 images'),
     'no data': (['mining', '--root', '/nowhere'], 'expected the folder /nowhere/synthetic_target'),
     'no PNG': (['patches', '--number', '1', '--out', 'a.gif'], 'a.gif'),

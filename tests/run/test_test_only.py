@@ -81,7 +81,7 @@ def test_the_plain_figures_come_before_the_re_ranked_ones(trained, rendered, mon
     assert results_of(trained, 'results_test.json') == plain
 
 
-def test_it_needs_no_training_images(trained, rendered, tmp_path):
+def test_it_needs_no_training_images(trained, rendered, tmp_path, capsys):
     """A folder of query and gallery alone, and far fewer images than a batch and k neighbours want."""
     layout = rendered / 'synthetic_target/Market-1501-v15.09.15'
     for part, source in (('query', 'query'), ('gallery', 'bounding_box_test')):
@@ -91,3 +91,19 @@ def test_it_needs_no_training_images(trained, rendered, tmp_path):
     run_embedded_job(rendered, tmp_path / 'log', *words, 'model.load_weights', weights, 'test.evaluate', 'True')
     found = results_of(tmp_path / 'log', 'results_test.json')['adapted']
     assert found == pytest.approx(results_of(trained)['adapted'])  # in another order of the images
+    # The means of cameras are taken from training images alone.
+    words = (*words, 'test.centre_cameras', 'True', 'model.load_weights', weights, 'test.evaluate', 'True')
+    with pytest.raises(SystemExit) as stop:
+        run_embedded_job(rendered, tmp_path / 'log', *words)
+    assert stop.value.code == 2
+    assert 'no image to train on' in capsys.readouterr().err
+
+
+def test_centring_goes_through_every_test(trained, rendered, tmp_path):
+    """Direct transfer and the test after training; and the training stays as it was."""
+    centred = run_embedded_job(rendered, tmp_path / 'log', 'test.centre_cameras', 'True')
+    states = [torch.load(run / 'model/model.pth.tar-1', weights_only=True)['state_dict'] for run in (trained, centred)]
+    assert all(value.equal(states[1][name]) for name, value in states[0].items())
+    found, plain = results_of(centred), results_of(trained)
+    assert found.keys() == plain.keys() == {'direct_transfer', 'adapted'}
+    assert all(found[name] != plain[name] for name in found)

@@ -44,6 +44,12 @@ CONFIG = [
     Case('beyond float32', 'train.lr 1e300', 'train.lr = 1e.300: must be at least 0, finite in float32'),
     Case('batch of one', f'{SOFTMAX} train.batch_size 1', 'train.batch_size = 1: must be at least 2'),
     Case('several copies of an image', f'{SOFTMAX} data.k_tfm 2', 'data.k_tfm = 2: every engine needs 1'),
+    Case('centring of a supervised job', f'{SOFTMAX} test.centre_cameras True', 'cameras = True: needs loss.name'),
+    Case(
+        "centring by another data set's cameras",
+        '-s synthetic_source test.centre_cameras True',
+        'test.centre_cameras = True: needs data.sources and data.targets to be one and the same data set',
+    ),
     Case(
         'image smaller than the model takes',
         f'{SOFTMAX} data.height 8 data.width 8',

@@ -7,7 +7,7 @@ from torch import nn
 
 from .data.folder import NAME, FolderDataset
 from .data.images import read_image
-from .data.synthetic.datasets import SyntheticSource, SyntheticTarget
+from .data.synthetic.datasets import CLASSES
 from .host import data, models
 from .host.engine import register_engine
 from .host.visrank import register_visrank
@@ -15,13 +15,9 @@ from .method.patchnet import PatchNet
 from .method.surrogate import SURROGATE, PairTransform, SurrogatePositive
 from .method.winograd import WinogradConv2d
 
-# Our models: registered name -> torchreid's backbone. Any torchreid model with `featuremaps` will do.
-BACKBONES = {
-    'paul': 'resnet50',
-    'paul_resnet18': 'resnet18',
-    'paul_osnet_x1_0': 'osnet_x1_0',
-    'paul_osnet_x0_25': 'osnet_x0_25',
-}
+# Our models: registered name -> torchreid's backbone, any of its models with `featuremaps`. ResNet-50 is the paper's.
+BACKBONES = {'paul': 'resnet50', **{f'paul_{name}': name for name in models.backbones()}}
+SUCH_AS = "paul, or paul_ and the name of one of torchreid's backbones, such as paul_osnet_x0_25"
 
 
 def build_patchnet(
@@ -61,8 +57,7 @@ def register(*engines: type) -> None:
     data.register_reader(read_image)
     register_visrank(read_image)
     data.make_downloads_safe()
-    data.register_dataset('synthetic_source', SyntheticSource)
-    data.register_dataset('synthetic_target', SyntheticTarget)
-    data.register_dataset(NAME, FolderDataset)
+    for name, made in {**CLASSES, NAME: FolderDataset}.items():
+        data.register_dataset(name, made)
     for engine in engines:
         register_engine(engine)

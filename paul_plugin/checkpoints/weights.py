@@ -153,7 +153,8 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     """Loads weights into a PatchNet from one of three kinds of file, told apart by their keys.
 
     They are this project's checkpoints, the release's (a `DataParallel` state dict under `state_dict`), and those
-    torchreid makes of its own models, which fit the backbone. A classifier of another size is left out.
+    torchreid makes of its own models, which fit the backbone: of these, patches and branches are made that need no
+    training (`PatchNet.keep_distances`). A classifier of another size is left out.
 
     Args:
         model: a PatchNet, or a wrapper with a `module`.
@@ -185,5 +186,7 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
         else:
             left.append(key)
     net.load_state_dict(loaded, strict=False)
+    if kind == 'torchreid':
+        net.keep_distances()
     missing = [key for key in own if key not in loaded]
     return LoadedWeights(kind, list(loaded), left, missing, adapted='memory' in checkpoint)

@@ -9,7 +9,7 @@ from ..method.surrogate import SURROGATE
 from ..runtime.errors import raise_together
 from ..runtime.launch import number_launched
 from .keys import KEYS, TRANSFORMS, all_keys, get_default_config, value_of
-from .rules import KINDS, complaint
+from .rules import KINDS, complaint, why_no_camera_pattern
 from .settings import has_gpu, opts_errors
 
 
@@ -122,6 +122,9 @@ def _data_errors(cfg: CfgNode) -> Iterator[str]:
     if 'folder' in cfg.data.sources and loss != 'paul' and not cfg.test.evaluate:
         way_out = f'the data set folder has no labels, which loss.name {loss} needs: set loss.name paul or take it out'
         yield _complaint(cfg, 'data.sources', way_out)
+    wrong = cfg.folder.camera and why_no_camera_pattern(cfg.folder.camera)
+    if wrong:
+        yield _complaint(cfg, 'folder.camera', wrong)
     if cfg.test.visrank and not cfg.test.evaluate:
         yield _complaint(cfg, 'test.visrank', 'needs test.evaluate True')
     if synthetic.train_ids + synthetic.test_ids > 1501:  # the ids that Market-1501's layout has room for
@@ -173,7 +176,7 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
         (
             not cfg.model.name.startswith('paul'),
             'model.name',
-            "loss.name paul needs one of our models, such as 'paul'",
+            "loss.name paul needs one of our models: 'paul', or 'paul_' and the name of one of torchreid's backbones",
         ),
         (
             train.batch_size < paul.r + 2,

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 from yacs.config import CfgNode
 
@@ -89,7 +89,17 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
     return options, pairs, errors
 
 
-def load_config(argv: Sequence[str] | None = None, description: str = '') -> CfgNode:
+def _named_with(key: str, settings: Sequence[Setting]) -> set[str]:
+    """The keys that are set on the command line, or where `key` is set."""
+    where = next((where for where, other, _ in reversed(settings) if other == key), '')
+    return {other for place, other, _ in settings if place in ('', where)}
+
+
+def load_config(
+    argv: Sequence[str] | None = None,
+    description: str = '',
+    complete: Callable[[CfgNode, Container[str]], None] | None = None,
+) -> CfgNode:
     """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
 
     The defaults are overridden by the config file, that by the options, these by the pairs. `--help` prints
@@ -98,6 +108,8 @@ def load_config(argv: Sequence[str] | None = None, description: str = '') -> Cfg
     Args:
         argv: the words, by default those of the running program.
         description: what the program does, for `--help`.
+        complete: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
+            config file's model and image size are for the weights that it names itself.
 
     Raises:
         UserError: for everything that is wrong with the command line and the config file, one line each.
@@ -126,4 +138,6 @@ def load_config(argv: Sequence[str] | None = None, description: str = '') -> Cfg
     raise_together(errors)
     if not any(key == 'use_gpu' for _, key, _ in settings):
         cfg.use_gpu = has_gpu()
+    if complete is not None:
+        complete(cfg, _named_with('model.load_weights', settings))
     return cfg

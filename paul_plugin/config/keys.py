@@ -105,8 +105,15 @@ KEYS = (
         None, _FREE | _STAGE | _TRANSFER,
     ),
     Key(
-        'folder.labels', '', 'CSV file `path,pid,camid` of the crops to test on, paths relative to the folder',
+        'folder.labels', '', 'CSV file `path,pid,camid` of the crops to test on, paths relative to the folder; '
+        'without a pid: of a crop to train on, whose camera it tells',
         None, _FREE | _STAGE | _TRANSFER,
+    ),
+    Key(
+        'folder.camera', '',
+        "regular expression that finds the camera's name, its one group, in a crop's path within the folder, such as "
+        r"'gate(\d+)/'; '': the number after _c, if all names have one",
+        None, _STAGE | _TRANSFER,
     ),
     Key('cuhk03.labeled_images', False, 'boxes drawn by hand instead of detected ones', None, _TRANSFER),
     Key('cuhk03.classic_split', False, 'the 20 splits of CVPR 2014 instead of the 767/700 one', None, _TRANSFER),

@@ -1,6 +1,7 @@
 """The rules for a key's value, each in words and as a test: a choice, a range, a list, a list of names."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -122,3 +123,12 @@ SHARES = Listing('two shares, 0 < low <= high <= 1', lambda x: len(x) == 2 and 0
 
 def some_of(names: tuple[str, ...]) -> Listing:
     return Listing(f'of {", ".join(names)}', lambda x: set(x) <= set(names))
+
+
+def why_no_camera_pattern(text: str) -> str:
+    """What is wrong with a regular expression that is to find a camera's name; nothing where it can be used."""
+    try:
+        groups = re.compile(text).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        return f'is no regular expression ({error})'
+    return '' if groups == 1 else f"must have one group, (...), which holds the camera's name, not {groups}"

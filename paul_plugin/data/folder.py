@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
+from .cameras import cameras_of_training, describe_cameras
 from .files import describe_odd, find_copies, find_images
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
 
@@ -19,7 +20,8 @@ class Crops(NamedTuple):
         folder: its absolute path.
         train: absolute paths of the training images, sorted.
         query, gallery: torchreid's items, (path, pid, camid).
-        people, cameras: the user's names of them, by their numbers in these items.
+        people, cameras: the user's names of them, by their numbers in these items and in `train_cameras`.
+        train_cameras: the numbers of the training images' cameras; all 0 where these are unknown.
         notes: what was left out and what else there is to say, lines; for `training` and `test`.
     """
 
@@ -29,18 +31,23 @@ class Crops(NamedTuple):
     gallery: list[tuple[str, int, int]]
     people: list[str]
     cameras: list[str]
+    train_cameras: list[int]
     notes: dict[str, list[str]]
 
 
-def read_crops(path: str, labels: str = '', outputs: tuple[str, ...] = ()) -> Crops:
+def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str, ...] = ()) -> Crops:
     """Finds the images of a folder, at any depth, and what is known of them.
 
     Query and gallery are the folders `query` and `gallery` in it, or both of them the images of a CSV file. In the
     folders the person is the name of the sub-folder (`query/anna/1.jpg`), in which there is none again; of an image
     that lies directly in them, the part of its name before the first underscore (Market-1501's names). The camera is
-    the number after `_c` in the image's name where all of them have one, otherwise query is one camera and gallery
-    another. A CSV file has the header `path,pid,camid`; paths are relative to the folder, persons and cameras any
-    text; torchreid drops a query's own image from its gallery. Images of person `-1` are left out.
+    what `camera` finds; without it, the number after `_c` in the image's name where all of them have one, otherwise
+    query is one camera and gallery another. A CSV file has the header `path,pid,camid`; paths are relative to the
+    folder, persons and cameras any text; torchreid drops a query's own image from its gallery. Images of person `-1`
+    are left out.
+
+    The cameras of the training images are told by `camera`, by the rows of the CSV file that have no person, or by
+    the numbers after `_c`; if not all images have one, they are unknown.
 
     Hidden files (a leading dot), files that are no images, what runs have written, and copies (the same bytes as an
     image before it: query comes first, then gallery, then the rest by path) are left out. Linked folders are followed,
@@ -49,17 +56,19 @@ def read_crops(path: str, labels: str = '', outputs: tuple[str, ...] = ()) -> Cr
     Args:
         path: the folder.
         labels: the CSV file, if there is one.
+        camera: a regular expression with one group, the camera's name, as in `cameras_by_name`.
         outputs: folders that a run writes to.
 
     Raises:
-        UserError: if there is no such folder, or if labels are wrong, incomplete, or leave nothing to measure.
+        UserError: if there is no such folder, or if labels or cameras are wrong or incomplete, or leave nothing to
+            measure.
 
     Example:
         >>> read_crops('my_crops').train
         ['/data/my_crops/monday/1.jpg', '/data/my_crops/tuesday/1.jpg']
     """
     top, labels = check_folder(path), os.path.expanduser(labels)
-    query, gallery, odd_labelled, notes = find_labelled(top, labels, outputs)
+    query, gallery, odd_labelled, notes, listed = find_labelled(top, labels, camera, outputs)
     apart = [os.path.abspath(labels)] if labels else [os.path.join(top, part) for part in PARTS if query]
     train, odd = find_images(top, apart, outputs)
 
@@ -72,33 +81,32 @@ def read_crops(path: str, labels: str = '', outputs: tuple[str, ...] = ()) -> Cr
     query, gallery = (
         [item for item in part if item.path not in copies and item.person != JUNK] for part in (query, gallery)
     )
-    if labels or labelled:
-        check_cameras(query, gallery, top, labels)
-    items, people, cameras = numbered(query, gallery)
-    return Crops(
-        top,
-        [image for image in train if image not in copies],
-        *items,
-        people,
-        cameras,
-        {
-            'training': describe_odd(odd, top, copies),
-            'test': [*notes, *describe_odd(odd_labelled, top, copies)],
-        },
-    )
+    if labelled or (labels and not listed):
+        check_cameras(query, gallery, top, labels, camera)
+    train = [image for image in train if image not in copies]
+    camera_of = cameras_of_training(train, top, camera, listed, labels)
+    items, people, numbers = numbered(camera_of, query, gallery)
+    seen = describe_cameras(camera_of, top) if train else []
+    notes = {
+        part: [*lines, *describe_odd(of, top, copies)]
+        for part, lines, of in (('training', seen, odd), ('test', notes, odd_labelled))
+    }
+    of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
+    return Crops(top, train, *items, people, list(numbers), of_train, notes)
 
 
 class FolderDataset(data.ImageDataset):
     """Any folder of person crops as a data set of torchreid, registered as `folder`.
 
-    To train on: every image in the tree, whatever its name, but those to test on; all with person and camera 0, as
-    nothing is known of them. To test on: `read_crops` says how query and gallery are told. Without them
-    the engines of this package leave out the test.
+    To train on: every image in the tree, whatever its name, but those to test on; all with person 0, as nothing is
+    known of who they show. To test on: `read_crops` says how query, gallery and cameras are told. Without them the
+    engines of this package leave out the test.
 
     Args:
         root: torchreid's argument, here the folder itself.
         path: the folder, if it is not `root`.
         labels: CSV file `path,pid,camid` of the images to test on.
+        camera: regular expression that finds the cameras' names in the paths.
         read: what reads the folder, `read_crops` or what remembers its result.
         test_only: nothing is trained, and a folder without training images will do.
         kwargs: torchreid's other arguments. `combineall` changes nothing: images to test on stay out of training.
@@ -120,19 +128,21 @@ class FolderDataset(data.ImageDataset):
         root: str = '',
         path: str = '',
         labels: str = '',
-        read: Callable[[str, str], Crops] = read_crops,
+        camera: str = '',
+        read: Callable[[str, str, str], Crops] = read_crops,
         test_only: bool = False,
         **kwargs,
     ) -> None:
-        crops = read(path or root, labels)
+        crops = read(path or root, labels, camera)
         training = kwargs.get('mode', 'train') == 'train'
         if training and not crops.train and not (test_only and crops.query):
             raise UserError(f'no image to train on in the folder {printable(crops.folder)}')
         # A data manager makes one data set to train on and others to test on: each tells its part.
         self.notes = [f'  folder: {printable(crops.folder)}', *crops.notes['training' if training else 'test']]
         self.people, self.cameras = crops.people, crops.cameras
+        train = [(image, 0, number) for image, number in zip(crops.train, crops.train_cameras, strict=True)]
         # torchreid makes a loader of training images for a test, too, and fails at none: queries stand in.
-        train = [(image, 0, 0) for image in crops.train or (item[0] for item in crops.query)]
+        train = train or [(item[0], 0, 0) for item in crops.query]
         super().__init__(*map(allow_empty, (train, crops.query, crops.gallery)), **kwargs)
 
     def combine_all(self) -> None:

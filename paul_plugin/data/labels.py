@@ -2,13 +2,12 @@
 
 import csv
 import os
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..runtime.errors import UserError, printable, show
+from .cameras import cameras_by_name, normal, numbers_of_cameras
 from .files import Odd, find_images
 
 COLUMNS = ('path', 'pid', 'camid')  # of the CSV file
@@ -36,12 +35,14 @@ class Labels(NamedTuple):
         query, gallery: the images.
         odd: what else lies in their folders.
         notes: what there is to say of them, lines.
+        cameras: those of training images that a CSV file tells, image -> camera.
     """
 
     query: list[Labelled]
     gallery: list[Labelled]
     odd: Odd
     notes: list[str]
+    cameras: dict[str, str]
 
 
 def person_name(dataset: object, pid: int) -> str:
@@ -56,12 +57,13 @@ def camera_name(dataset: object, camid: int) -> str:
     return printable(cameras[camid]) if cameras else str(camid + 1)
 
 
-def find_labelled(top: str, labels: str, outputs: tuple[str, ...] = ()) -> Labels:
+def find_labelled(top: str, labels: str, camera: str = '', outputs: tuple[str, ...] = ()) -> Labels:
     """The images of query and of gallery, by the folders of these names in a folder or by a CSV file.
 
     Args:
         top: the folder.
         labels: the CSV file; empty for the folders.
+        camera: the pattern of `cameras_by_name`, for the folders; a CSV file tells the cameras.
         outputs: folders that a run writes to, whose images are not read.
 
     Raises:
@@ -77,16 +79,18 @@ def find_labelled(top: str, labels: str, outputs: tuple[str, ...] = ()) -> Label
         missing = next(part for part in PARTS if part not in parts)
         raise UserError(f'{where} has a folder {parts[0]} but no folder {missing}: a test needs both, training neither')
     if labels:
-        images = read_labels(labels, top)
-        return Labels(images, images, defaultdict(list), _how_read(images, top))
-    return _read_parts(top, outputs) if parts else Labels([], [], defaultdict(list), [])
+        rows = read_labels(labels, top)
+        images = [row for row in rows if row.person]
+        cameras = {row.path: row.camera for row in rows if not row.person}
+        return Labels(images, images, defaultdict(list), _how_read(images, top), cameras)
+    return _read_parts(top, camera, outputs) if parts else Labels([], [], defaultdict(list), [], {})
 
 
 def _how_read(images: list[Labelled], top: str) -> list[str]:
     return [f'  read: {images[0].describe(top)}'] if images else []
 
 
-def _read_parts(top: str, outputs: tuple[str, ...]) -> Labels:
+def _read_parts(top: str, camera: str, outputs: tuple[str, ...]) -> Labels:
     """As `find_labelled`, of the folders query and gallery."""
     found, odd = {}, defaultdict(list)
     for part in PARTS:
@@ -96,20 +100,17 @@ def _read_parts(top: str, outputs: tuple[str, ...]) -> Labels:
             odd[kind] += files
         if not found[part]:
             raise UserError(f'no image in {printable(folder)}: a test needs query and gallery, training neither')
-    camera_of = {image: re.search(r'_c(\d+)', os.path.basename(image)) for images in found.values() for image in images}
+    camera_of = cameras_by_name([image for images in found.values() for image in images], top, camera)
     unknown = next((image for image, camera in camera_of.items() if camera is None), None)
     query, gallery = (
-        [
-            Labelled(image, _person(image, top, part), part if unknown else str(int(camera_of[image][1])))
-            for image in found[part]
-        ]
+        [Labelled(image, _person(image, top, part), part if unknown else camera_of[image]) for image in found[part]]
         for part in PARTS
     )
     notes = _how_read(query, top)
     if unknown:
         name = printable(os.path.relpath(unknown, top))
         notes.append(f'  query is one camera and gallery another: {name} names none (_c1, _c2, ...)')
-    return Labels(query, gallery, odd, notes)
+    return Labels(query, gallery, odd, notes, {})
 
 
 def _person(path: str, top: str, part: str) -> str:
@@ -128,16 +129,11 @@ def _person(path: str, top: str, part: str) -> str:
     person = first if inner else os.path.splitext(first)[0].partition('_')[0]
     if not person:
         raise UserError(f'{printable(path)} names no person before its first underscore: name it PERSON_...')
-    return _normal(person)
-
-
-def _normal(name: str) -> str:
-    """The same name can be spelt in two ways, by the system that wrote it."""
-    return unicodedata.normalize('NFC', name)
+    return normal(person)
 
 
 def read_labels(path: str, top: str) -> list[Labelled]:
-    """The images that a CSV file lists.
+    """The images that a CSV file lists; one without a person is to train on.
 
     Args:
         path: UTF-8, with the header `path,pid,camid`; other columns are passed over.
@@ -177,7 +173,7 @@ def _labelled(row: dict[str | None, str | None], top: str, where: str) -> Labell
     """The image of a row."""
     if None in row or None in row.values():
         raise UserError(f'{where}: it has not as many fields as the first line')
-    for column in COLUMNS:
+    for column in ('path', 'camid'):
         if not row[column].strip():
             raise UserError(f'{where}: {column} is empty')
     image = os.path.abspath(os.path.join(top, row['path']))
@@ -185,7 +181,7 @@ def _labelled(row: dict[str | None, str | None], top: str, where: str) -> Labell
         raise UserError(f'{where}: {show(row["path"])} is not in the folder {printable(top)}: put the image there')
     if not os.path.isfile(image):
         raise UserError(f'{where}: no file {show(row["path"])} in the folder {printable(top)}')
-    return Labelled(image, _normal(row['pid'].strip()), _normal(row['camid'].strip()))
+    return Labelled(image, normal(row['pid'].strip()), normal(row['camid'].strip()))
 
 
 def without_match(query: Iterable[tuple], gallery: Iterable[tuple]) -> list[tuple]:
@@ -204,7 +200,7 @@ def without_match(query: Iterable[tuple], gallery: Iterable[tuple]) -> list[tupl
     return [item for item in query if not cameras[item[1]] - {item[2]}]
 
 
-def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labels: str = '') -> None:
+def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labels: str = '', camera: str = '') -> None:
     """Refuses labels by which no query has a true match: torchreid drops those of its own camera.
 
     Raises:
@@ -218,6 +214,8 @@ def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labe
         way_out = 'correct the names of the persons'
     elif labels:
         way_out = 'if there is one camera, give the images of a person several camid, such as one for each visit'
+    elif camera:
+        way_out = f'correct folder.camera, {show(camera)}'
     else:
         way_out = 'if there is one camera, take _c1 out of the names: query then is one camera and gallery another'
     raise UserError(
@@ -226,9 +224,17 @@ def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labe
     )
 
 
-def numbered(*parts: list[Labelled]) -> tuple[list[list[tuple[str, int, int]]], list[str], list[str]]:
-    """torchreid's items of each part, and the names of persons and of cameras by their numbers in these."""
-    people, cameras = (sorted({item[field] for part in parts for item in part}) for field in (1, 2))
-    of_person, of_camera = ({name: number for number, name in enumerate(names)} for names in (people, cameras))
+def numbered(
+    training: dict[str, str], *parts: list[Labelled]
+) -> tuple[list[list[tuple[str, int, int]]], list[str], dict[str, int]]:
+    """torchreid's items of each part, persons by their numbers in these, and the number of each camera.
+
+    Args:
+        training: cameras of training images, which have numbers, too.
+        parts: the images to test on.
+    """
+    people = sorted({item.person for part in parts for item in part})
+    of_person = {name: number for number, name in enumerate(people)}
+    of_camera = numbers_of_cameras(training.values(), (item.camera for part in parts for item in part))
     items = [[(item.path, of_person[item.person], of_camera[item.camera]) for item in part] for part in parts]
-    return items, people, cameras
+    return items, people, of_camera

@@ -75,6 +75,11 @@ class ResumableEngine(DistributedEngine):
 
     # ---- state -----------------------------------------------------------------------------------------------------
 
+    def tell(self, what: str, *args) -> None:
+        """Calls this method of those observers that have it."""
+        for observer in self.observers:
+            getattr(observer, what, lambda *_: None)(self, *args)
+
     def extra_state(self) -> dict:
         """What a checkpoint holds beside the model, the optimizer and the scheduler."""
         return {}
@@ -198,8 +203,7 @@ class ResumableEngine(DistributedEngine):
         self.open_writer(save_dir)
         try:
             if self.done == (0, 0) and start_epoch == 0:
-                for observer in self.observers:
-                    observer.at_start(self)
+                self.tell('at_start')
             if self._lacks_test(max_epoch, **options):
                 names = options.keys() & inspect.signature(self.test).parameters.keys()
                 rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in names})
@@ -246,8 +250,7 @@ class ResumableEngine(DistributedEngine):
         self.history.append({'epoch': self.epoch + 1, 'lr': lr, **means})
         self._summaries = []
         self.done = (self.epoch + 1, 0)
-        for observer in self.observers:
-            observer.after_epoch(self)
+        self.tell('after_epoch')
         self.write_history()
         if self._agree({})[2]:
             self.checkpoint()
@@ -272,8 +275,7 @@ class ResumableEngine(DistributedEngine):
             self._summaries.append(summary)
             self.done = (self.epoch, len(self._summaries))
             self._in_step = False
-        for observer in self.observers:
-            observer.after_step(self, summary)
+        self.tell('after_step', summary)
         if stop:
             stopping.check_together()
         if due and len(self._summaries) < self.num_batches:
@@ -293,8 +295,7 @@ class ResumableEngine(DistributedEngine):
 
     def test(self, *args, **kwargs) -> float:
         def ranked(target: int, distances: np.ndarray) -> None:
-            for observer in self.observers:
-                observer.after_ranking(self, target, distances)
+            self.tell('after_ranking', target, distances)
 
         with recorded_results(self.fast_rank, ranked) as results:
             rank1 = super().test(*args, **kwargs)

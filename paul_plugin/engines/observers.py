@@ -8,6 +8,8 @@ from ..method.memory import mean_cosine
 class Observer:
     """Looks on, and changes nothing of the training. Each engine has a list of them, `observers`.
 
+    What has some of these methods, and is no Observer, will do as well.
+
     Example:
         >>> class Beep(Observer):
         ...     def after_epoch(self, engine):

@@ -148,9 +148,15 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
     def extra_state(self) -> dict:
         amp = self.precision.state_dict()
-        return {'memory': self.memory.gathered_state(), 'amp': amp, 'signs': self.signs, **self.ipfl.gathered_state()}
+        # The images' digest tells their order, not where in it a camera ends.
+        cameras = {'cameras': self.pedal.spans} if isinstance(self.pedal, CameraPEDALLoss) else {}
+        own = {'memory': self.memory.gathered_state(), 'amp': amp, 'signs': self.signs}
+        return {**own, **cameras, **self.ipfl.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
+        spans = getattr(self.pedal, 'spans', None)
+        if checkpoint.get('cameras', spans) != spans:
+            raise ValueError('it is of training images of other cameras')
         self.memory.load_whole(checkpoint['memory'])
         self.precision.load_state_dict(checkpoint['amp'])
         self.ipfl.load_whole(checkpoint)
@@ -175,8 +181,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
                 self.fill_memory()
-            for observer in self.observers:
-                observer.after_filling(self)
+            self.tell('after_filling')
         super().train(*args, **kwargs)
 
     def training_step(self, data: dict) -> dict[str, float]:
@@ -190,15 +195,18 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         with self.precision.autocast():
             real, surrogate = self.network(images).chunk(2)
         all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
+        old = self.memory.read(all_rows)[:, processes.own(len(rows))].transpose(0, 1)
         self.memory.update(all_rows, self.compared(all_real))
-        pedal = self.pedal(self.compared(real), self.memory.bank, rows, self.memory.filled, self.memory.shard)
+        pedal, recall = self.pedal.loss_and_recall(
+            self.compared(real), self.memory.bank, rows, old, self.memory.filled, self.memory.shard
+        )
         ipfl, mined = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
         loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
 
         self.guard.watch({'loss': loss, 'pedal': pedal, 'ipfl': ipfl})
         self.precision.step(loss, self.optimizer)
-        summary = torch.stack([loss, pedal, ipfl, mined]).tolist()
-        return dict(zip(('loss', 'pedal', 'ipfl', 'mined'), summary))
+        summary = torch.stack([loss, pedal, ipfl, mined, recall]).tolist()
+        return dict(zip(('loss', 'pedal', 'ipfl', 'mined', 'recall'), summary))
 
 
 def _check_fit(datamanager: DataManager, net: PatchNet) -> None:
@@ -229,11 +237,21 @@ def _build_ipfl(
     return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
 
 
-def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> CameraPEDALLoss:
-    """PEDAL camera by camera, of cameras with so many images each."""
+def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PEDALLoss | CameraPEDALLoss:
+    """PEDAL camera by camera, of cameras with so many images each; of a single one, which tells nothing, PEDAL."""
     if len(counts) == 1:
-        raise ValueError("ImagePAULEngine: neighbours='camera' needs training images of two cameras, got one camera")
-    pedal = CameraPEDALLoss(counts, k_camera or max(1, round(k / len(counts))), scale)
+        print(
+            'The training images are of one camera, or their cameras are unknown: PEDAL looks for the nearest among '
+            'all of them (folder.camera names the cameras of a folder)'
+        )
+        return PEDALLoss(k, scale)
+    k_camera = k_camera or max(1, round(k / len(counts)))
+    if max(counts) <= k_camera:
+        raise ValueError(
+            f"ImagePAULEngine: neighbours='camera' with k={k_camera} needs a camera of more than k training images, "
+            f"the largest of {len(counts)} has {max(counts)}: lower k_camera or k, or set neighbours='all'"
+        )
+    pedal = CameraPEDALLoss(counts, k_camera, scale, k_recall=k)
     if pedal.left_out:
         print(f'{pedal.left_out} of {len(counts)} cameras have no more than {pedal.k} images and take no part in PEDAL')
     return pedal

@@ -107,7 +107,7 @@ def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> 
     axes.spines[['top', 'right']].set_visible(False)
     if quantity == 'lr':
         _scale_rate(axes)
-    elif quantity == 'mined':
+    elif quantity in ('mined', 'recall'):
         axes.set_ylim(0, 105)
     low, high = axes.get_ylim()  # with margins, which may pass what the quantity can be
     if low < 0 < min(axes.dataLim.intervaly):

@@ -10,7 +10,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from .pedal import PEDALLoss
+from .pedal import PEDALLoss, count_above
+from .recall import own_logits, share_recalled
 
 
 class CameraPEDALLoss(nn.Module):
@@ -26,6 +27,8 @@ class CameraPEDALLoss(nn.Module):
         counts: how many rows of the bank each camera has, in the order of the rows, which are sorted by camera.
         k: the number of nearest patches of each camera that are pulled, at least 1.
         scale: s, as in PEDALLoss.
+        k_recall: k of the recall, which is among the rows of all cameras together; None for `k`. With the one of
+            PEDALLoss both recalls can be compared.
         block_rows: as in PEDALLoss.
 
     Raises:
@@ -38,7 +41,9 @@ class CameraPEDALLoss(nn.Module):
         >>> loss(features, bank, rows=torch.arange(8)).backward()
     """
 
-    def __init__(self, counts: Sequence[int], k: int = 2, scale: float = 30.0, **options) -> None:
+    def __init__(
+        self, counts: Sequence[int], k: int = 2, scale: float = 30.0, k_recall: int | None = None, **options
+    ) -> None:
         super().__init__()
         self.within = PEDALLoss(k, scale, **options)
         if not counts or min(counts) < 1:
@@ -47,9 +52,16 @@ class CameraPEDALLoss(nn.Module):
         self.num_images = ends[-1]
         # [first, last) rows of the cameras that count
         self.spans = [(end - count, end) for count, end in zip(counts, ends, strict=True) if count > k]
-        self.left_out = len(counts) - len(self.spans)
+        # of the others, which the recall counts too
+        self.small_spans = [(end - count, end) for count, end in zip(counts, ends, strict=True) if count <= k]
+        self.k_recall = self.within.k if k_recall is None else k_recall
         if not self.spans:
             raise ValueError(f'CameraPEDALLoss: k={k} needs a camera of more than k rows, got counts={list(counts)}')
+
+    @property
+    def left_out(self) -> int:
+        """How many cameras have too few rows."""
+        return len(self.small_spans)
 
     @property
     def k(self) -> int:
@@ -82,19 +94,64 @@ class CameraPEDALLoss(nn.Module):
         Raises:
             ValueError: if the bank has other rows than the cameras together.
         """
+        return self._walked(features, bank, rows, filled, shard)[0]
+
+    def loss_and_recall(
+        self,
+        features: Tensor,
+        bank: Tensor,
+        rows: Tensor,
+        old: Tensor,
+        filled: Tensor | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As PEDALLoss: the recall is that of the whole bank, whatever the cameras, those that are left out too.
+
+        Args:
+            features, bank, rows, filled, shard: as of `forward`.
+            old: (B, M, D), the images' own rows before the update, all of them filled by then.
+
+        Returns:
+            (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
+        """
+        bar = own_logits(features, old, self.scale, shard is not None)
+        loss, above = self._walked(features, bank, rows, filled, shard, bar)
+        for start, end in self.small_spans:
+            here = self._held(start, end, bank, shard)
+            own = rows - here.start if shard is None else rows - shard[0] - here.start
+            part = None if filled is None else filled[here]
+            above = above + count_above(features, bank[:, here], own, part, self.scale, bar, shard is not None)
+        return loss, share_recalled(above, self.k_recall, len(features), shard is not None)
+
+    def _held(self, start: int, end: int, bank: Tensor, shard: tuple[int, int] | None) -> slice:
+        """The part of a camera's rows that is held here: of a shard it may be empty, and takes part all the same."""
         first, num_images = (0, bank.shape[1]) if shard is None else shard
         if num_images != self.num_images:
             raise ValueError(f'CameraPEDALLoss: cameras of {self.num_images} rows in all, a bank of {num_images}')
-        losses = []
+        return slice(min(max(start - first, 0), bank.shape[1]), min(max(end - first, 0), bank.shape[1]))
+
+    def _walked(
+        self,
+        features: Tensor,
+        bank: Tensor,
+        rows: Tensor,
+        filled: Tensor | None,
+        shard: tuple[int, int] | None,
+        bar: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss, and what the walks counted above the bar together."""
+        losses, counts = [], []
         for start, end in self.spans:
-            # The part of the camera that is held here: of a shard it may be empty, and takes part all the same.
-            here = slice(min(max(start - first, 0), bank.shape[1]), min(max(end - first, 0), bank.shape[1]))
+            here = self._held(start, end, bank, shard)
             part = None if filled is None else filled[here]
             if shard is None:
-                losses.append(self.within(features, bank[:, here], rows - start, part))
+                loss, above = self.within.walked(features, bank[:, here], rows - start, part, None, bar)
             else:
-                losses.append(self.within(features, bank[:, here], rows, part, (first + here.start, end - start)))
-        return torch.stack(losses).mean()
+                place = (shard[0] + here.start, end - start)
+                loss, above = self.within.walked(features, bank[:, here], rows, part, place, bar)
+            losses.append(loss)
+            counts.append(above)
+        return torch.stack(losses).mean(), None if bar is None else torch.stack(counts).sum(0)
 
     def extra_repr(self) -> str:
         return f'{len(self.spans)} cameras, {self.left_out} left out'

@@ -49,9 +49,14 @@ class PatchGenerationNetwork(nn.Module):
         self.regression = nn.Sequential(
             nn.Linear(2 * channels, 512), nn.ReLU(inplace=True), nn.Linear(512, 6 * num_patches)
         )
-        nn.init.zeros_(self.regression[2].weight)
-        with torch.no_grad():
-            self.regression[2].bias.copy_(stripes(num_patches).flatten())
+        self.start_at_stripes()
+
+    @torch.no_grad()
+    def start_at_stripes(self) -> None:
+        """Has it give M horizontal stripes for every image, whatever it has learned."""
+        last = self.regression[2]
+        nn.init.zeros_(last.weight)
+        last.bias.copy_(stripes(last.out_features // 6).flatten())
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W), H and W at least 3 -> theta (B, M, 2, 3)."""

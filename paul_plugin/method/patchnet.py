@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .patch_generation import build_patch_source
+from .patch_generation import PatchGenerationNetwork, build_patch_source
 from .pooling import pool_patches
 
 LOSSES = ('softmax', 'triplet', 'paul')
@@ -28,6 +28,22 @@ class PatchBranch(nn.Module):
     def forward(self, pooled: Tensor) -> Tensor:
         """(B, C) -> (B, D)."""
         return self.norm(self.reduction(pooled))
+
+    @torch.no_grad()
+    def keep_distances(self, generator: torch.Generator) -> None:
+        """Makes it a random rotation, so that what was near stays near; a projection where D is below C.
+
+        Its weights get orthonormal rows, or columns where D is above C, and its BatchNorm passes, in eval mode.
+
+        Args:
+            generator: of the CPU, which the rotation is drawn from.
+        """
+        weight = self.reduction.weight
+        long, short = max(weight.shape), min(weight.shape)
+        columns = torch.linalg.qr(torch.randn(long, short, generator=generator, dtype=torch.float64)).Q
+        weight.copy_(columns if weight.shape[0] == long else columns.T)
+        nn.init.zeros_(self.reduction.bias)
+        self.norm.reset_parameters()
 
 
 class PatchNet(nn.Module):
@@ -96,6 +112,18 @@ class PatchNet(nn.Module):
         for head in self.embedding:
             nn.init.kaiming_normal_(head.weight, mode='fan_out')
             nn.init.zeros_(head.bias)
+
+    def keep_distances(self) -> None:
+        """Makes a descriptor of what the backbone knows, without training: stripes of its map as patches.
+
+        Branches keep the distances between them, the same ones whatever the seed of the run; fixed patches stay.
+        This is no part of the paper, whose branches are pre-trained with labels.
+        """
+        if isinstance(self.pgn, PatchGenerationNetwork):
+            self.pgn.start_at_stripes()
+        generator = torch.Generator().manual_seed(0)
+        for branch in self.branches:
+            branch.keep_distances(generator)
 
     def patch_features(self, maps: Tensor) -> Tensor:
         """Outputs of the M branches, before ReLU or normalisation: feature map (B, C, h, w) -> (B, M, D).

@@ -10,13 +10,36 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..runtime import processes
+from .recall import own_logits, share_recalled, wide
 
 BLOCK_ROWS = 2048  # rows of the bank read at a time: the block's logits stay in a CPU's cache
 
 
+def _logits(x: Tensor, block: Tensor, rows: Tensor, filled: Tensor | None, scale: float) -> Tensor:
+    """(M, B, n), of n rows (M, n, D) of the bank, -inf where one is the image's own (rows, (B,)) or is not filled."""
+    bias = block.square().sum(2).mul_(-scale / 2).unsqueeze(1)  # (M, 1, n)
+    if filled is not None:
+        bias.masked_fill_(~filled, -torch.inf)
+    logits = torch.baddbmm(bias, x, block.transpose(1, 2), alpha=scale)
+    own = torch.arange(block.shape[1], device=rows.device) == rows[:, None]  # (B, n)
+    return logits.masked_fill_(own, -torch.inf)
+
+
+def _above(logits: Tensor, bar: Tensor) -> Tensor:
+    """(M, B) int32: how many of the logits (M, B, n) are larger than the image's bar (M, B, 1)."""
+    return (logits > bar).sum(2, dtype=torch.int32)
+
+
 def _walk(
-    x: Tensor, bank: Tensor, rows: Tensor, filled: Tensor | None, k: int, scale: float, block_rows: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x: Tensor,
+    bank: Tensor,
+    rows: Tensor,
+    filled: Tensor | None,
+    k: int,
+    scale: float,
+    block_rows: int,
+    bar: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
     """One walk over the bank, or a shard of it, with logits l_j = -s/2 |w_j - x|^2; |x|^2 cancels and is left out.
 
     Args:
@@ -24,14 +47,17 @@ def _walk(
         bank: (M, N, D).
         rows: (B,) int64, the images' own rows; those that are none of the bank's exclude nothing.
         filled: (N,) bool or None.
+        bar: (M, B, 1), logits to count those above; None to count nothing.
 
     Returns:
         total: (M, B, 1), the sum of exp(l - peak), peak being the largest l; 0 if there is no row.
         readout: (M, B, D), the sum of exp(l - peak) * w.
         best: (M, B, min(k, N)), the largest l, the peak first; -inf where there are fewer.
         best_rows: (M, B, min(k, N)) int64, their rows.
+        above: (M, B) int32, how many l are above the bar; None without one.
     """
     patches, batch, dim = x.shape
+    above = None if bar is None else rows.new_zeros(patches, batch, dtype=torch.int32)
     peak = x.new_full((patches, batch, 1), -torch.inf)
     total = x.new_zeros(patches, batch, 1)
     readout = x.new_zeros(patches, batch, dim)
@@ -40,12 +66,10 @@ def _walk(
     for start in range(0, bank.shape[1], block_rows):
         block = bank[:, start : start + block_rows].to(x.dtype)
         size = block.shape[1]
-        bias = block.square().sum(2).mul_(-scale / 2).unsqueeze(1)  # (M, 1, n)
-        if filled is not None:
-            bias.masked_fill_(~filled[start : start + size], -torch.inf)
-        logits = torch.baddbmm(bias, x, block.transpose(1, 2), alpha=scale)
-        own = torch.arange(start, start + size, device=rows.device) == rows[:, None]  # (B, n)
-        logits.masked_fill_(own, -torch.inf)
+        part = None if filled is None else filled[start : start + size]
+        logits = _logits(x, block, rows - start, part, scale)
+        if above is not None:
+            above += _above(logits, bar)
 
         values, places = logits.topk(min(k, size), dim=2)
         best = torch.cat([best, values], 2)
@@ -60,7 +84,7 @@ def _walk(
         total.mul_(shrink).add_(weights.sum(2, keepdim=True))
         readout.mul_(shrink).baddbmm_(weights, block)
         peak = new_peak
-    return total, readout, best, best_rows
+    return total, readout, best, best_rows, above
 
 
 def _safe(peak: Tensor) -> Tensor:
@@ -104,14 +128,17 @@ class _Pedal(torch.autograd.Function):
     is s * (mean of w under softmax(all l) - mean of w under softmax(k largest l)). The first mean is accumulated with
     a running maximum, as in streaming attention. Of a sharded bank, each process has the means' parts of its rows for
     the images of all processes, and the parts are summed.
+
+    Beside the loss it gives what the walk counted: of a shard, its share of the counts for the images of all.
     """
 
     @staticmethod
-    def forward(ctx, features, bank, rows, filled, k, scale, block_rows, shard):
+    def forward(ctx, features, bank, rows, filled, k, scale, block_rows, shard, bar):
         anchors = features
         if shard is not None:
             anchors, rows = processes.gather(features), processes.gather(rows) - shard[0]
-        total, readout, best, best_rows = _walk(anchors.transpose(0, 1), bank, rows, filled, k, scale, block_rows)
+        x = anchors.transpose(0, 1)
+        total, readout, best, best_rows, above = _walk(x, bank, rows, filled, k, scale, block_rows, bar)
         peak, log_near = best[:, :, :1], best.logsumexp(2, keepdim=True)
         if shard is not None:
             peak, log_near, total, readout, best = _merge(total, readout, best, k)
@@ -128,13 +155,35 @@ class _Pedal(torch.autograd.Function):
             grad = readout / total - (near @ neighbours).squeeze(2)
             grad = grad.masked_fill_(alone, 0).mul_(scale / loss.numel()).transpose(0, 1)
             ctx.save_for_backward(grad if shard is None else processes.scatter_sum(grad))
-        return loss.mean()
+        if above is not None:
+            ctx.mark_non_differentiable(above)
+        return loss.mean(), above
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss):
+    def backward(ctx, grad_loss, _):
         (grad,) = ctx.saved_tensors
-        return grad * grad_loss, None, None, None, None, None, None, None
+        return grad * grad_loss, *[None] * 8
+
+
+@torch.no_grad()
+def count_above(
+    features: Tensor, bank: Tensor, rows: Tensor, filled: Tensor | None, scale: float, bar: Tensor, sharded: bool
+) -> Tensor:
+    """What a walk over a few rows counts above the bar, without a loss; the arguments are those of the loss.
+
+    Args:
+        rows: (B,) int64, the images' own rows, counted from the first of these.
+        bar: of `own_logits`.
+
+    Returns:
+        (M, B) int32; of a sharded bank, what is held here, for the images of all processes.
+    """
+    features = wide(features)
+    if sharded:
+        features, rows = processes.gather(features), processes.gather(rows)
+    with torch.autocast(features.device.type, enabled=False):
+        return _above(_logits(features.transpose(0, 1), bank.to(features.dtype), rows, filled, scale), bar)
 
 
 class PEDALLoss(nn.Module):
@@ -201,13 +250,50 @@ class PEDALLoss(nn.Module):
         Raises:
             ValueError: if the (whole) bank has not more than k rows.
         """
+        return self.walked(features, bank, rows, filled, shard)[0]
+
+    def loss_and_recall(
+        self,
+        features: Tensor,
+        bank: Tensor,
+        rows: Tensor,
+        old: Tensor,
+        filled: Tensor | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, to the bit, and the bank's recall, counted in the same walk: does an image find itself again?
+
+        A patch is recalled if fewer than k rows, other than its own, are nearer to it than its own was before this
+        step's update. Where the network outruns its bank, the rows tell little of the features, and recall falls. Of
+        N rows by chance it would be k / N.
+
+        Args:
+            features, bank, rows, filled, shard: as of `forward`.
+            old: (B, M, D), the images' own rows before the update, all of them filled by then.
+
+        Returns:
+            (), as `forward`; and (), float64, the share of the B * M patches that are recalled, of these images.
+        """
+        bar = own_logits(features, old, self.scale, shard is not None)
+        loss, above = self.walked(features, bank, rows, filled, shard, bar)
+        return loss, share_recalled(above, self.k, len(features), shard is not None)
+
+    def walked(
+        self,
+        features: Tensor,
+        bank: Tensor,
+        rows: Tensor,
+        filled: Tensor | None,
+        shard: tuple[int, int] | None,
+        bar: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss, and what the walk counted above the bar."""
         num_images = bank.shape[1] if shard is None else shard[1]
         if num_images <= self.k:
             raise ValueError(f'PEDALLoss: k={self.k} needs a bank of more than k rows, got {num_images}')
-        if features.dtype != torch.float64:
-            features = features.float()
+        features = wide(features)
         with torch.autocast(features.device.type, enabled=False):
-            return _Pedal.apply(features, bank, rows, filled, self.k, self.scale, self.block_rows, shard)
+            return _Pedal.apply(features, bank, rows, filled, self.k, self.scale, self.block_rows, shard, bar)
 
     def extra_repr(self) -> str:
         return f'k={self.k}, scale={self.scale}'

@@ -61,7 +61,8 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
             f'The loss is {method.weight_pedal:g} x PEDAL (section 3.2), which draws patches to their nearest in the',
             f'memory bank, + {method.weight_ipfl:g} x IPFL (section 3.3), which draws an image to its surrogate and',
             'away from a negative that cyclic ranking mines. The mean cosine between the descriptors in the bank warns',
-            f'of a collapse when it passes {method.collapse_cosine:g}.',
+            f'of a collapse when it passes {method.collapse_cosine:g}. A patch finds itself if its own row of the',
+            f'bank, before the step, is among the {method.k} nearest: where few do, the network outruns its bank.',
         ]
     if any('mAP' in entry for entry in history):
         parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')

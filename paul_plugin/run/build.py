@@ -58,8 +58,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
                 f'{warning}; set model.pretrained False to accept that, or model.load_weights to a file, '
                 f'or put the weights into {weights_cache(BACKBONES.get(cfg.model.name, cfg.model.name))}'
             ) from None
-    if cfg.model.name not in BACKBONES:
-        check_image_size(cfg, model)
+    check_image_size(cfg, model)
     if cfg.use_gpu and processes.world_size() > 1:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = model.to(memory_format=torch.channels_last)  # the faster layout of convolutions, on CPUs and GPUs
@@ -68,7 +67,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
 
 @torch.no_grad()
 def check_image_size(cfg: CfgNode, model: nn.Module) -> None:
-    """Shows a model of torchreid's one image, on the CPU: each has its own smallest size, and none says so.
+    """Shows a model one image, on the CPU: each of torchreid's has its own smallest size, and none says so.
 
     Raises:
         UserError: if it fails.

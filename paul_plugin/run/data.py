@@ -89,9 +89,7 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
     surrogate = SurrogatePositive(**cfg.paul.surrogate)
     # Read once for the three data sets that a data manager makes of a name.
     read = functools.cache(functools.partial(read_crops, outputs=(cfg.data.save_dir,)))
-    crops = functools.partial(
-        FolderDataset, path=cfg.folder.path, labels=cfg.folder.labels, read=read, test_only=cfg.test.evaluate
-    )
+    crops = functools.partial(FolderDataset, **cfg.folder, read=read, test_only=cfg.test.evaluate)
     try:
         with (
             dataset_made_by(NAME, crops),

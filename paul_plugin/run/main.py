@@ -6,6 +6,7 @@ from ..config import checks, command_line
 from ..runtime import processes, stopping, streams
 from .failures import exit_with
 from .stages import run
+from .weights_file import take_from_file
 
 DESCRIPTION = (
     'Trains and tests a person re-ID model; with loss.name paul, adapts PatchNet to new cameras without labels.'
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # a line of progress is seen when it is printed, in a pipe too
     try:
         with stopping.stop_signals():
-            cfg = command_line.load_config(argv, DESCRIPTION)
+            cfg = command_line.load_config(argv, DESCRIPTION, take_from_file)
             checks.check_config(cfg)
             with processes.group(cfg.use_gpu):
                 run(cfg)

@@ -79,13 +79,15 @@ def load_pretrained(engine: ResumableEngine, path: str) -> bool:
     """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
     loaded = load_weights(engine.model, path)
     print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
-    for words, names in (('left in the file', loaded.left), ('not in the file', loaded.missing)):
+    of_backbone = loaded.kind == 'torchreid'
+    missing = [name for name in loaded.missing if name.startswith('backbone.') or not of_backbone]
+    for words, names in (('left in the file', loaded.left), ('not in the file', missing)):
         if names:
             print(f'* {words}: {", ".join(map(printable, names))}')
-    if loaded.kind == 'torchreid':
+    if of_backbone:
         print(
-            f'warning: {printable(path)} holds a backbone alone: patches and branches start at random, so what is '
-            'measured of it is no direct transfer of that model'
+            f'{printable(path)} holds a backbone alone: patches start as stripes, unless they are fixed, branches as '
+            'projections that keep distances, and training goes on from there'
         )
     return loaded.adapted
 

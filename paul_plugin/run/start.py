@@ -17,7 +17,7 @@ from ..config import checks, keys, settings
 from ..config.changes import FREE, changed_keys, refuse_changes
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.models import available_models
-from ..registry import BACKBONES
+from ..registry import BACKBONES, SUCH_AS
 from ..runtime import launch, processes
 from ..runtime.errors import UserError, nearest, printable
 from .data import check_datasets
@@ -115,11 +115,10 @@ def check_names(cfg: CfgNode) -> None:
     Raises:
         UserError: naming it, with the nearest name or the folder that is expected.
     """
-    ours = list(BACKBONES)
-    if cfg.loss.name == 'paul' and cfg.model.name not in ours:
+    if cfg.loss.name == 'paul' and cfg.model.name not in BACKBONES:
         raise UserError(
             f'model.name {cfg.model.name!r} is no PatchNet, which loss.name paul needs'
-            f'{nearest(cfg.model.name, ours)}: one of {", ".join(ours)}'
+            f'{nearest(cfg.model.name, BACKBONES)}: set it to {SUCH_AS}'
         )
     models = available_models()
     if cfg.model.name not in models:

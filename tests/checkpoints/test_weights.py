@@ -7,6 +7,7 @@ import torch
 import torchreid
 from helpers.bad_weights import bad_files, build
 from helpers.reference_numbers import release_state
+from torch.nn import functional as F
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights, to_release
@@ -60,6 +61,26 @@ def test_torchreid_checkpoint_fits_the_backbone(tmp_path):
     assert all(key.startswith('backbone.') for key in result.loaded)
     assert model.backbone.conv1.conv.weight.equal(source.conv1.conv.weight)
     assert 'backbone.classifier.weight' in result.left
+    wanted = build()
+    wanted.backbone.load_state_dict(model.backbone.state_dict())
+    wanted.keep_distances()
+    assert all(value.equal(wanted.state_dict()[key]) for key, value in model.state_dict().items() if 'branches' in key)
+
+
+@pytest.mark.parametrize('name', ['osnet_x0_25', 'resnet18', 'mobilenetv2_x1_0'])
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_a_bare_re_id_file_ranks_as_its_model_does(name, prefix, tmp_path):
+    """As trackers ship it: a state dict alone, of one or of several GPUs."""
+    source = torchreid.models.build_model(name, 7, pretrained=False).eval()
+    torch.save({prefix + key: value for key, value in source.state_dict().items()}, tmp_path / 'weights.pt')
+    model = build(f'paul_{name}', num_patches=1, dim=2048).eval()
+    assert load_weights(model, tmp_path / 'weights.pt').kind == 'torchreid'
+    images = torch.randn(4, 3, 96, 48)
+    with torch.no_grad():
+        found = model(images)
+        pooled = F.normalize(model.backbone.featuremaps(images).mean((2, 3)))
+    # One patch is the whole map, so its cosines are those of the average that torchreid's model ends in.
+    torch.testing.assert_close(found @ found.T, pooled @ pooled.T, rtol=0, atol=1e-4)
 
 
 def test_bad_files_are_refused_in_one_line_and_change_nothing(tmp_path):

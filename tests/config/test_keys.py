@@ -83,7 +83,7 @@ def test_torchreids_keys_and_defaults():
     assert {key: cfg.train.pop(key) for key in ours} == ours
     assert cfg.data.pop('bad_images') == 'stop'
     assert cfg.test.pop('fast_rank') is False
-    assert cfg.pop('folder') == {'path': '', 'labels': ''}
+    assert cfg.pop('folder') == {'path': '', 'labels': '', 'camera': ''}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']
     assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
@@ -122,14 +122,14 @@ MARKED = {
     """,
     Mark.STAGE: """
         use_gpu model.name model.pretrained data.root data.workers data.height data.width data.bad_images
-        folder.path folder.labels train.checkpoint_minutes train.keep_checkpoints train.seed test.fast_rank
-        paul.num_patches paul.feature_dim paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids
-        paul.synthetic.images_per_id paul.synthetic.seed
+        folder.path folder.labels folder.camera train.checkpoint_minutes train.keep_checkpoints train.seed
+        test.fast_rank paul.num_patches paul.feature_dim paul.patch_source paul.synthetic.train_ids
+        paul.synthetic.test_ids paul.synthetic.images_per_id paul.synthetic.seed
     """,
     Mark.TRANSFER: """
         model.name model.pretrained model.load_weights model.resume data.type data.targets data.split_id
         data.height data.width data.norm_mean data.norm_std market1501.use_500k_distractors folder.path
-        folder.labels cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03 test.batch_size
+        folder.labels folder.camera cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03 test.batch_size
         test.dist_metric test.normalize_feature test.ranks test.evaluate test.eval_freq test.start_eval
         test.rerank test.visrank test.visrank_topk test.fast_rank paul.num_patches paul.feature_dim
         paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids paul.synthetic.images_per_id

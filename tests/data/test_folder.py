@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torchreid
-from helpers.crops import names, picture, pictures, refusal
+from helpers.crops import UNKNOWN_CAMERAS, names, picture, pictures, refusal
 
 import paul_plugin
 from paul_plugin.data.files import find_images
@@ -57,6 +57,7 @@ def test_a_messy_tree(messy, capsys):
     assert crops.train == sorted(crops.train)
     assert crops.query == crops.gallery == crops.notes['test'] == []
     assert sorted(crops.notes['training']) == [
+        UNKNOWN_CAMERAS,
         '  left out: copy of another image (2): 2.jpg (= 1.jpg), a/z.jpg (= a/b/c/deep.JPEG)',
         '  left out: hidden (3): .thumbs, __MACOSX/._1.jpg, a/.hidden.jpg',
         '  left out: link to a folder that is read already (1): a/b/up',
@@ -106,6 +107,7 @@ def test_what_a_run_has_written_is_left_out_of_query_too(tmp_path):
 def test_many_of_a_kind_are_counted_and_the_first_are_named(tmp_path):
     pictures(tmp_path, '1.jpg', *(f'.{number}.jpg' for number in range(9)))
     assert read_crops(str(tmp_path)).notes['training'] == [
+        UNKNOWN_CAMERAS,
         '  left out: hidden (9): .0.jpg, .1.jpg, .2.jpg, .3.jpg, .4.jpg, ...'
     ]
 

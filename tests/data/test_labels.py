@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torchreid
-from helpers.crops import GALLERY, QUERY, TRAIN, labelled, names, pictures, refusal
+from helpers.crops import GALLERY, QUERY, TRAIN, UNKNOWN_CAMERAS, labelled, names, pictures, refusal
 
 from paul_plugin.data.folder import read_crops
 from paul_plugin.data.labels import camera_name, person_name
@@ -38,7 +38,7 @@ def test_people_by_sub_folder_cameras_by_part(tmp_path):
     assert gallery['gallery/carl/4_c1.jpg'][0] not in (of_anna, of_bob)
     assert (crops.people, crops.cameras) == (['anna', 'bob', 'carl'], ['gallery', 'query'])
     assert crops.notes == {
-        'training': ['  left out: copy of another image (1): copy.jpg (= gallery/anna/2.jpg)'],
+        'training': [UNKNOWN_CAMERAS, '  left out: copy of another image (1): copy.jpg (= gallery/anna/2.jpg)'],
         'test': [
             '  read: query/anna/1.jpg: person anna, camera query',
             '  query is one camera and gallery another: query/anna/1.jpg names none (_c1, _c2, ...)',
@@ -126,7 +126,7 @@ def test_a_csv_file(labels, encoding, tmp_path):
     assert labelled(crops.query, top) == {'1.jpg': (0, 0), 'a/2.jpg': (0, 1), 'a/ü, 3.jpg': (1, 0)}
     assert names(crops.train, top) == ['5.jpg']
     assert crops.notes == {
-        'training': [],
+        'training': [UNKNOWN_CAMERAS],
         'test': ['  read: 1.jpg: person anna, camera gate', '  left out: junk, person -1 (1): 4.jpg'],
     }
     assert (crops.people, crops.cameras) == (['anna', 'bob'], ['gate', 'hall'])
@@ -143,7 +143,6 @@ HEADER = 'path,pid,camid\n'
         ('path;pid;camid\n1.jpg;1;1\n', "no column path: the first line must be path,pid,camid, got 'path;pid;camid'"),
         (HEADER + '1.jpg,anna\n', 'line 2: it has not as many fields as the first line'),
         (HEADER + '1.jpg,anna,1\na/2.jpg,anna,2,3\n', 'line 3: it has not as many fields'),
-        (HEADER + '1.jpg,,1\n', 'line 2: pid is empty'),
         (HEADER + '1.jpg,anna, \n', 'line 2: camid is empty'),
         (HEADER + '\n,anna,1\n', 'line 3: path is empty'),
         (HEADER + '9.jpg,anna,1\n', "line 2: no file '9.jpg' in the folder TOP"),
@@ -192,7 +191,7 @@ def test_a_csv_file_in_the_home_folder(labels, monkeypatch):
     monkeypatch.setenv('HOME', top)
     crops = read_crops(top, '~/my labels.csv')
     assert len(crops.query) == 2
-    assert crops.notes['training'] == []
+    assert crops.notes['training'] == [UNKNOWN_CAMERAS]
 
 
 def test_figures_can_call_people_as_the_user_does(make_datamanager, crops, rendered):

@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from helpers.layouts import LAYOUTS
 from torchreid import data
 
 from paul_plugin.data.synthetic.cameras import render_image
+from paul_plugin.data.synthetic.datasets import CLASSES, SYNTHETIC
 from paul_plugin.data.synthetic.domains import DOMAINS, MAX_PID
 from paul_plugin.data.synthetic.people import PIECES, people
 from paul_plugin.data.synthetic.render import VERSION, render
@@ -34,7 +35,7 @@ def test_same_seed_same_bytes(folder, tmp_path):
     assert files(tmp_path / 'again') == files(folder)
 
 
-@pytest.mark.parametrize(('domain', 'seed'), [('target', 4), ('source', 3)])
+@pytest.mark.parametrize(('domain', 'seed'), [('target', 4), ('source', 3), ('hard', 3)])
 def test_seed_and_domain_decide_the_pixels(domain, seed):
     image = render_image('target', 3, pid=1, camera=1, index=0)
     assert (image.size, image.mode) == ((64, 128), 'RGB')
@@ -68,6 +69,26 @@ def test_the_host_reads_every_layout(tmp_path, layout):
         assert any(other == pid and seen != camera for _, other, seen, *_ in dataset.gallery)
     queries = [(pid, camera) for _, pid, camera, *_ in dataset.query]
     assert len(queries) == len(set(queries))  # one per person and camera
+
+
+def test_the_domains_lie_side_by_side_in_one_root(tmp_path):
+    assert sorted(SYNTHETIC.values()) == sorted(DOMAINS)
+    for name, domain in SYNTHETIC.items():
+        render(tmp_path / name, domain, 0, **COUNTS)
+    seen = set()
+    for name, made in CLASSES.items():
+        train = made(root=str(tmp_path), verbose=False).train
+        assert all(Path(path).is_relative_to(tmp_path / name) for path, *_ in train)
+        seen.add(Path(train[0][0]).read_bytes())
+    assert len(seen) == len(CLASSES)
+
+
+def test_the_hard_domain_dresses_people_as_the_target_does():
+    target, hard = (asdict(DOMAINS[name]) for name in ('target', 'hard'))
+    differing = {name for name in target if target[name] != hard[name]}
+    assert differing == {
+        'index', 'scale', 'facing_spread', 'wall_colours', 'ground_colours', 'cast', 'exposure',
+    }  # fmt: skip
 
 
 def test_train_and_test_people_are_disjoint(folder):

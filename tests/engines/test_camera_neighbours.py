@@ -9,6 +9,21 @@ from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.method.camera_pedal import CameraPEDALLoss
 
 
+@pytest.fixture
+def make_datamanager(make_datamanager):
+    """Makes a data manager; `first` training images by path are of one camera, the others of another."""
+
+    def make(first=None):
+        datamanager = make_datamanager()
+        items = datamanager.train_loader.dataset.data
+        if first is not None:
+            items.sort(key=lambda item: item[0])
+            items[:] = [(*item[:2], int(place >= first), *item[3:]) for place, item in enumerate(items)]
+        return datamanager
+
+    return make
+
+
 def test_rows_are_sorted_by_camera(make_engine):
     engine = make_engine(neighbours='camera', k=10)
     items = engine.datamanager.train_loader.dataset.data
@@ -35,13 +50,30 @@ def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path):
     assert engine.history[-1]['pedal'] > 0
 
 
-def test_other_ways_are_refused(make_engine, make_datamanager):
+def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsys):
+    """Cameras that are unknown are one: nothing but a line that is printed tells them from neighbours='all'."""
+    finals = []
+    for neighbours in ('all', 'camera'):
+        engine = make_fresh_engine(data=(('first', 48),), neighbours=neighbours, k_camera=2)
+        said = 'PEDAL looks for the nearest among all of them (folder.camera names' in capsys.readouterr().out
+        assert said == (neighbours == 'camera')
+        engine.run(save_dir=str(tmp_path / neighbours), **RUN)
+        finals.append(read_checkpoint(tmp_path / neighbours / 'model/model.pth.tar-3'))
+    assert differences(*finals) == []
+
+
+def test_other_cameras_are_refused_on_resume(make_fresh_engine, tmp_path):
+    """The rows' order is the same: the digest of the images cannot tell."""
+    make_fresh_engine(data=(('first', 24),), neighbours='camera').run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    checkpoint = read_checkpoint(tmp_path / 'model/model.pth.tar-1')
+    again = make_fresh_engine(data=(('first', 30),), neighbours='camera')
+    assert again.images_digest == checkpoint['images']
+    with pytest.raises(ValueError, match='of training images of other cameras'):
+        again.resume(checkpoint)
+
+
+def test_other_ways_are_refused(make_engine):
     with pytest.raises(ValueError, match="neighbours must be 'all' or 'camera', got 'site'"):
         make_engine(neighbours='site')
-    datamanager = make_datamanager()
-    items = datamanager.train_loader.dataset.data
-    items[:] = [(item[0], item[1], 0, *item[3:]) for item in items]
-    with pytest.raises(ValueError, match='needs training images of two cameras, got one camera'):
-        make_engine(datamanager, neighbours='camera')
-    with pytest.raises(ValueError, match='k=40 needs a camera of more than k rows'):
+    with pytest.raises(ValueError, match='k=40 needs a camera of more than k training images, the largest of . has'):
         make_engine(neighbours='camera', k_camera=40)

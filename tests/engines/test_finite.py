@@ -16,20 +16,20 @@ from paul_plugin.runtime.errors import UserError
 def test_what_is_not_finite_stops_before_the_optimizer_steps(make_fresh_engine, tmp_path, where):
     engine = make_fresh_engine()
     weights = []
-    pedal, calls = engine.pedal.forward, []
+    pedal, calls = engine.pedal.loss_and_recall, []
 
     def spoiled(*args):
-        loss = pedal(*args)
+        loss, recall = pedal(*args)
         calls.append(args)
         if len(calls) < 3:
-            return loss
+            return loss, recall
         weights.extend(value.clone() for value in engine.model.parameters())
         if where == 'loss':
-            return loss * math.nan
+            return loss * math.nan, recall
         loss.register_hook(lambda grad: grad * math.inf)
-        return loss * 1
+        return loss * 1, recall
 
-    engine.pedal.forward = spoiled
+    engine.pedal.loss_and_recall = spoiled
     with pytest.raises(UserError) as error:
         engine.run(save_dir=str(tmp_path), **RUN)
     first, second = str(error.value).splitlines()

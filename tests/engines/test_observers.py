@@ -31,7 +31,8 @@ def test_calls_of_a_run_and_of_one_that_goes_on(make_fresh_engine, tmp_path):
     expected = [('start', False), ('filled', True)]
     for epoch in range(3):
         numbers = [(epoch, step) for step in range(1, steps + 1)]
-        expected += [(*number, 'ipfl', 'loss', 'mined', 'pedal') for number in numbers] + [('epoch', epoch + 1)]
+        expected += [(*number, 'ipfl', 'loss', 'mined', 'pedal', 'recall') for number in numbers]
+        expected += [('epoch', epoch + 1)]
     assert diary.lines == expected
 
     again = make_fresh_engine()

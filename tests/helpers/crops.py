@@ -13,6 +13,9 @@ from paul_plugin.runtime.errors import UserError
 TRAIN, QUERY, GALLERY = (
     f'synthetic_target/Market-1501-v15.09.15/{part}' for part in ('bounding_box_train', 'query', 'bounding_box_test')
 )
+UNKNOWN_CAMERAS = (
+    '  cameras: unknown (name them by folder.camera, a regular expression, or by _c1, _c2, ... in all names)'
+)
 
 
 def picture(path, file_format='JPEG'):

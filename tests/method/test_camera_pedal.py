@@ -49,6 +49,21 @@ def test_formula(counts, k, scale, share_filled):
     torch.testing.assert_close(*grads, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize('counts', [[9, 11, 5], [20, 1, 4], [1, 1, 20, 3]])
+@pytest.mark.parametrize('share_filled', [1.0, 0.6])
+def test_recall_is_that_of_pedal(counts, share_filled):
+    """Of the whole bank, cameras of too few rows with it; the loss is what it is without the recall."""
+    features, bank, rows = make_case(sum(counts), batch=12)
+    old = features.detach() + 0.5 * torch.randn(features.shape, dtype=torch.float64)
+    filled = torch.rand(sum(counts)) < share_filled
+    ours = CameraPEDALLoss(counts, 3, 30.0, k_recall=5, block_rows=4)
+    loss, recall = ours.loss_and_recall(features, bank, rows, old, filled)
+    assert loss.equal(ours(features, bank, rows, filled))
+    expected = PEDALLoss(5, 30.0).loss_and_recall(features, bank, rows, old, filled)[1]
+    assert 0 < expected < 1
+    assert recall.equal(expected)
+
+
 def test_one_camera_is_pedal_to_the_bit():
     features, bank, rows = make_case(40)
     losses = [loss(features, bank, rows) for loss in (CameraPEDALLoss([40], 5, 30.0), PEDALLoss(5, 30.0))]

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 import paul_plugin
 from paul_plugin.checkpoints.weights import from_release
 from paul_plugin.method.patch_generation import stripes
+from paul_plugin.method.pooling import pool_patches
 
 TOLERANCE = {'rtol': 0, 'atol': 1e-4}
 
@@ -62,7 +63,9 @@ def test_starts_at_stripes():
     torch.testing.assert_close(theta, stripes(6).expand(2, -1, -1, -1))
 
 
-@pytest.mark.parametrize('name', paul_plugin.registry.BACKBONES)
+@pytest.mark.parametrize(
+    'name', ['paul', 'paul_resnet18', 'paul_osnet_x1_0', 'paul_osnet_x0_25', 'paul_mobilenetv2_x1_0']
+)
 def test_outputs(name):
     images = torch.randn(3, 3, 96, 48)
     model = build(name, loss='paul')
@@ -82,6 +85,42 @@ def test_outputs(name):
         descriptor = model(images)
         assert descriptor.shape == (3, model.feature_dim) == (3, 1536)
         torch.testing.assert_close(descriptor.view(3, 6, 256).norm(dim=2), torch.ones(3, 6))
+
+
+@pytest.mark.parametrize('dim', [16, 128, 200])
+def test_branches_that_keep_distances(dim):
+    """All of them where D is at least C, else projections; the same ones after any seed."""
+    model = build(loss='paul', dim=dim).eval()
+    with torch.no_grad():
+        for part in (model.pgn, model.branches):
+            for value in (*part.parameters(), *part.buffers()):
+                value.add_(1)  # as if they had been trained
+    state = torch.get_rng_state()
+    model.keep_distances()
+    assert torch.get_rng_state().equal(state)
+    maps = model(torch.randn(5, 3, 96, 48), return_featuremaps=True)
+    theta = stripes(6).expand(5, -1, -1, -1)
+    assert model.pgn(maps).equal(theta)
+    pooled, features = pool_patches(maps, theta), model.patch_features(maps)
+    weights = torch.stack([branch.reduction.weight for branch in model.branches])
+    gram = weights @ weights.mT if dim <= 128 else weights.mT @ weights
+    torch.testing.assert_close(gram, torch.eye(min(dim, 128)).expand(6, -1, -1), rtol=0, atol=1e-5)
+    assert not weights[0].equal(weights[1])
+    if dim >= 128:
+        wanted, found = (torch.cdist(one.transpose(0, 1), one.transpose(0, 1)) for one in (pooled, features))
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+    other = build(loss='paul', dim=dim)
+    other.keep_distances()
+    assert all(a.equal(b) for a, b in zip(other.branches.parameters(), model.branches.parameters(), strict=True))
+    assert all(a.equal(b) for a, b in zip(other.branches.buffers(), model.branches.buffers(), strict=True))
+
+
+@pytest.mark.parametrize('source', ['stripe', 'random'])
+def test_fixed_patches_stay(source):
+    model = build(patch_source=source)
+    theta = model.pgn.theta.clone()
+    model.keep_distances()
+    assert model.pgn.theta.equal(theta)
 
 
 @pytest.mark.parametrize('num_patches', [1, 2, 4, 6, 8])

@@ -33,6 +33,17 @@ def make_case(batch=5, patches=3, images=37, dim=8):
     return features, bank, rows
 
 
+def recall_by_loops(features, bank, rows, old, filled, k):
+    """The share of patches with fewer than k other rows nearer than the own old one."""
+    recalled = 0
+    for i, row in enumerate(rows.tolist()):
+        for m in range(features.shape[1]):
+            own = ((old[i, m] - features[i, m]) ** 2).sum()
+            others = [j for j in range(bank.shape[1]) if j != row and filled[j]]
+            recalled += sum(((bank[m, j] - features[i, m]) ** 2).sum() < own for j in others) < k
+    return float(recalled) / (features.shape[0] * features.shape[1])
+
+
 @pytest.mark.parametrize('case', cases('pedal.npz', 'case'), ids=['case0', 'case1', 'case2'])
 @pytest.mark.parametrize('block_rows', [7, 64, 4096])
 def test_reference(case, block_rows):
@@ -57,6 +68,51 @@ def test_formula(scale, block_rows, share_filled):
     (grad,) = torch.autograd.grad(3 * loss, features)
     (expected_grad,) = torch.autograd.grad(3 * expected, features)
     torch.testing.assert_close(grad, expected_grad, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize('block_rows', [1, 5, 1000])
+@pytest.mark.parametrize('share_filled', [1.0, 0.6])
+@pytest.mark.parametrize('noise', [0.2, 0.3, 0.5])
+def test_recall(block_rows, share_filled, noise):
+    """The loss and its gradient stay as they are, to the bit."""
+    features, bank, rows = make_case(batch=12)
+    filled = torch.rand(bank.shape[1]) < share_filled
+    old = features.detach() + noise * torch.randn(features.shape, dtype=torch.float64)
+    pedal = PEDALLoss(4, 10.0, block_rows)
+    loss, recall = pedal.loss_and_recall(features, bank, rows, old, filled)
+    expected = recall_by_loops(features, bank, rows, old, filled, 4)
+    assert 0 < expected < 1
+    assert recall.item() == pytest.approx(expected, abs=1e-6)
+    assert not recall.requires_grad
+    alone = pedal(features, bank, rows, filled)
+    assert loss.equal(alone)
+    grads = [torch.autograd.grad(each, features)[0] for each in (loss, alone)]
+    assert grads[0].equal(grads[1])
+
+
+def test_recall_of_tied_rows():
+    """As far as the own one is not nearer; the own row as it is now does not count, wherever it has moved."""
+    corners = torch.eye(4).expand(1, -1, -1)
+    features = torch.full((1, 1, 4), 0.5)
+    old = corners[:, :1].transpose(0, 1)
+    recall_of = PEDALLoss(1, 8.0).loss_and_recall
+    assert recall_of(features, corners, torch.tensor([0]), old)[1] == 1
+    bank = corners.clone()
+    bank[:, 3] = 0.5  # now one row is nearer
+    assert recall_of(features, bank, torch.tensor([0]), old)[1] == 0
+    assert recall_of(features, bank, torch.tensor([3]), old)[1] == 1
+    assert PEDALLoss(2, 8.0).loss_and_recall(features, bank, torch.tensor([0]), old)[1] == 1
+
+
+def test_recall_in_half_precision():
+    features, bank, rows = make_case(batch=12)
+    old = features.detach() + 0.5 * torch.randn(features.shape, dtype=torch.float64)
+    features, bank, old = (tensor.detach().bfloat16() for tensor in (features, bank, old))
+    filled = torch.ones(bank.shape[1], dtype=torch.bool)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        recall = PEDALLoss(4, 10.0).loss_and_recall(features, bank, rows, old)[1]
+    expected = recall_by_loops(features.double(), bank.double(), rows, old.double(), filled, 4)
+    assert recall.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_own_row_takes_no_part():

@@ -129,4 +129,6 @@ def test_the_config_file():
     market = command_line.load_config(['--config-file', str(PROJECT / 'configs/paul_market.yaml'), 'use_gpu', 'False'])
     for other in (cfg, market):
         other.data.update({'sources': [], 'targets': [], 'save_dir': '', 'bad_images': ''})
+    assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
+    cfg.paul.neighbours = 'all'
     assert cfg == market

@@ -133,3 +133,16 @@ def test_the_engine_has_the_seed_of_the_config(rendered, capsys):
     engine = build_engine(cfg, build_datamanager(cfg), build_model(cfg, 1, pretrained=False))
     assert isinstance(engine, ResumableEngine)
     assert engine.seed == 5
+
+
+@pytest.mark.parametrize('name', ['paul_synthetic', 'paul_synthetic_cameras'])
+def test_the_jobs_on_both_targets_differ_by_the_data_alone(name):
+    kind, hard = (
+        command_line.load_config(['--config-file', str(PROJECT / f'configs/{file}.yaml'), 'use_gpu', 'False'])
+        for file in (name, name.replace('synthetic', 'synthetic_hard'))
+    )
+    assert hard.data.sources == hard.data.targets == ['synthetic_hard']
+    assert hard.data.save_dir != kind.data.save_dir
+    for cfg in (kind, hard):
+        cfg.data.update({'sources': [], 'targets': [], 'save_dir': ''})
+    assert hard == kind

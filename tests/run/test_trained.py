@@ -104,6 +104,24 @@ def test_the_model_is_told_by_its_weights(name, source, tmp_path):
     assert (cfg.paul.patch_source == 'pgn') == (source == 'pgn')
 
 
+@pytest.mark.parametrize('name', ['osnet_x0_25', 'mobilenetv2_x1_0'])
+def test_a_re_id_file_of_torchreid_makes_a_patchnet(name, tmp_path):
+    """With the size that torchreid's files are of, or that of the run."""
+    source = torchreid.models.build_model(name, num_classes=2, pretrained=False)
+    path = tmp_path / 'weights.pt'
+    torch.save(source.state_dict(), path)
+    trained = open_trained(path)
+    cfg = trained.cfg
+    assert (cfg.model.name, cfg.data.height, cfg.data.width) == (f'paul_{name}', 256, 128)
+    cfg.model.name, cfg.data.height, cfg.data.width = name, 96, 48
+    torch.save({'state_dict': source.state_dict(), 'config': cfg.dump()}, path)
+    again = open_trained(path)
+    assert (again.cfg.model.name, again.cfg.data.height, again.cfg.data.width) == (f'paul_{name}', 96, 48)
+    images = torch.randn(2, 3, 96, 48, device=trained.device)
+    with torch.no_grad():
+        assert again.model(images).equal(trained.model(images))
+
+
 def test_what_a_file_asks_for_is_limited(tmp_path):
     """By the file's own configuration; what the user of a tool asks for is taken."""
     model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=8)
@@ -125,15 +143,17 @@ def test_what_a_file_asks_for_is_limited(tmp_path):
 
 
 def test_refusals(tmp_path):
-    other = tmp_path / 'osnet.pth'
-    torch.save(torchreid.models.build_model('osnet_x0_25', num_classes=2, pretrained=False).state_dict(), other)
+    other, part = tmp_path / 'squeezenet.pth', tmp_path / 'backbone.pth'
+    torch.save(torchreid.models.build_model('squeezenet1_1', num_classes=2, pretrained=False).state_dict(), other)
     damaged = tmp_path / 'damaged.pth'
     model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=8)
     torch.save({'state_dict': model.state_dict(), 'config': '{{{'}, damaged)
+    torch.save({f'backbone.{key}': value for key, value in model.backbone.state_dict().items()}, part)
     for path, words in (
         (tmp_path, 'no checkpoint in'),
         (tmp_path / 'nothing.pth', 'no weight file at'),
-        (other, 'holds no PatchNet'),
+        (other, 'holds no PatchNet, nor one of the backbones of paul, or paul_ and'),
+        (part, 'holds no PatchNet: name a checkpoint of paul, or'),
         (damaged, 'its configuration cannot be read'),
     ):
         with pytest.raises(UserError, match=words) as refused:

@@ -28,6 +28,7 @@ def pedal_case(seed: int, images: int = IMAGES, k: int = K, scale: float = 10.0)
         features=F.normalize(features, dim=2),
         bank=F.normalize(bank, dim=2),
         rows=torch.randperm(images, generator=generator)[:BATCH],
+        old=F.normalize(features + 0.6 * torch.randn(features.shape, dtype=torch.float64, generator=generator), dim=2),
         filled=torch.ones(images, dtype=torch.bool),
         loss=PEDALLoss(k, scale, block_rows=4),
     )
@@ -54,7 +55,7 @@ def pedal_cases() -> dict[str, SimpleNamespace]:
     }
     counts_of = {'cameras': [5, 12, 20], 'camera_of_one_row': [1, 30, 6], 'cameras_with_few_filled': [9, 28]}
     for name, counts in counts_of.items():
-        found[name].loss = CameraPEDALLoss(counts, 3, 10.0, block_rows=4)
+        found[name].loss = CameraPEDALLoss(counts, 3, 10.0, k_recall=K, block_rows=4)
     found['cameras_with_few_filled'].filled[2:25] = False
     found['own_rows_elsewhere'].rows = torch.arange(IMAGES - 1, IMAGES - 1 - BATCH, -1)
     found['shard_without_rows'].filled[:20] = False
@@ -70,6 +71,7 @@ def tied_case() -> SimpleNamespace:
     case = pedal_case(10)
     case.features = torch.zeros(BATCH, PATCHES, IMAGES + 1, dtype=torch.float64)
     case.features[:, :, IMAGES] = 1
+    case.old = torch.eye(IMAGES + 1, dtype=torch.float64)[:BATCH, None].expand(-1, PATCHES, -1)
     case.bank = torch.eye(IMAGES, IMAGES + 1, dtype=torch.float64).expand(PATCHES, -1, -1)
     return case
 
@@ -77,8 +79,13 @@ def tied_case() -> SimpleNamespace:
 def pedal(case: SimpleNamespace, mine: slice, held: slice, shard: tuple[int, int] | None) -> tuple:
     """Loss and gradient of some images with some rows of the bank."""
     features = case.features[mine].clone().requires_grad_()
-    loss = case.loss(features, case.bank[:, held], case.rows[mine], case.filled[held], shard)
-    return loss.detach(), *torch.autograd.grad(loss, features)
+    bank, rows, filled = case.bank[:, held], case.rows[mine], case.filled[held]
+    loss, recall = case.loss.loss_and_recall(features, bank, rows, case.old[mine], filled, shard)
+    (grad,) = torch.autograd.grad(loss, features, retain_graph=True)
+    alone = case.loss(features, bank, rows, filled, shard)
+    assert alone.equal(loss)
+    assert torch.autograd.grad(alone, features)[0].equal(grad)
+    return loss.detach(), grad, recall
 
 
 def ipfl_gradient(mine: slice) -> torch.Tensor:
@@ -170,17 +177,20 @@ def found(request, tmp_path_factory) -> list[dict]:
 @pytest.mark.parametrize('name', pedal_cases())
 @pytest.mark.parametrize('bank', ['pedal', 'replicated'])
 def test_pedal(found, bank, name):
-    """The mean of the losses, and the gradients of the mean."""
-    loss, grad = pedal(pedal_cases()[name], slice(None), slice(None), None)
-    losses, grads = zip(*(one[bank][name] for one in found))
+    """The mean of the losses and recalls, and the gradients of the mean."""
+    loss, grad, recall = pedal(pedal_cases()[name], slice(None), slice(None), None)
+    losses, grads, recalls = zip(*(one[bank][name] for one in found))
+    assert 0 < recall <= 1
+    assert torch.stack(recalls).mean().item() == pytest.approx(recall.item(), abs=1e-6)
     torch.testing.assert_close(torch.stack(losses).mean(), loss, rtol=0, atol=1e-12)
     torch.testing.assert_close(torch.cat(grads) / len(found), grad, rtol=0, atol=1e-12)
 
 
 def test_pedal_chooses_k_of_tied_rows(found):
     case = tied_case()
-    loss, _ = pedal(case, slice(None), slice(None), None)
-    losses, grads = zip(*(one['pedal']['tied'] for one in found))
+    loss, _, _ = pedal(case, slice(None), slice(None), None)
+    losses, grads, recalls = zip(*(one['pedal']['tied'] for one in found))
+    assert all(recall == 1 for recall in recalls)  # no row is nearer than the own one
     torch.testing.assert_close(torch.stack(losses).mean(), loss, rtol=0, atol=1e-12)
     assert ((torch.cat(grads) < 0).sum(2) == K).all()
 

@@ -1,1 +1,1 @@
-"""Two small camera networks, drawn by a program."""
+"""Three small camera networks, drawn by a program."""

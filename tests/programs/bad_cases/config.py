@@ -33,6 +33,8 @@ CONFIG = [
     Case('unknown choice', 'test.dist_metric cosin', "test.dist_metric = 'cosin'.*did you mean 'cosine'"),
     Case('unknown model', 'model.name paul_resnet19', "'paul_resnet19'.*did you mean 'paul_resnet18'"),
     Case('unknown transform', '--transforms surrogate_positiv', "did you mean 'surrogate_positive'"),
+    Case('no regular expression', "folder.camera '(c'", r"folder.camera = '\(c': is no regular expression \(missing"),
+    Case('no group', 'folder.camera c', r"folder.camera = 'c': must have one group, \(...\), which holds the camera's"),
     Case('both weights 0', 'paul.weight_pedal 0 paul.weight_ipfl 0', 'must be above 0 while paul.weight_ipfl is 0'),
     Case('batch too small for r', 'train.batch_size 3', 'train.batch_size = 3.*needs at least 4'),
     Case('batch of 10^9', 'train.batch_size 1000000000', 'do not make one batch of train.batch_size 1000000000'),

@@ -28,12 +28,19 @@ def crops(*names: str, top: str = 'crops'):
     """A folder of crops: twelve to train on, and others."""
 
     def prepare(here: Path) -> None:
-        for name in (*(f'day/{number}.jpg' for number in range(12)), *names):
+        for number, name in enumerate((*(f'day/{number}.jpg' for number in range(12)), *names)):
             path = here / top / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture('RGB', (24, 48), 'JPEG')(path, b'')
+            picture('RGB', (24 + number, 48), 'JPEG')(path, b'')  # no two are copies
 
     return prepare
+
+
+def renamed_crops(here: Path) -> None:
+    """Gives each of the crops a camera of its own."""
+    for path in list((here / 'crops/day').iterdir()):
+        path.rename(path.with_name(f'x_c{path.name}'))
+
 
 DATA = [
     Case('unknown data set', '-s market1051', "unknown image data set 'market1051' .did you mean 'market1501'"),
@@ -109,6 +116,24 @@ DATA = [
         f'{CROPS} folder.labels HERE/labels.csv',
         r"labels.csv, line 2: '../x.jpg' is not in the folder HERE/crops: put the image there",
         prepare=together(crops(), write('labels.csv', 'path,pid,camid\n../x.jpg,anna,1\n')),
+    ),
+    Case(
+        'crops: a camera that not all names tell',
+        f"{CROPS} folder.camera '^(gate)'",
+        r"folder.camera = '\^\(gate\)': 12 of 12 images in HERE/crops do not match, such as day/0.jpg: correct the ",
+        prepare=crops(),
+    ),
+    Case(
+        'crops: the cameras of some',
+        f'{CROPS} folder.labels HERE/labels.csv',
+        'labels.csv tells the cameras of training images, but not of 11 of 12, such as day/0.jpg: list all of them',
+        prepare=together(crops(), write('labels.csv', 'path,pid,camid\nday/1.jpg,,gate\n')),
+    ),
+    Case(
+        'crops: a camera each',
+        f'{CROPS} paul.neighbours camera',
+        "k=1 needs a camera of more than k training images, the largest of 12 has 1: lower k_camera or k, or set",
+        prepare=together(crops(), renamed_crops),
     ),
     Case('no more images than k', 'paul.k 12', 'k=12 needs more than k training images, got 12: lower k'),
     Case('fewer images than a batch', OWN, '5 training images do not make one batch', prepare=data(keep(TRAIN, 5))),

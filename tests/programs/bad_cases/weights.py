@@ -45,6 +45,12 @@ WEIGHTS = [
         'the weights of another model, paul_osnet_x0_25: set model.name paul_osnet_x0_25, or name another file',
     ),
     Case(
+        'a re-ID model of torchreid, of another backbone',
+        "model.name paul_resnet18 model.load_weights 'SHARED/bad/another model.pth'",
+        "another model, paul_mobilenetv2_x1_0: set model.name paul_mobilenetv2_x1_0, or name another file; it does not "
+        'tell the size of its images: give data.height and data.width',
+    ),
+    Case(
         'a name that forges a line',
         f'model.load_weights "HERE/{EVIL}"',
         f'^error: {SHOWN} is damaged or no weight file .ValueError.: get it again$',
@@ -102,6 +108,6 @@ WEIGHTS = [
 
 
 def damaged(shared: Path) -> list[Case]:
-    """The files of `helpers.bad_weights`, which are in SHARED."""
+    """The files of `helpers.bad_weights`, in SHARED; the number of patches is named, else a file tells it."""
     words = json.loads((shared / 'words.json').read_text())
-    return [Case(name, f"model.load_weights 'SHARED/bad/{name}.pth'", words[name]) for name in words]
+    return [Case(name, f"paul.num_patches 6 model.load_weights 'SHARED/bad/{name}.pth'", words[name]) for name in words]

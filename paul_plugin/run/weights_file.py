@@ -1,0 +1,174 @@
+"""What a file of weights tells about its model: the name, the patches, the image size; a run and the tools take it."""
+
+import os
+from collections.abc import Container
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from torch import Tensor
+from yacs.config import CfgNode
+
+from ..checkpoints.weights import read_checkpoint, state_of
+from ..config import settings
+from ..config.keys import all_keys, get_default_config, set_value, value_of
+from ..host.models import backbone_of, layers_of
+from ..registry import BACKBONES, SUCH_AS
+from ..runtime import launch
+from ..runtime.errors import UserError, printable
+
+_SIZE = ('data.height', 'data.width')
+_PREFIX = 'backbone.'
+
+
+def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
+    """The configuration that a checkpoint holds; of a bare file of weights, the defaults and the size of its kind.
+
+    Args:
+        checkpoint: what the file holds.
+        kind: of its weights, as `state_of` tells.
+        path: the file.
+
+    Raises:
+        UserError: if the configuration cannot be read.
+    """
+    config = checkpoint.get('config')
+    if config and isinstance(config, str):
+        return _read_config(config, path)
+    cfg = get_default_config()  # its size is torchreid's
+    if not config and kind != 'torchreid':
+        cfg.data.update({'height': 384, 'width': 128})
+    return cfg
+
+
+def _read_config(text: str, path: str | Path) -> CfgNode:
+    """The configuration that a checkpoint holds; keys of another version are passed over."""
+    cfg = get_default_config()
+    try:
+        tree = settings.parse(text)
+        known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
+        settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):
+        raise UserError(f'{printable(path)} is damaged: its configuration cannot be read') from None
+    return cfg
+
+
+def _value(tree: object, key: str) -> object:
+    for part in key.split('.'):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str | Path) -> None:
+    """Sets the model's keys by the weights.
+
+    Args:
+        cfg: the file's config, which is changed; its `model.name` is tried first.
+        kind, state: as `state_of` gives them. Of a model of torchreid's the number of patches and their length stay.
+        path: the file.
+
+    Raises:
+        UserError: if they are of no model of ours, nor of a backbone of one.
+    """
+    reductions = _reductions(state)
+    if reductions:
+        cfg.paul.num_patches = len(reductions)
+        cfg.paul.feature_dim = state[reductions[0]].shape[0]
+        if 'pgn.theta' not in state:
+            cfg.paul.patch_source = 'pgn'
+        elif cfg.paul.patch_source == 'pgn':  # the patches are fixed, whichever of the fixed sources it was
+            cfg.paul.patch_source = 'stripe'
+    elif kind != 'torchreid':
+        raise UserError(f'{printable(path)} holds no PatchNet: name a checkpoint of {SUCH_AS}')
+    name = _name_of(state, cfg.model.name)
+    if name is None:
+        what = 'a PatchNet on another backbone than those' if reductions else 'no PatchNet, nor one of the backbones'
+        raise UserError(f'{printable(path)} holds {what} of {SUCH_AS}')
+    cfg.model.name = name
+
+
+def _reductions(state: dict[str, Tensor]) -> list[str]:
+    return [key for key in state if key.startswith('branches.') and key.endswith('.reduction.weight')]
+
+
+def _layers(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key.removeprefix(_PREFIX): tuple(value.shape) for key, value in state.items() if key.startswith(_PREFIX)}
+
+
+def _name_of(state: dict[str, Tensor], likely: str) -> str | None:
+    """Which of our models has this backbone; None if none has. `likely`, ours or torchreid's, is tried first."""
+    found = backbone_of(_layers(state), BACKBONES.get(likely, likely))
+    names = [name for name, backbone in BACKBONES.items() if backbone == found]
+    return likely if likely in names else next(iter(names), None)
+
+
+def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
+    """Takes the model and the image size from the file `model.load_weights`, where it tells them, and says so.
+
+    A file that cannot be read, or that is not there yet, is left to who loads it.
+
+    Args:
+        cfg: the config of a run, which is changed.
+        named: keys that stay as they are, as the user has named them for this file.
+
+    Raises:
+        UserError: if the file holds the weights of another model than the named one, or, of a model of torchreid's
+            without a configuration, than that of the config.
+    """
+    path = cfg.model.load_weights
+    if cfg.loss.name != 'paul' or cfg.model.name not in BACKBONES or not os.path.isfile(path):
+        return
+    try:
+        checkpoint = read_checkpoint(path)
+        kind, state = state_of(checkpoint, path)
+        its = config_of(checkpoint, kind, path) if isinstance(checkpoint.get('config'), str) else None
+    except UserError:
+        return
+    name = _name_of(state, cfg.model.name)
+    if name is None:
+        return
+    if name != cfg.model.name and ('model.name' in named or (kind == 'torchreid' and its is None)):
+        if not ('model.name' in named and _fits(state, cfg.model.name)):
+            _refuse(path, name, its)
+        name = cfg.model.name  # a relative of the file's model, which the user wants
+    tells = {'model.name': name}
+    reductions = _reductions(state)
+    if reductions:
+        tells |= {'paul.num_patches': len(reductions), 'paul.feature_dim': state[reductions[0]].shape[0]}
+    if its is not None:
+        tells |= {key: value_of(its, key) for key in _SIZE}
+    _write(cfg, path, tells, named)
+
+
+def _write(cfg: CfgNode, path: str, tells: dict[str, object], named: Container[str]) -> None:
+    """Writes what the file tells and the user has not named; prints that, and a named size that is another."""
+    taken = {key: value for key, value in tells.items() if key not in named and value != value_of(cfg, key)}
+    for key, value in taken.items():
+        set_value(cfg, key, value)
+    other = [key for key in _SIZE if key in tells and tells[key] != value_of(cfg, key)]
+    if not launch.first_of_machine():
+        return
+    if taken:
+        words = ', '.join(f'{key} {value}' for key, value in taken.items())
+        print(f'taken from {printable(path)}, as the command line does not name them: {words}')
+    if other:
+        words = ', '.join(f'{key} {tells[key]}' for key in other)
+        print(f'warning: {printable(path)} was trained on images of another size: {words}')
+
+
+def _refuse(path: str, name: str, its: CfgNode | None) -> NoReturn:
+    """Refuses weights of another model than the named one, with the keys to give."""
+    if its is None:
+        size = "it does not tell the size of its images: give data.height and data.width, torchreid's are 256 and 128"
+    else:
+        size = f'its images have data.height {its.data.height}, data.width {its.data.width}'
+    raise UserError(
+        f'{printable(path)} holds the weights of another model, {name}: set model.name {name}, or name another file; '
+        f'{size}'
+    )
+
+
+def _fits(state: dict[str, Tensor], name: str) -> bool:
+    """Whether most of a model's layers are in the weights, which `load_weights` asks for."""
+    own, found = layers_of(BACKBONES[name]), _layers(state)
+    return sum(found.get(key) == shape for key, shape in own.items()) >= len(own) / 2

@@ -1,6 +1,7 @@
 """Descriptors of crops: read, transformed and shown to the model in batches, in the order given."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,18 @@ class ImageFiles(Dataset):
         return self.transform(read_image(self.paths[index]))
 
 
-@torch.no_grad()
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Within it a model is in eval mode; each of its modules then gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 def describe(
     model: nn.Module, paths: Sequence[str], transform: Callable, batch_size: int = 64, workers: int = 0
 ) -> Iterator[Tensor]:
@@ -53,12 +65,17 @@ def describe(
         >>> torch.cat(list(describe(trained.model, paths, trained.transform()))).shape
         torch.Size([64, 1536])
     """
+    yield from describe_images(model, ImageFiles(paths, transform), batch_size, workers)
+
+
+@torch.no_grad()
+def describe_images(model: nn.Module, images: Dataset, batch_size: int = 64, workers: int = 0) -> Iterator[Tensor]:
+    """`describe` for images of any source: a data set or list of N tensors, (3, H, W) each."""
     device = next(model.parameters()).device
-    loader = DataLoader(
-        ImageFiles(paths, transform), batch_size=batch_size, num_workers=workers, generator=torch.Generator()
-    )
-    for images in loader:
-        descriptors = model(images.to(device, non_blocking=True)).float().cpu()
+    # A generator of its own: torch's would be drawn from, and the run go on with other random numbers.
+    loader = DataLoader(images, batch_size=batch_size, num_workers=workers, generator=torch.Generator())
+    for batch in loader:
+        descriptors = model(batch.to(device, non_blocking=True)).float().cpu()
         if not descriptors.isfinite().all():
             raise UserError(
                 "the model's descriptors are not finite: its training has failed, take an earlier checkpoint"

@@ -95,17 +95,11 @@ class ResumableEngine(CentredTests):
     def files_digest(self) -> str:
         return files_digest(self.datamanager)
 
-    @stopping.deaths_of_workers_later()
-    def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
-        """Saves everything that the rest of the run depends on; all processes call it, the first one saves.
-
-        Raises:
-            UserError: if the file cannot be written.
-        """
-        epochs, steps = self.done
-        state = {
+    def state(self, rank1: float = 0.0) -> dict:
+        """Everything that the rest of the run depends on; all processes call it."""
+        return {
             'state_dict': unwrap(self.model).state_dict(),  # torchreid's readers know these five
-            'epoch': epochs,
+            'epoch': self.done[0],
             'rank1': float(rank1),  # a NumPy scalar of torchreid's would not be read by torch.load
             'optimizer': self.optimizer.state_dict(),
             **({} if self.scheduler is None else {'scheduler': self.scheduler.state_dict()}),
@@ -121,8 +115,17 @@ class ResumableEngine(CentredTests):
             'best': self.best,
             **self.extra_state(),
         }
+
+    @stopping.deaths_of_workers_later()
+    def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
+        """Saves the state; all processes call it, the first one saves.
+
+        Raises:
+            UserError: if the file cannot be written.
+        """
+        state = self.state(rank1)
         if processes.is_first():
-            path = self.folder.save(state, epochs, steps, best)
+            path = self.folder.save(state, *self.done, best)
             self._saved = self.done
             print(f'Checkpoint saved to "{printable(path)}"')
         self.saved_at = time.monotonic()

@@ -22,6 +22,7 @@ from ..runtime import processes, stopping
 from .base import ResumableEngine
 from .observers import CollapseAlarm, SkippedSteps
 from .precision import MixedPrecision
+from .verdict import signs_of
 
 
 class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
@@ -125,6 +126,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
+        self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps()]
 
     @property
@@ -148,7 +150,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         amp = self.precision.state_dict()
         # The images' digest tells their order, not where in it a camera ends.
         cameras = {'cameras': self.pedal.spans} if isinstance(self.pedal, CameraPEDALLoss) else {}
-        return {'memory': self.memory.gathered_state(), 'amp': amp, **cameras, **self.ipfl.gathered_state()}
+        own = {'memory': self.memory.gathered_state(), 'amp': amp, 'signs': self.signs}
+        return {**own, **cameras, **self.ipfl.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
         spans = getattr(self.pedal, 'spans', None)
@@ -157,6 +160,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.memory.load_whole(checkpoint['memory'])
         self.precision.load_state_dict(checkpoint['amp'])
         self.ipfl.load_whole(checkpoint)
+        self.signs = signs_of(checkpoint.get('signs'))
 
     @torch.no_grad()
     def fill_memory(self) -> None:

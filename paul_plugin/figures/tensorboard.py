@@ -1,13 +1,10 @@
 """Writes the pictures of a running training to TensorBoard, and leaves nothing else changed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
+from ..data.descriptors import eval_mode
 from ..host.data import training_images
 from ..host.engine import unwrap
 from ..runtime import processes
@@ -18,18 +15,6 @@ from .ranking import draw_labelled, ranked_items
 from .sheet import spread
 
 PEOPLE, QUERIES, TOP = 8, 6, 10  # images with patches, queries of a ranking, gallery images of each
-
-
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within it a model is in eval mode; each of its modules then gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 class TensorBoardPictures:

@@ -255,6 +255,11 @@ def test_transform(height: int, width: int, mean: Sequence[float], std: Sequence
         return build_transforms(height, width, transforms=[], norm_mean=list(mean), norm_std=list(std))[1]
 
 
+def test_stages(datamanager: DataManager) -> tuple[Compose, Compose]:
+    """A data manager's transform of test images in two: PIL image -> PIL image of the size, -> (3, height, width)."""
+    return _cut(datamanager.transform_te)
+
+
 def training_images(datamanager: DataManager) -> list[str]:
     """Paths of the training images, in the data set's order."""
     return [item[0] for item in datamanager.train_loader.dataset.data]
@@ -319,7 +324,12 @@ def sort_training_images(datamanager: DataManager, by_camera: bool = False) -> N
     datamanager.train_loader.dataset.data.sort(key=lambda item: (item[2] if by_camera else 0, item[0]))
 
 
+def training_cameras(datamanager: DataManager) -> list[int]:
+    """The camera's number of each training image, in the data set's order."""
+    return [item[2] for item in datamanager.train_loader.dataset.data]
+
+
 def images_of_cameras(datamanager: DataManager) -> list[int]:
     """How many training images each camera has, in the order of the cameras' numbers."""
-    count = Counter(item[2] for item in datamanager.train_loader.dataset.data)
+    count = Counter(training_cameras(datamanager))
     return [count[camera] for camera in sorted(count)]

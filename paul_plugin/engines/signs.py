@@ -1,0 +1,114 @@
+"""Measures the signs of cameras while an engine trains: at the start, after the bank's filling, after each epoch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ..data.descriptors import describe_images, eval_mode
+from ..data.images import read_image
+from ..host.data import test_stages, training_cameras, training_images
+from ..host.engine import unwrap
+from ..method.camera_signs import camera_mixing, camera_mutuality
+from ..runtime import processes
+from ..runtime.files import write_atomically
+from .observers import Observer
+from .verdict import FILLED, START, UNKNOWN, name_of
+
+SIGNS = 'signs.json'  # in the run's folder, beside history.json
+_FEWEST, _MOST = 300, 2000
+
+
+def crops_described(images: int) -> int:
+    """How many crops are described each time: a third of the training images, which costs 1/18 of an epoch's passes.
+
+    At least 300, below which the signs are noise, as far as there are so many, and at most 2,000.
+    """
+    return min(images, max(_FEWEST, min(_MOST, images // 3)))
+
+
+class CameraSigns(Observer):
+    """Records camera mutuality and camera mixing of the training crops in `engine.signs` and in each epoch's history.
+
+    The same crops each time, drawn by the engine's seed, described in eval mode without augmentation. The first
+    process describes them, alone; nothing that training depends on is touched. Their images stay in memory, as many
+    bytes as they have pixels, three times. Of crops of one camera nothing is recorded.
+    """
+
+    def __init__(self) -> None:
+        self._images: list[Image.Image] = []
+        self._cameras = torch.empty(0, dtype=torch.int64)
+
+    def at_start(self, engine) -> None:
+        engine.signs.clear()
+        _write(engine)
+        if len(set(training_cameras(engine.datamanager))) < 2:
+            print(UNKNOWN)
+        self._record(engine, START)
+
+    def after_filling(self, engine) -> None:
+        self._record(engine, FILLED)
+
+    def after_epoch(self, engine) -> None:
+        entry = engine.history[-1]
+        sign = self._record(engine, name_of(entry['epoch']))
+        entry.update({name: sign[name] for name in ('mutuality', 'mixing') if sign})
+
+    def _record(self, engine, name: str) -> dict:
+        found = processes.from_first(self._measure(engine) if processes.is_first() else None)
+        if found is None:
+            return {}
+        sign = {'name': name, 'epoch': engine.done[0], **found}
+        engine.signs.append(sign)
+        _write(engine)
+        print(f'Signs of cameras, {name}: mutuality {found["mutuality"]:.3f}, mixing {found["mixing"]:.3f}')
+        if engine.writer is not None and processes.is_first() and name != START:
+            for sort, value in found.items():
+                engine.writer.add_scalar(f'Signs/{sort}', value, engine.done[0])
+        return sign
+
+    def _measure(self, engine) -> dict[str, float] | None:
+        if not self._images:
+            self._read(engine)
+        if len(self._cameras.unique()) < 2:
+            return None
+        model, (_, to_tensor) = unwrap(engine.model), test_stages(engine.datamanager)
+        with eval_mode(model):
+            images = _Transformed(self._images, to_tensor)
+            descriptors = torch.cat(list(describe_images(model, images)))
+        signs = camera_mutuality, camera_mixing
+        return dict(zip(('mutuality', 'mixing'), (sign(descriptors, self._cameras) for sign in signs), strict=True))
+
+    def _read(self, engine) -> None:
+        """Draws the crops and reads them, at the network's size."""
+        paths, cameras = training_images(engine.datamanager), torch.tensor(training_cameras(engine.datamanager))
+        if len(cameras.unique()) < 2:
+            return
+        own = torch.Generator().manual_seed(engine.seed)
+        drawn = torch.randperm(len(paths), generator=own)[: crops_described(len(paths))].sort().values
+        to_size, _ = test_stages(engine.datamanager)
+        self._images = [to_size(read_image(paths[index])) for index in drawn.tolist()]
+        self._cameras = cameras[drawn]
+
+
+class _Transformed(torch.utils.data.Dataset):
+    def __init__(self, images: list[Image.Image], transform: Callable) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.transform(self.images[index])
+
+
+def _write(engine) -> None:
+    if engine.folder is None or not processes.is_first():
+        return
+    path = Path(engine.folder.path.parent, SIGNS)
+    if engine.signs:
+        write_atomically(json.dumps(engine.signs, indent=1) + '\n', path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,93 @@
+"""The signs of cameras that an engine records, and that recording them changes nothing."""
+
+import json
+
+import pytest
+import torch
+from helpers.crashes import RUN, Crash, final, resumed
+from programs.kill_and_resume import differences
+
+from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.data.descriptors import describe
+from paul_plugin.engines.signs import CameraSigns, crops_described
+from paul_plugin.host.data import training_cameras, training_images
+from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality
+
+
+@pytest.fixture
+def make_watched(make_fresh_engine):
+    def make(**options):
+        engine = make_fresh_engine(**options)
+        engine.observers.append(CameraSigns())
+        return engine
+
+    return make
+
+
+def test_the_run_is_that_without_signs_and_goes_on(make_watched, undisturbed, tmp_path):
+    """Killed in the second epoch; to the byte, but for what the signs add."""
+    engine = make_watched(crash_after=6)
+    with pytest.raises(Crash):
+        engine.run(save_dir=str(tmp_path), **RUN)
+    found, expected = resumed(make_watched(), tmp_path), final(undisturbed)
+    signs = found.pop('signs')
+    assert expected.pop('signs') == []
+    assert [(sign['name'], sign['epoch']) for sign in signs] == [
+        ('start', 0), ('filled', 0), ('epoch 1', 1), ('epoch 2', 2), ('epoch 3', 3),
+    ]  # fmt: skip
+    assert json.loads((tmp_path / 'signs.json').read_text()) == signs
+    for entry, sign in zip(found['history'], signs[2:], strict=True):
+        assert (entry.pop('mutuality'), entry.pop('mixing')) == (sign['mutuality'], sign['mixing'])
+    assert differences(found, expected) == []
+
+    assert make_watched().resume(read_checkpoint(tmp_path / 'model/model.pth.tar-3')) == 3
+
+
+def test_what_is_measured(make_watched, tmp_path):
+    engine = make_watched()
+    manager = engine.datamanager
+    engine.model.eval()
+    descriptors = torch.cat(list(describe(engine.model, training_images(manager), manager.transform_te)))
+    engine.model.train()
+    modes = [module.training for module in engine.model.modules()]
+    random = torch.get_rng_state()
+    weights = {name: value.clone() for name, value in engine.model.state_dict().items()}
+    observer = engine.observers[-1]
+    observer.at_start(engine)
+
+    cameras = torch.tensor(training_cameras(manager))
+    expected = {'mutuality': camera_mutuality(descriptors, cameras), 'mixing': camera_mixing(descriptors, cameras)}
+    assert engine.signs == [{'name': 'start', 'epoch': 0, **expected}]
+    assert [module.training for module in engine.model.modules()] == modes
+    assert torch.get_rng_state().equal(random)
+    assert all(value.equal(weights[name]) for name, value in engine.model.state_dict().items())
+
+
+def test_the_crops_are_drawn_by_the_seed(make_watched, monkeypatch):
+    monkeypatch.setattr('paul_plugin.engines.signs._FEWEST', 20)
+    found = []
+    for seed in (1, 1, 2):
+        engine = make_watched()
+        engine.seed = seed
+        observer = engine.observers[-1]
+        observer.at_start(engine)
+        found.append([image.tobytes() for image in observer._images])
+    assert [len(images) for images in found] == [20, 20, 20]
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(('images', 'crops'), [(48, 48), (671, 300), (1100, 366), (12_936, 2000)])
+def test_how_many_crops(images, crops):
+    assert crops_described(images) == crops
+
+
+def test_one_camera(make_watched, make_datamanager, tmp_path, capsys):
+    engine = make_watched()
+    items = engine.datamanager.train_loader.dataset.data
+    items[:] = [(path, pid, 0, dsetid) for path, pid, _, dsetid in items]
+    (tmp_path / 'signs.json').write_text('[]')  # of an earlier run
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    assert engine.signs == []
+    assert 'mutuality' not in engine.history[0]
+    assert not (tmp_path / 'signs.json').exists()
+    assert 'Name the cameras by folder.camera' in capsys.readouterr().out

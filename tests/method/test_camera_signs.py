@@ -1,0 +1,69 @@
+"""Camera mixing and camera mutuality against brute-force loops over crops."""
+
+import pytest
+import torch
+
+from paul_plugin.method import camera_signs
+from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality
+
+
+def nearest(descriptors, i, candidates, k):
+    """The k nearest candidates, by the cosine; of equal ones the first."""
+    cosine = torch.nn.functional.cosine_similarity(descriptors[i][None], descriptors[candidates])
+    return [candidates[place] for place in sorted(range(len(candidates)), key=lambda j: (-cosine[j].item(), j))[:k]]
+
+
+def mixing_by_loops(descriptors, cameras, k):
+    found, chance, pairs = 0, 0.0, 0
+    for i in range(len(cameras)):
+        others = [j for j in range(len(cameras)) if j != i]
+        near = nearest(descriptors, i, others, k)
+        found += sum(bool(cameras[j] != cameras[i]) for j in near)
+        pairs += len(near)
+        chance += sum(bool(cameras[j] != cameras[i]) for j in others) / len(others) / len(cameras)
+    return found / pairs / chance
+
+
+def mutuality_by_loops(descriptors, cameras, k):
+    near = [
+        nearest(descriptors, i, [j for j in range(len(cameras)) if cameras[j] != cameras[i]], k)
+        for i in range(len(cameras))
+    ]
+    pairs = [(i, j) for i in range(len(cameras)) for j in near[i]]
+    return sum(i in near[j] for i, j in pairs) / len(pairs)
+
+
+@pytest.mark.parametrize(('number', 'cameras', 'k'), [(60, 3, 5), (60, 2, 10), (7, 2, 10), (41, 6, 1)])
+@pytest.mark.parametrize('rows', [16, 512])
+def test_against_loops(monkeypatch, number, cameras, k, rows):
+    """In blocks and at once; with a camera that has fewer than k others, and with few crops."""
+    monkeypatch.setattr(camera_signs, '_ROWS', rows)
+    descriptors = torch.randn(number, 8, dtype=torch.float64)
+    of = torch.arange(number) % cameras
+    of[: number // 3] = 0
+    assert camera_mixing(descriptors, of, k) == pytest.approx(mixing_by_loops(descriptors, of, k), abs=1e-6)
+    assert camera_mutuality(descriptors, of, k) == pytest.approx(mutuality_by_loops(descriptors, of, k), abs=1e-6)
+
+
+def test_of_equally_near_crops_the_first():
+    descriptors = torch.ones(6, 4)
+    cameras = torch.tensor([0, 0, 0, 1, 1, 1])
+    assert camera_mutuality(descriptors, cameras, k=1) == pytest.approx(2 / 6)  # all of them choose 0 or 3
+    assert camera_mixing(descriptors, cameras, k=1) == pytest.approx((3 / 6) / (3 / 5))  # 1 chooses 0, 3 chooses 0
+
+
+def test_people_against_cameras():
+    """Descriptors that tell people only are mutual and mixed; those that tell cameras only are neither."""
+    people, cameras = torch.arange(20).repeat(2), torch.tensor([0, 1]).repeat_interleave(20)
+    by_people = torch.eye(20)[people]
+    by_camera = torch.eye(2)[cameras] + 0.01 * torch.randn(40, 2)
+    assert camera_mutuality(by_people, cameras, k=1) == 1
+    assert camera_mixing(by_people, cameras, k=1) == pytest.approx(39 / 20)
+    assert camera_mixing(by_camera, cameras, k=5) == 0
+    assert camera_mutuality(by_camera, cameras, k=1) < 0.5
+
+
+@pytest.mark.parametrize('sign', [camera_mixing, camera_mutuality])
+def test_one_camera(sign):
+    with pytest.raises(ValueError, match='two cameras'):
+        sign(torch.randn(5, 3), torch.zeros(5, dtype=torch.int64))

@@ -99,24 +99,15 @@ def extract(
             descriptors, left_out = _describe_chunk(trained, folder, part, batch_size, workers, bar)
             _save_part(file, descriptors, left_out)
 
-    left_out = {}
-    for file in chunks:
-        left_out |= json.loads(_load_part(file, 'left_out').item())
+    left_out = _left_out(chunks)
     kept = [name for name in names if name not in left_out]
     if not kept:
         _remove_parts(parts)
-        raise UserError(
-            '\n'.join(filter(None, (f'no image in {printable(folder)} that can be read', describe_bad(left_out))))
-        )
-
-    def blocks() -> Iterator[np.ndarray]:
-        return (_load_part(file, 'descriptors') for file in chunks)
-
-    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+        refusal = f'no image in {printable(folder)} that can be read'
+        raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
     cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
-    if cameras:
-        meta['centred_cameras'] = True
-    write_descriptors(path, kept, centred_blocks(blocks, cameras) if cameras else blocks(), meta)
+    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+    write_descriptors(path, kept, _blocks(chunks, cameras), {**meta, 'centred_cameras': True} if cameras else meta)
     _remove_parts(parts)
     return Extracted(path, len(kept), left_out, len(set(cameras)))
 
@@ -244,6 +235,23 @@ def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) ->
         raise UserError(
             f'cannot write {printable(file)}: {error.strerror or error}; what is done is kept, the same command goes on'
         ) from None
+
+
+def _left_out(files: Iterable[Path]) -> dict[str, str]:
+    """What all parts leave out: path -> reason."""
+    left_out = {}
+    for file in files:
+        left_out |= json.loads(_load_part(file, 'left_out').item())
+    return left_out
+
+
+def _blocks(files: Iterable[Path], cameras: Sequence[str]) -> Iterator[np.ndarray]:
+    """The descriptors of all parts, without the mean of their camera if those are given, that of each kept image."""
+
+    def read() -> Iterator[np.ndarray]:
+        return (_load_part(file, 'descriptors') for file in files)
+
+    return centred_blocks(read, cameras) if cameras else read()
 
 
 def _load_part(file: Path, name: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The checkpoints of a run: files that are whole or not there, the newest of them, and which ones are kept."""
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -10,7 +9,6 @@ from ..runtime.files import link_or_copy, remove_unowned, save_atomically
 from .weights import Damaged, read_checkpoint
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
-KEPT = 'kept.pth.tar'  # the one that signs without labels speak for
 
 
 def _place(name: str) -> tuple[int, int] | None:
@@ -113,31 +111,18 @@ class CheckpointFolder:
             old.unlink(missing_ok=True)
         return path
 
-    @property
-    def kept(self) -> Path:
-        """The checkpoint that signs without labels speak for, if a run keeps it."""
-        return self.path / KEPT
-
-    def save_kept(self, state: dict) -> None:
-        """Saves it, in the place of the one before.
-
-        Raises:
-            UserError: if it cannot be written.
-        """
-        save_atomically(state, self.kept)
-
     def set_aside(self, after: tuple[int, int] | None = None) -> Path | None:
         """Moves the checkpoints of an earlier run, which a new run must not be mixed with, to a folder beside this one.
 
         Args:
             after: the (epochs, steps of the next one) that the new run goes on from: only later checkpoints are moved,
-                and the best and the kept one if they are later; None for a run that starts anew, which keeps none.
+                and the best if it is later; None for a run that starts anew, which keeps none.
 
         Returns:
             The new folder; None where there is nothing to move.
         """
         moved = [path for path in self.files() if after is None or _place(path.name) > after]
-        if not moved and not (after is None and self.kept.exists()):
+        if not moved:
             return None
         number = 1
         while (aside := self.path.with_name(f'{self.path.name}.{number}')).exists():
@@ -146,23 +131,20 @@ class CheckpointFolder:
             self.path.rename(aside)
         else:
             aside.mkdir()
-            for path in [*moved, *self._chosen_after(after)]:
+            for path in [*moved, *self._best_after(after)]:
                 path.rename(aside / path.name)
         print(f'The {"" if after is None else "later "}checkpoints of an earlier run are in {printable(aside)} now')
         return aside
 
-    def _chosen_after(self, after: tuple[int, int]) -> list[Path]:
-        """Of the best by mAP and the kept one, those that are later."""
-        later = []
-        for path in (self.path / BEST, self.kept):
-            with contextlib.suppress(UserError, KeyError, TypeError):  # not there, or nobody knows of when
-                checkpoint = read_checkpoint(path)
-                if (checkpoint['epoch'], len(checkpoint.get('summaries', ()))) > after:
-                    later.append(path)
-        return later
+    def _best_after(self, after: tuple[int, int]) -> list[Path]:
+        best = self.path / BEST
+        try:
+            checkpoint = read_checkpoint(best)
+            return [best] if (checkpoint['epoch'], len(checkpoint.get('summaries', ()))) > after else []
+        except (UserError, KeyError, TypeError):  # not there, or nobody knows of when
+            return []
 
     def remove_partial(self) -> None:
         """Removes what a killed process left of a file that it was writing."""
-        for pattern in ('.model*.pth.tar*', f'.{KEPT}*'):
-            for partial in self.path.glob(pattern):
-                remove_unowned(partial)
+        for partial in self.path.glob('.model*.pth.tar*'):
+            remove_unowned(partial)

@@ -247,11 +247,6 @@ KEYS = (
         from_to(0, 1), _REPORTED,
     ),
     Key(
-        'paul.keep', 'last',
-        "which model of the run is its result: the last, or the best by the signs of cameras, the start among them",
-        one_of('last', 'best'),
-    ),
-    Key(
         'paul.pictures_freq', 0, 'epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests',
         at_least(0), _REPORTED,
     ),

@@ -42,10 +42,7 @@ def _is_sign(value: object) -> bool:
 
 
 def best_of(signs: Sequence[dict]) -> dict:
-    """The sign of the model to keep: of the highest product of mutuality and mixing, of equal ones the earliest.
-
-    Mutuality alone takes a model whose BatchNorm statistics alone have changed for one that has learned as much; and
-    mixing alone rises as well where everybody is mixed up.
+    """The sign of the model to keep: of the highest mutuality, of equal ones the earliest.
 
     It is asked after each measurement, and a model that it does not choose then is gone. So of a longer list it must
     choose the last, or what it chose before.
@@ -54,11 +51,10 @@ def best_of(signs: Sequence[dict]) -> dict:
         signs: of START, FILLED and the epochs, in this order, at least one that is not lost.
 
     Example:
-        >>> signs = [('start', 0.5, 0.6), ('epoch 1', 0.6, 0.7)]
-        >>> best_of([{'name': name, 'mutuality': one, 'mixing': other} for name, one, other in signs])['name']
+        >>> best_of([{'name': 'start', 'mutuality': 0.5}, {'name': 'epoch 1', 'mutuality': 0.6}])['name']
         'epoch 1'
     """
-    return max((sign for sign in signs if not sign.get('lost')), key=lambda sign: sign['mutuality'] * sign['mixing'])
+    return max((sign for sign in signs if not sign.get('lost')), key=lambda sign: sign['mutuality'])
 
 
 def in_words(name: str) -> str:

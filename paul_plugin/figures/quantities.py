@@ -14,8 +14,6 @@ _QUANTITIES = {
     'acc': ('Training accuracy, %', 1),
     'mined': ('Anchors with a mined negative, %', 100),
     'recall': ('Patches that find themselves in the memory bank, %', 100),
-    'mutuality': ('Camera mutuality', 1),
-    'mixing': ('Camera mixing', 1),
     'cosine': ('Mean cosine in the memory bank', 1),
     'lr': ('Learning rate', 1),
 }

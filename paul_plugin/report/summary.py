@@ -5,8 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engines.verdict import verdict
-from ..run.record import RunNumbers, history_of, read_run, read_signs
+from ..run.record import RunNumbers, history_of, read_run
 from ..run.trained import Trained
 from ..runtime.errors import printable
 from .curves import curves_beside
@@ -38,16 +37,8 @@ def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) 
     config = trained.cfg if trained.checkpoint.get('config') else None
     results = run.results or _last_test(run.history)
     pictures = [*curves_beside(trained, run), *pictures]
-    facts = [*_verdict(trained, run.history), *_facts(trained)]
-    write_report(out, _title(trained), facts, config, results, run.history, pictures)
+    write_report(out, _title(trained), _facts(trained), config, results, run.history, pictures)
     return Path(out)
-
-
-def _verdict(trained: Trained, history: list[dict[str, float]]) -> list[tuple[str, str]]:
-    """What the signs without labels say, of a run of the unsupervised stage: the first thing on the page."""
-    if trained.run is None or trained.cfg.loss.name != 'paul' or not history:
-        return []
-    return [('Did it help?', verdict(read_signs(trained.run), history, trained.cfg.paul.keep))]
 
 
 def _last_test(history: list[dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:

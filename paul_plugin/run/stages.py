@@ -14,7 +14,6 @@ from ..checkpoints.weights import load_host_weights, load_weights
 from ..config import arguments
 from ..config.manual import values_of
 from ..engines.base import ResumableEngine
-from ..engines.verdict import best_of, in_words, verdict
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
 from ..registry import BACKBONES
@@ -148,8 +147,7 @@ def adapt(start: Start) -> None:
     known = point is not None and tested and not cfg.test.evaluate
     results = processes.from_first(read_results(path, tested) if known else {})
     if cfg.model.resume != resume.AUTO:
-        for name in ('adapted', 'kept'):  # of a later epoch than the checkpoint that was named
-            results.pop(name, None)
+        results.pop('adapted', None)  # of a later epoch than the checkpoint that was named
     file = point.path if point is not None else Path(start.weights) if start.weights else None
     adapted = False
     for stage in stages_of(start, bool(tested), results):
@@ -174,33 +172,12 @@ def adapt(start: Start) -> None:
                 engine.run(**arguments.engine_run_kwargs(cfg) | {'start_epoch': start.epochs})
                 if engine.results:
                     results['adapted'] = engine.results
-            case Stage.KEEP:
-                results = keep_best(engine, cfg, results)
             case Stage.TEST:
                 _title(f'Test of {printable(point.path)}')
                 load_weights(engine.model, point.path, point.checkpoint)
                 results = measure_and_write(engine, cfg, 'adapted', file)
     show_left_out(left_out)
     report(cfg, results, path)
-    if not cfg.test.evaluate and engine.history:
-        print(f'\n{verdict(engine.signs, engine.history, cfg.paul.keep)}')
-
-
-def keep_best(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -> dict[str, dict]:
-    """Takes the model that the signs of cameras speak for, and measures it if it is not the last one.
-
-    Returns:
-        The results with those of the `kept` model.
-    """
-    kept = checkpoints_of(cfg).kept
-    if not engine.signs or not kept.is_file():  # cameras are unknown, which the verdict says
-        return results
-    best = best_of(engine.signs)
-    print(f'\nThe signs of cameras speak for {in_words(best["name"])}, kept in {printable(kept)} (paul.keep best)')
-    if best is engine.signs[-1]:
-        return {**results, 'kept': results['adapted']} if 'adapted' in results else results
-    load_weights(engine.model, kept)
-    return {**results, **measure_and_write(engine, cfg, 'kept', kept)} if engine.test_loader else results
 
 
 def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
@@ -211,9 +188,8 @@ def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
         show_results(results)
         print(f'\nWritten to {printable(path)}')
     else:
-        folder = checkpoints_of(cfg)
-        model = folder.kept if cfg.paul.keep == 'best' and folder.kept.is_file() else folder.newest()
-        print(f'\nNo results, as there is nothing to test on. The adapted model is {printable(model)}')
+        newest = printable(checkpoints_of(cfg).newest())
+        print(f'\nNo results, as there is nothing to test on. The adapted model is {newest}')
 
 
 def set_aside(cfg: CfgNode) -> None:

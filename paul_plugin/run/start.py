@@ -69,7 +69,6 @@ class Stage(Enum):
     MEASURE_START = 'measure the weights that it starts from'
     GO_ON = 'go on from the checkpoint'
     ADAPT = 'adapt without labels'
-    KEEP = 'take the model that the signs speak for'
     TEST = 'measure the checkpoint'
 
 
@@ -104,8 +103,6 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
         stages.append(Stage.ADAPT)
     elif cfg.test.evaluate and not anew:
         stages.append(Stage.TEST)
-    if cfg.paul.keep == 'best' and not cfg.test.evaluate and cfg.train.max_epoch > 0:
-        stages.append(Stage.KEEP)
     return stages
 
 

@@ -95,8 +95,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     """Opens a trained PatchNet, or makes one of a re-ID model of torchreid's, by its file.
 
     Args:
-        path: the folder of a run (the model that it keeps, or its newest checkpoint, is taken), a checkpoint, or any
-            file that `load_weights` reads.
+        path: the folder of a run (its newest checkpoint is taken), a checkpoint, or any file that `load_weights` reads.
         height, width: of the images, in pixels; 0 for the run's. A bare file of weights does not tell: 384x128 then,
             or torchreid's 256x128 for a model of torchreid's.
         opts: `KEY, VALUE, ...` that override the run's configuration, such as `data.root`.
@@ -138,15 +137,10 @@ def _limit(cfg: CfgNode) -> None:
 
 
 def _read(path: Path) -> tuple[Path, dict]:
-    """The file and what it holds; of a run's folder, the model that it keeps, or the newest checkpoint."""
+    """The file and what it holds; of a run's folder, the newest checkpoint."""
     if not path.is_dir():
         return path, read_checkpoint(path)
-    folder = CheckpointFolder(path / 'model')
-    if folder.kept.is_file():
-        checkpoint = read_checkpoint(folder.kept)
-        print(f'{printable(folder.kept)}: the model that the run keeps, {printable(checkpoint.get("kept"))}')
-        return folder.kept, checkpoint
-    newest = folder.read_newest()
+    newest = CheckpointFolder(path / 'model').read_newest()
     if newest is None:
         raise UserError(
             f'no checkpoint in {printable(path / "model")}: name the folder of a run (its data.save_dir) or a file'

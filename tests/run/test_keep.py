@@ -8,7 +8,7 @@ from helpers.jobs import run_embedded_job
 from helpers.signs import make_up_signs
 
 from paul_plugin.checkpoints.weights import read_checkpoint
-from paul_plugin.report import main as visualize
+from paul_plugin.report.summary import make_report
 from paul_plugin.run.trained import open_trained
 
 
@@ -44,8 +44,7 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
     assert results['kept'] == results['adapted']
     assert 'Test of the model that the run keeps' not in log
     assert 'They speak for keeping the adapted model.' in log
-    visualize.main(['report', str(folder), '--pixels', '40'])
-    page = (folder / 'report.html').read_text()
+    page = make_report(open_trained(folder), tmp_path / 'report.html', []).read_text()
     assert page.index('Signs without labels, from the start to epoch 2') < page.index('<dl>')
     assert 'Camera mutuality is how often' in page
 

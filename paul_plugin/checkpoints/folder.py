@@ -9,12 +9,22 @@ from ..runtime.files import link_or_copy, remove_unowned, save_atomically
 from .weights import Damaged, read_checkpoint
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
+KEPT = 'kept.pth.tar'  # what the run recommends, of whichever epoch
 
 
 def _place(name: str) -> tuple[int, int] | None:
     """The epochs that are done, and the steps of the next one, by a checkpoint's name; None for another file's."""
     match = re.fullmatch(r'model\.pth\.tar-(\d+)(?:-(\d+))?', name, re.ASCII)
     return (int(match[1]), int(match[2] or 0)) if match else None
+
+
+def _is_later(path: Path, after: tuple[int, int]) -> bool:
+    """Whether a checkpoint whose name does not tell is of later than so many epochs and steps."""
+    try:
+        checkpoint = read_checkpoint(path)
+        return (checkpoint['epoch'], len(checkpoint.get('summaries', ()))) > after
+    except (UserError, KeyError, TypeError):  # not there, or nobody knows of when
+        return False
 
 
 class CheckpointFolder:
@@ -53,6 +63,15 @@ class CheckpointFolder:
         except OSError as error:
             raise UserError(f'cannot read the folder {printable(self.path)}: {error.strerror}') from None
         return [self.path / name for name in sorted(filter(_place, names), key=_place, reverse=True)]
+
+    @property
+    def kept(self) -> Path:
+        """Where the model is that the run recommends, if it recommends one."""
+        return self.path / KEPT
+
+    def at(self, epochs: int) -> Path:
+        """Where the checkpoint after so many epochs is, if it is there."""
+        return self.path / f'model.pth.tar-{epochs}'
 
     def newest(self) -> Path | None:
         return next(iter(self.files()), None)
@@ -98,7 +117,7 @@ class CheckpointFolder:
         Raises:
             UserError: if it cannot be written.
         """
-        path = self.path / (f'model.pth.tar-{epochs}-{steps}' if steps else f'model.pth.tar-{epochs}')
+        path = self.path / f'model.pth.tar-{epochs}-{steps}' if steps else self.at(epochs)
         try:
             save_atomically(state, path)
         except UserError as error:
@@ -111,38 +130,61 @@ class CheckpointFolder:
             old.unlink(missing_ok=True)
         return path
 
+    def save_kept(self, state: dict) -> None:
+        """Saves what is no numbered checkpoint as the kept model.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        save_atomically(state, self.kept)
+
+    def keep_as_best(self, epochs: int) -> None:
+        """Makes the checkpoint after so many epochs the kept model; it stays when the checkpoint is removed.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        try:
+            link_or_copy(self.at(epochs), self.kept)
+        except OSError as error:
+            raise UserError(f'cannot write {printable(self.kept)}: {error.strerror}') from None
+
+    def set_kept_aside(self) -> Path | None:
+        """Moves the kept model to a folder beside this one; None where there is none."""
+        return self._move([self.kept], 'kept model') if os.path.lexists(self.kept) else None
+
     def set_aside(self, after: tuple[int, int] | None = None) -> Path | None:
         """Moves the checkpoints of an earlier run, which a new run must not be mixed with, to a folder beside this one.
 
         Args:
             after: the (epochs, steps of the next one) that the new run goes on from: only later checkpoints are moved,
-                and the best if it is later; None for a run that starts anew, which keeps none.
+                and the best and the kept model if they are later; None for a run that starts anew, which keeps none.
 
         Returns:
             The new folder; None where there is nothing to move.
         """
         moved = [path for path in self.files() if after is None or _place(path.name) > after]
+        if after is None:
+            return self._move(None, 'checkpoints') if moved or os.path.lexists(self.kept) else None
         if not moved:
             return None
+        moved += [path for path in (self.path / BEST, self.kept) if _is_later(path, after)]
+        return self._move(moved, 'later checkpoints')
+
+    def _move(self, moved: list[Path] | None, what: str) -> Path:
+        """Moves these files, or all of the folder, to a new folder beside it."""
         number = 1
         while (aside := self.path.with_name(f'{self.path.name}.{number}')).exists():
             number += 1
-        if after is None:
+        if moved is None:
             self.path.rename(aside)
         else:
             aside.mkdir()
-            for path in [*moved, *self._best_after(after)]:
+            for path in moved:
                 path.rename(aside / path.name)
-        print(f'The {"" if after is None else "later "}checkpoints of an earlier run are in {printable(aside)} now')
+        verb = 'is' if what == 'kept model' else 'are'
+        print(f'The {what} of an earlier run {verb} in {printable(aside)} now')
         return aside
-
-    def _best_after(self, after: tuple[int, int]) -> list[Path]:
-        best = self.path / BEST
-        try:
-            checkpoint = read_checkpoint(best)
-            return [best] if (checkpoint['epoch'], len(checkpoint.get('summaries', ()))) > after else []
-        except (UserError, KeyError, TypeError):  # not there, or nobody knows of when
-            return []
 
     def remove_partial(self) -> None:
         """Removes what a killed process left of a file that it was writing."""

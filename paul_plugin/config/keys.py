@@ -247,6 +247,12 @@ KEYS = (
         from_to(0, 1), _REPORTED,
     ),
     Key(
+        'paul.keep', 'last',
+        'the model of an unsupervised run: that of the last epoch, or the best by the signs of cameras, the start '
+        'among them, as model/kept.pth.tar',
+        one_of('last', 'best'), _FREE,
+    ),
+    Key(
         'paul.pictures_freq', 0, 'epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests',
         at_least(0), _REPORTED,
     ),

@@ -202,8 +202,7 @@ class ResumableEngine(CentredTests):
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
         self.open_writer(save_dir)
         try:
-            if self.done == (0, 0) and start_epoch == 0:
-                self.tell('at_start')
+            self.tell('at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
             if self._lacks_test(max_epoch, **options):
                 names = options.keys() & inspect.signature(self.test).parameters.keys()
                 rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in names})

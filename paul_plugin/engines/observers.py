@@ -20,6 +20,9 @@ class Observer:
     def at_start(self, engine) -> None:
         """Called by all processes before anything is trained, by a run that starts anew; nothing is measured yet."""
 
+    def at_resume(self, engine) -> None:
+        """Called by all processes in its place by a run that goes on from a checkpoint, before its first step."""
+
     def after_filling(self, engine) -> None:
         """Called by all processes once the memory bank is filled, before the first step of a run that starts anew."""
 

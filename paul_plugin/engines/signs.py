@@ -43,7 +43,7 @@ class CameraSigns(Observer):
 
     def at_start(self, engine) -> None:
         engine.signs.clear()
-        _write(engine)
+        write_signs(engine)
         if len(set(training_cameras(engine.datamanager))) < 2:
             print(UNKNOWN)
         self._record(engine, START)
@@ -62,7 +62,7 @@ class CameraSigns(Observer):
             return {}
         sign = {'name': name, 'epoch': engine.done[0], **found}
         engine.signs.append(sign)
-        _write(engine)
+        write_signs(engine)
         print(f'Signs of cameras, {name}: mutuality {found["mutuality"]:.3f}, mixing {found["mixing"]:.3f}')
         if engine.writer is not None and processes.is_first() and name != START:
             for sort, value in found.items():
@@ -104,7 +104,8 @@ class _Transformed(torch.utils.data.Dataset):
         return self.transform(self.images[index])
 
 
-def _write(engine) -> None:
+def write_signs(engine) -> None:
+    """Writes what is recorded to signs.json in the run's folder; nothing where nothing is."""
     if engine.folder is None or not processes.is_first():
         return
     path = Path(engine.folder.path.parent, SIGNS)

@@ -48,13 +48,14 @@ def best_of(signs: Sequence[dict]) -> dict:
     choose the last, or what it chose before.
 
     Args:
-        signs: of START, FILLED and the epochs, in this order, at least one that is not lost.
+        signs: of START, FILLED and the epochs, in this order, one at least; those that are lost are passed over,
+            unless all are.
 
     Example:
         >>> best_of([{'name': 'start', 'mutuality': 0.5}, {'name': 'epoch 1', 'mutuality': 0.6}])['name']
         'epoch 1'
     """
-    return max((sign for sign in signs if not sign.get('lost')), key=lambda sign: sign['mutuality'])
+    return max([sign for sign in signs if not sign.get('lost')] or signs, key=lambda sign: sign['mutuality'])
 
 
 def in_words(name: str) -> str:

@@ -6,6 +6,8 @@ from ..runtime.errors import printable
 _QUANTITIES = {
     'mAP': ('mAP, %', 100),
     'rank1': ('Rank-1, %', 100),
+    'mutuality': ('Camera mutuality', 1),
+    'mixing': ('Camera mixing', 1),
     'loss': ('Loss', 1),
     'pedal': ('PEDAL', 1),
     'ipfl': ('IPFL', 1),

@@ -64,6 +64,11 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
             f'of a collapse when it passes {method.collapse_cosine:g}. A patch finds itself if its own row of the',
             f'bank, before the step, is among the {method.k} nearest: where few do, the network outruns its bank.',
         ]
+    if any('mutuality' in entry for entry in history):
+        parts += [
+            'Camera mutuality is how often two crops of different cameras choose each other as nearest, camera mixing',
+            'how far the nearest crops are of other cameras, 1 by chance: they rise where people are found again.',
+        ]
     if any('mAP' in entry for entry in history):
         parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')
         parts.append('a dashed line is the direct transfer, the model before it was adapted.')

@@ -25,6 +25,7 @@ def write_report(
     results: dict[str, dict[str, dict[str, float]]],
     history: list[dict[str, float]],
     pictures: Sequence[Picture],
+    verdict: str = '',
 ) -> None:
     """Writes the page. All text is escaped, images are embedded, and the browser is told to load nothing.
 
@@ -39,6 +40,7 @@ def write_report(
         results: stage -> data set -> name -> fraction, as `read_run` gives them.
         history: the epochs, the same.
         pictures: heading, explanation and image of each.
+        verdict: what stands first on the page, if anything.
 
     Raises:
         OSError: if the file cannot be written.
@@ -48,6 +50,7 @@ def write_report(
     )
     page = environment.get_template('page.html').render(
         title=title,
+        verdict=verdict,
         facts=facts,
         tables=_result_tables(results),
         epochs=_epoch_table(history),

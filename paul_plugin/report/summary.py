@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..run.record import RunNumbers, history_of, read_run
+from ..engines.verdict import signs_of, verdict
+from ..run.record import RunNumbers, history_of, read_run, read_signs
 from ..run.trained import Trained
 from ..runtime.errors import printable
 from .curves import curves_beside
@@ -37,8 +38,17 @@ def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) 
     config = trained.cfg if trained.checkpoint.get('config') else None
     results = run.results or _last_test(run.history)
     pictures = [*curves_beside(trained, run), *pictures]
-    write_report(out, _title(trained), _facts(trained), config, results, run.history, pictures)
+    write_report(out, _title(trained), _facts(trained), config, results, run.history, pictures, _verdict(trained, run))
     return Path(out)
+
+
+def _verdict(trained: Trained, run: RunNumbers) -> str:
+    """The verdict of an unsupervised run; nothing of one that knew no signs, or has trained no epoch."""
+    recorded = trained.checkpoint.get('signs')
+    if trained.cfg.loss.name != 'paul' or recorded is None or not run.history:
+        return ''
+    signs = read_signs(trained.run) if trained.run else []
+    return verdict(signs or signs_of(recorded), run.history, trained.cfg.paul.keep)
 
 
 def _last_test(history: list[dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:

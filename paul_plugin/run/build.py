@@ -11,10 +11,12 @@ from yacs.config import CfgNode
 from .. import registry
 from ..config import arguments
 from ..engines.base import ResumableEngine
+from ..engines.keep import KeepBest
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
 from ..engines.resumable import resumable
 from ..engines.schedule import schedule_parts, warm_up
+from ..engines.signs import CameraSigns
 from ..figures.tensorboard import TensorBoardPictures
 from ..host.data import DataManager
 from ..host.engine import supervised_engine
@@ -115,6 +117,8 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     engine.centre_cameras = cfg.test.centre_cameras
     if cfg.loss.name == 'paul' and cfg.paul.pictures_freq:  # they show the memory bank and what is mined
         engine.observers.append(TensorBoardPictures(cfg.paul.pictures_freq))
+    if cfg.loss.name == 'paul':
+        engine.observers += [CameraSigns(), *([KeepBest()] if cfg.paul.keep == 'best' else [])]  # which needs the signs
     return engine
 
 

@@ -8,6 +8,8 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..engines.base import ResumableEngine
+from ..engines.signs import SIGNS
+from ..engines.verdict import signs_of
 from ..runtime import processes
 from ..runtime.errors import UserError, printable, reason
 from ..runtime.files import write_atomically
@@ -113,6 +115,11 @@ def read_run(path: str | Path) -> RunNumbers:
         raise UserError(f'no run at {printable(path)}: name the folder of a run (its data.save_dir)')
     results = _results_of(_read(path / RESULTS)) or _results_of(_read(path / RESULTS_OF_TEST))
     return RunNumbers(history_of(_read(path / 'history.json')), results)
+
+
+def read_signs(path: str | Path) -> list[dict]:
+    """The signs of cameras that a run recorded in its folder, as `signs_of` gives them; none where there are none."""
+    return signs_of(_read(Path(path, SIGNS)))
 
 
 def history_of(value: object) -> list[dict[str, float]]:

@@ -10,10 +10,12 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import load_host_weights, load_weights
+from ..checkpoints.weights import load_host_weights, load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import values_of
 from ..engines.base import ResumableEngine
+from ..engines.keep import find_kept
+from ..engines.verdict import in_words, verdict
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
 from ..registry import BACKBONES
@@ -147,7 +149,8 @@ def adapt(start: Start) -> None:
     known = point is not None and tested and not cfg.test.evaluate
     results = processes.from_first(read_results(path, tested) if known else {})
     if cfg.model.resume != resume.AUTO:
-        results.pop('adapted', None)  # of a later epoch than the checkpoint that was named
+        for name in ('adapted', 'kept'):  # of a later epoch than the checkpoint that was named
+            results.pop(name, None)
     file = point.path if point is not None else Path(start.weights) if start.weights else None
     adapted = False
     for stage in stages_of(start, bool(tested), results):
@@ -176,8 +179,35 @@ def adapt(start: Start) -> None:
                 _title(f'Test of {printable(point.path)}')
                 load_weights(engine.model, point.path, point.checkpoint)
                 results = measure_and_write(engine, cfg, 'adapted', file)
+            case Stage.KEEP:
+                results |= take_kept(engine, cfg, results)
+    if cfg.paul.keep == 'last':
+        results.pop('kept', None)  # of a run before this one, which did keep the best
     show_left_out(left_out)
     report(cfg, results, path)
+    if not cfg.test.evaluate and cfg.train.max_epoch > 0:
+        print(f'\n{verdict(engine.signs, engine.history, cfg.paul.keep)}')
+
+
+def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -> dict[str, dict]:
+    """Puts the model that the run keeps into the engine, and measures it where there are labels.
+
+    Returns:
+        `kept` -> what `measure` gives; the figures of `adapted` where it is the last epoch, which is not tested twice;
+        nothing without labels or without a kept model, which is where cameras are unknown.
+    """
+    folder = checkpoints_of(cfg)
+    sign = find_kept(folder, engine.signs)
+    results.pop('kept', None)  # of fewer epochs
+    if sign is None:
+        return {}
+    if sign is engine.signs[-1]:
+        return {'kept': results['adapted']} if 'adapted' in results else {}
+    load_weights(engine.model, folder.kept, read_checkpoint(folder.kept))
+    if not engine.test_loader:
+        return {}
+    _title(f'Test of the model that the run keeps: {in_words(sign["name"])}')
+    return {'kept': measure(engine, cfg)}
 
 
 def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
@@ -188,14 +218,17 @@ def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
         show_results(results)
         print(f'\nWritten to {printable(path)}')
     else:
-        newest = printable(checkpoints_of(cfg).newest())
-        print(f'\nNo results, as there is nothing to test on. The adapted model is {newest}')
+        folder = checkpoints_of(cfg)
+        model = printable(folder.kept if folder.kept.exists() else folder.newest())
+        print(f'\nNo results, as there is nothing to test on. The adapted model is {model}')
 
 
 def set_aside(cfg: CfgNode) -> None:
     """Renames the checkpoints of an earlier run, which a run that starts anew must not be taken for."""
     if not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
         checkpoints_of(cfg).set_aside()
+    elif cfg.paul.keep == 'last' and not cfg.test.evaluate:  # or tools would take what it no longer keeps
+        checkpoints_of(cfg).set_kept_aside()
 
 
 def run(cfg: CfgNode) -> None:

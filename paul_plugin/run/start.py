@@ -70,6 +70,7 @@ class Stage(Enum):
     GO_ON = 'go on from the checkpoint'
     ADAPT = 'adapt without labels'
     TEST = 'measure the checkpoint'
+    KEEP = 'take the model that is kept'
 
 
 def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[Stage]:
@@ -78,7 +79,7 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
     Args:
         start: what it starts with.
         has_labels: whether there is a target to test on.
-        measured: of `STARTS` and `adapted`, what an interrupted run has measured already.
+        measured: of `STARTS`, `adapted` and `kept`, what an interrupted run has measured already.
 
     Example:
         >>> [stage.value for stage in stages_of(Start(cfg), has_labels=True, measured=())]
@@ -103,6 +104,9 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
         stages.append(Stage.ADAPT)
     elif cfg.test.evaluate and not anew:
         stages.append(Stage.TEST)
+    keeps = cfg.paul.keep == 'best' and cfg.train.max_epoch > 0 and not cfg.test.evaluate
+    if keeps and (Stage.ADAPT in stages or 'kept' not in measured):
+        stages.append(Stage.KEEP)
     return stages
 
 

@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import checks, settings
+from ..engines.verdict import in_words, signs_of
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
@@ -95,7 +96,8 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     """Opens a trained PatchNet, or makes one of a re-ID model of torchreid's, by its file.
 
     Args:
-        path: the folder of a run (its newest checkpoint is taken), a checkpoint, or any file that `load_weights` reads.
+        path: the folder of a run (its kept model is taken, or else its newest checkpoint), a checkpoint, or any file
+            that `load_weights` reads.
         height, width: of the images, in pixels; 0 for the run's. A bare file of weights does not tell: 384x128 then,
             or torchreid's 256x128 for a model of torchreid's.
         opts: `KEY, VALUE, ...` that override the run's configuration, such as `data.root`.
@@ -137,10 +139,17 @@ def _limit(cfg: CfgNode) -> None:
 
 
 def _read(path: Path) -> tuple[Path, dict]:
-    """The file and what it holds; of a run's folder, the newest checkpoint."""
+    """The file and what it holds; of a run's folder, the kept model if there is one, else the newest checkpoint."""
     if not path.is_dir():
         return path, read_checkpoint(path)
-    newest = CheckpointFolder(path / 'model').read_newest()
+    folder = CheckpointFolder(path / 'model')
+    if os.path.lexists(folder.kept):
+        checkpoint = read_checkpoint(folder.kept)
+        signs = signs_of(checkpoint.get('signs'))
+        which = in_words(signs[-1]['name']) if signs else 'of an unknown epoch'
+        print(f'{printable(folder.kept)}, which the run keeps by the signs of cameras (paul.keep best): {which}')
+        return folder.kept, checkpoint
+    newest = folder.read_newest()
     if newest is None:
         raise UserError(
             f'no checkpoint in {printable(path / "model")}: name the folder of a run (its data.save_dir) or a file'

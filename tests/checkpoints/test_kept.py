@@ -31,6 +31,12 @@ def test_folder_keeps_the_newest_and_the_best(tmp_path):
     assert folder.set_aside() == tmp_path / 'model.1'
     assert folder.newest() is None
     assert folder.set_aside() is None
+    for number, move in ((2, folder.set_aside), (3, folder.set_kept_aside)):
+        folder.save_kept({'epoch': 0})
+        assert move() == tmp_path / f'model.{number}'
+        assert os.listdir(tmp_path / f'model.{number}') == ['kept.pth.tar']
+        assert not folder.kept.exists()
+    assert folder.set_kept_aside() is None
     with pytest.raises(ValueError, match='keep must be at least 1, got 0'):
         CheckpointFolder(tmp_path, keep=0)
 

@@ -36,7 +36,7 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
         '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root),
         'data.save_dir', str(log), 'data.workers', '2', 'model.resume', 'auto', 'use_gpu', 'False',
         'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '4', 'paul.synthetic.images_per_id', '6',
-        'paul.k', '3', 'train.batch_size', '12', 'train.max_epoch', '3', 'train.stepsize', '[2]',
+        'paul.k', '3', 'paul.keep', 'best', 'train.batch_size', '12', 'train.max_epoch', '3', 'train.stepsize', '[2]',
         'train.checkpoint_minutes', '0', 'train.print_freq', '2', 'test.eval_freq', '2',
         'paul.pretrain.opts', str(pretrain), *extra,
     ]  # fmt: skip
@@ -106,7 +106,9 @@ def compare(log: Path, other: Path) -> list[str]:
         for state in (ours, theirs):
             state.pop('config', None)  # it names the folder
         found += differences(ours, theirs, name)
-    for name in ('history.json', 'pretrain/history.json', 'results.json'):
+    kept = [torch.load(folder / 'model/kept.pth.tar', weights_only=True) for folder in (log, other)]
+    found += differences(*([of['epoch'], of['state_dict']] for of in kept), 'kept')
+    for name in ('history.json', 'pretrain/history.json', 'results.json', 'signs.json'):
         if (log / name).read_bytes() != (other / name).read_bytes():
             found.append(name)
     return found

@@ -35,6 +35,7 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     assert out.count('No test on folder, which has no query and gallery images: training runs without tests') == 1
     assert f'The adapted model is {tmp_path}/second/model/model.pth.tar-2' in out
     assert 'Direct transfer' not in out
+    assert out.rstrip().endswith('Name the cameras by folder.camera to get signs without labels')
     assert 'Infinity' not in (tmp_path / 'second/history.json').read_text()
     assert sorted(os.listdir(tmp_path / 'second/model')) == ['model.pth.tar-1', 'model.pth.tar-2']
     assert not (tmp_path / 'second/results.json').exists()
@@ -130,5 +131,6 @@ def test_the_config_file():
     for other in (cfg, market):
         other.data.update({'sources': [], 'targets': [], 'save_dir': '', 'bad_images': ''})
     assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
-    cfg.paul.neighbours = 'all'
+    assert (cfg.paul.keep, market.paul.keep) == ('best', 'last')
+    cfg.paul.neighbours, cfg.paul.keep = 'all', 'last'
     assert cfg == market

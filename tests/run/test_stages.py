@@ -17,7 +17,7 @@ from paul_plugin.runtime.errors import UserError
 PROJECT = Path(__file__).parents[2]
 PRETRAIN, FORGET, LOAD = 'pre-train with labels', 'remove the results of an earlier run', 'load the weights'
 DIRECT, GO_ON = 'measure the weights that it starts from', 'go on from the checkpoint'
-ADAPT, TEST = 'adapt without labels', 'measure the checkpoint'
+ADAPT, TEST, KEEP = 'adapt without labels', 'measure the checkpoint', 'take the model that is kept'
 
 
 def config(*words):
@@ -60,6 +60,12 @@ def saved(tmp_path):
         ('train.max_epoch 5', 3, False, True, 'direct_transfer adapted', [GO_ON, ADAPT]),
         ('test.evaluate True', 3, False, True, 'direct_transfer adapted', [TEST]),
         ('test.evaluate True', 1, False, True, '', [TEST]),
+        ('paul.keep best', None, False, True, '', [LOAD, DIRECT, ADAPT, KEEP]),
+        ('paul.keep best', 3, False, True, 'direct_transfer adapted', [GO_ON, KEEP]),
+        ('paul.keep best', 3, False, True, 'direct_transfer adapted kept', [GO_ON]),
+        ('paul.keep best train.max_epoch 5', 3, False, True, 'direct_transfer adapted kept', [GO_ON, ADAPT, KEEP]),
+        ('paul.keep best train.max_epoch 0', None, False, True, '', [LOAD, DIRECT, ADAPT]),
+        ('paul.keep best test.evaluate True', 3, False, True, '', [TEST]),
     ],
 )  # fmt: skip
 def test_the_stages(words, epochs, pretrains, labels, measured, expected):

@@ -1,0 +1,63 @@
+"""`paul.keep best` in a run: the model that it keeps, its figures and the verdict; by made-up signs."""
+
+import json
+import os
+
+import pytest
+from helpers.jobs import run_embedded_job
+from helpers.signs import make_up_signs
+
+from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.report.summary import make_report
+from paul_plugin.run.trained import open_trained
+
+
+@pytest.fixture
+def job(rendered, tmp_path, monkeypatch):
+    """Runs the embedded job in small; returns the text of its log."""
+
+    def job(mutualities, *words):
+        make_up_signs(monkeypatch, *mutualities)
+        folder = run_embedded_job(rendered, tmp_path / 'log', *words)
+        return max(folder.glob('train.log*'), key=os.path.getmtime).read_text()
+
+    return job
+
+
+def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
+    folder = tmp_path / 'log'
+    log = job((0.5, 0.4, 0.3), 'paul.keep', 'best')
+    results = json.loads((folder / 'results.json').read_text())
+    assert list(results) == ['direct_transfer', 'adapted', 'kept']
+    assert results['kept'] == results['direct_transfer'] != results['adapted']
+    assert '\nkept ' in log
+    assert log.rstrip().splitlines()[-1].startswith('Signs without labels, from the start to epoch 1: camera mutuality')
+    assert 'keeping the start, as it was loaded, not the last epoch, as the run does' in log
+    trained = open_trained(folder)
+    assert (trained.path, trained.run) == (folder / 'model/kept.pth.tar', folder)
+    assert capsys.readouterr().out.count('(paul.keep best): the start, as it was loaded\n') == 1
+
+    # Going on, until another is the best; its figures are not measured twice.
+    log = job((0.5, 0.4, 0.3, 0.6), 'paul.keep', 'best', 'model.resume', 'auto', 'train.max_epoch', '2')
+    assert read_checkpoint(folder / 'model/kept.pth.tar')['epoch'] == 2
+    results = json.loads((folder / 'results.json').read_text())
+    assert results['kept'] == results['adapted']
+    assert 'Test of the model that the run keeps' not in log
+    assert 'They speak for keeping the adapted model.' in log
+    page = make_report(open_trained(folder), tmp_path / 'report.html', []).read_text()
+    assert page.index('Signs without labels, from the start to epoch 2') < page.index('<dl>')
+    assert 'Camera mutuality is how often' in page
+
+    # Once more: nothing is left to do. Then without keeping: tools take the last epoch again.
+    words = 'model.resume', 'auto', 'train.max_epoch', '2'
+    assert 'Adapting to' not in job((), 'paul.keep', 'best', *words)
+    assert json.loads((folder / 'results.json').read_text()) == results
+    job((), *words)
+    assert open_trained(folder).path.name == 'model.pth.tar-2'
+    assert list(json.loads((folder / 'results.json').read_text())) == ['direct_transfer', 'adapted']
+
+
+def test_no_verdict_without_an_epoch_and_last_by_default(job, tmp_path):
+    assert 'which paul.keep best would have done' in job((0.5, 0.4, 0.3))
+    assert 'kept.pth.tar' not in os.listdir(tmp_path / 'log/model')
+    assert 'Signs without labels' not in job((0.5, 0.4), 'train.max_epoch', '0')

@@ -243,6 +243,10 @@ KEYS = (
         from_to(0, 1), _REPORTED,
     ),
     Key(
+        'paul.guard', 'warn', 'when bank recall falls below half of its start, as at too high a rate: warn, or stop',
+        one_of('warn', 'stop'), _REPORTED,
+    ),
+    Key(
         'paul.pictures_freq', 0, 'epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests',
         at_least(0), _REPORTED,
     ),

@@ -253,6 +253,10 @@ KEYS = (
         one_of('last', 'best'), _FREE,
     ),
     Key(
+        'paul.guard', 'warn', 'when bank recall falls below half of its start, as at too high a rate: warn, or stop',
+        one_of('warn', 'stop'), _REPORTED,
+    ),
+    Key(
         'paul.pictures_freq', 0, 'epochs between two sets of pictures in TensorBoard, 0: none; rankings: in tests',
         at_least(0), _REPORTED,
     ),

@@ -19,6 +19,7 @@ from ..method.patchnet import PatchNet
 from ..method.pedal import PEDALLoss
 from ..method.similarity import SIMILARITIES
 from ..runtime import processes, stopping
+from .alarm import RecallAlarm
 from .base import ResumableEngine
 from .observers import CollapseAlarm, SkippedSteps
 from .precision import MixedPrecision
@@ -57,6 +58,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
         shard_memory: with several processes, each holds its share of the memory bank instead of all of it.
         collapse_cosine: mean cosine between the bank's descriptors over which a warning is printed, 1 for none.
+        recall_guard: what happens when bank recall falls far below its start, `warn` or `stop`, of RecallAlarm.
 
     Raises:
         ValueError: for an argument out of range, a data manager without surrogates, or training images that are
@@ -93,6 +95,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         bank_dtype: str = 'float32',
         shard_memory: bool = False,
         collapse_cosine: float = 0.5,
+        recall_guard: str = 'warn',
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = unwrap(model)
@@ -127,7 +130,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.weight_pedal = weight_pedal
         self.weight_ipfl = weight_ipfl
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
-        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps()]
+        self.alarm = RecallAlarm(recall_guard)
+        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), self.alarm]
 
     @property
     def miner(self) -> CyclicRankingMiner:
@@ -150,8 +154,13 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         amp = self.precision.state_dict()
         # The images' digest tells their order, not where in it a camera ends.
         cameras = {'cameras': self.pedal.spans} if isinstance(self.pedal, CameraPEDALLoss) else {}
-        own = {'memory': self.memory.gathered_state(), 'amp': amp, 'signs': self.signs}
-        return {**own, **cameras, **self.ipfl.gathered_state()}
+        state = {
+            'memory': self.memory.gathered_state(),
+            'amp': amp,
+            'alarm': self.alarm.state_dict(),
+            'signs': self.signs,
+        }
+        return {**state, **cameras, **self.ipfl.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
         spans = getattr(self.pedal, 'spans', None)
@@ -159,6 +168,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             raise ValueError('it is of training images of other cameras')
         self.memory.load_whole(checkpoint['memory'])
         self.precision.load_state_dict(checkpoint['amp'])
+        self.alarm.load_state_dict(checkpoint.get('alarm'))
         self.ipfl.load_whole(checkpoint)
         self.signs = signs_of(checkpoint.get('signs'))
 

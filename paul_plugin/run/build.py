@@ -152,7 +152,7 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
         numbers = 'k k_camera scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
         words = 'neighbours similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
-        options['shard_memory'] = method.memory.shard
+        options |= {'shard_memory': method.memory.shard, 'recall_guard': method.guard}
         try:
             return ImagePAULEngine(
                 datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common

@@ -112,13 +112,13 @@ MARKED = {
         folder.path folder.labels train.max_epoch train.start_epoch train.print_freq train.checkpoint_minutes
         train.keep_checkpoints test.batch_size test.ranks test.evaluate test.eval_freq test.start_eval
         test.rerank test.visrank test.visrank_topk test.fast_rank paul.memory.shard paul.collapse_cosine
-        paul.keep paul.pictures_freq paul.pretrain.config paul.pretrain.opts
+        paul.keep paul.guard paul.pictures_freq paul.pretrain.config paul.pretrain.opts
     """,
     Mark.SAME: """
         use_gpu model.resume data.root data.workers data.save_dir train.start_epoch train.print_freq
         train.checkpoint_minutes train.keep_checkpoints train.seed test.batch_size test.ranks test.eval_freq
         test.start_eval test.rerank test.visrank test.visrank_topk test.fast_rank paul.memory.shard
-        paul.collapse_cosine paul.pictures_freq paul.pretrain.config paul.pretrain.opts
+        paul.collapse_cosine paul.guard paul.pictures_freq paul.pretrain.config paul.pretrain.opts
     """,
     Mark.STAGE: """
         use_gpu model.name model.pretrained data.root data.workers data.height data.width data.bad_images

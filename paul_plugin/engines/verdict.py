@@ -44,7 +44,8 @@ def _is_sign(value: object) -> bool:
 def best_of(signs: Sequence[dict]) -> dict:
     """The sign of the model to keep: of the highest product of mutuality and mixing, of equal ones the earliest.
 
-    On rendered data mutuality alone ranks a model that has only new BatchNorm statistics as high as one that has learned.
+    On rendered data mutuality alone ranks a model that has only new BatchNorm statistics as high as one that has
+    learned.
 
     It is asked after each measurement, and a model that it does not choose then is gone. So of a longer list it must
     choose the last, or what it chose before.

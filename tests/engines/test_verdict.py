@@ -27,6 +27,12 @@ def test_the_best(mutualities, best):
     assert best_of(signs(*mutualities))['name'] == best
 
 
+def test_the_best_by_both_signs():
+    found = signs(0.5, 0.6, 0.55)
+    found[2]['mixing'] = 0.6  # 0.55 * 0.6 is more than 0.6 * 0.5
+    assert best_of(found)['name'] == 'epoch 1'
+
+
 def test_the_best_of_more_is_the_last_or_the_best_before():
     """Others are not kept."""
     found = signs(0.5, 0.4, 0.6, 0.6, 0.3, 0.7)

@@ -134,8 +134,8 @@ KEYS = (
     Key('train.optim', 'adam', 'the optimizer', OPTIMIZERS),
     Key(
         'train.lr', 0.0003,
-        'learning rate at the start; auto, with loss.name paul: the largest of 0.01, 0.003, ... 0.0001 at which the '
-        'memory bank follows the network, found in up to 30 steps at each',
+        'learning rate at the start; auto, with loss.name paul: the largest of 0.01, 0.003, ... 0.0001 at which bank '
+        'recall stays at half of its start over up to 30 steps',
         at_least(0, AUTO_RATE),
     ),
     Key('train.weight_decay', 5e-4, 'L2 penalty of the weights', at_least(0)),

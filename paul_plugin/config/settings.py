@@ -105,12 +105,13 @@ def merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
         unset = key in _NULLABLE and value in (None, 'None')
         if unset:
             value = [] if key == 'data.transforms' else default
-        if not (isinstance(value, str) and value and value == getattr(rules[key], 'word', '')):
-            try:
-                value = _coerce(value, default)
-            except TypeError:
-                errors.append(f'{where}{key} = {show(value)}: {_expected(default)}{or_word(rules[key])}')
-                continue
+        word = getattr(rules[key], 'word', '')
+        try:
+            is_word = word and isinstance(value, str) and _literal(value, listed=False) == word
+            value = word if is_word else _coerce(value, default)
+        except TypeError:
+            errors.append(f'{where}{key} = {show(value)}: {_expected(default)}{or_word(rules[key])}')
+            continue
         if key == 'data.targets':
             targets_are_sources = unset
         if key == 'data.transforms':

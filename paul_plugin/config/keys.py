@@ -49,6 +49,7 @@ class Key(NamedTuple):
     marks: Mark = Mark(0)
 
 
+AUTO_RATE = 'auto'  # for train.lr: engines/rate.py chooses it
 OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
 SCHEDULERS = one_of('single_step', 'multi_step', 'cosine')
 SAMPLERS = one_of(
@@ -131,7 +132,12 @@ KEYS = (
     Key('video.pooling_method', 'avg', 'how the features of a tracklet are joined', one_of('avg', 'max')),
     # ---- training
     Key('train.optim', 'adam', 'the optimizer', OPTIMIZERS),
-    Key('train.lr', 0.0003, 'learning rate at the start', at_least(0)),
+    Key(
+        'train.lr', 0.0003,
+        'learning rate at the start; auto, with loss.name paul: the largest of 0.01, 0.003, ... 0.0001 at which bank '
+        'recall stays at half of its start over up to 30 steps',
+        at_least(0, AUTO_RATE),
+    ),
     Key('train.weight_decay', 5e-4, 'L2 penalty of the weights', at_least(0)),
     Key('train.max_epoch', 60, 'epochs, those of train.fixbase_epoch included; 0: no training', at_least(0), _FREE),
     Key('train.start_epoch', 0, 'number of the first epoch; set by model.resume', at_least(0), _REPORTED),

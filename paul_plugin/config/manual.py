@@ -6,12 +6,14 @@ from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, printable, show
 from .keys import KEYS, Key, all_keys, set_value, value_of
+from .rules import or_word
 
 _WIDTH = 100  # characters of a line
 
 
 def _entry(key: Key) -> str:
     allowed = key.allowed.words if key.allowed else 'True or False' if isinstance(key.default, bool) else ''
+    allowed += or_word(key.allowed)
     head = f'{key.name} = {key.default!r}' + (f'  ({allowed})' if allowed else '')
     indent = ' ' * 4
     # A name stays whole, and so does one with a hyphen.

@@ -37,15 +37,19 @@ class Range:
     Attributes:
         words: the bounds, to be read after `must be`.
         test: whether a finite number is within them.
+        word: what may stand in the place of a number; '' for none.
     """
 
     words: str
     test: Callable[[float], bool]
+    word: str = ''
 
-    def errors(self, key: str, value: float) -> Iterator[str]:
+    def errors(self, key: str, value: float | str) -> Iterator[str]:
+        if self.word and value == self.word:
+            return
         if not (abs(value) <= _LARGEST and self.test(value)):
             finite = ', finite in float32' if isinstance(value, float) else ''
-            yield complaint(key, value, f'must be {self.words}{finite}')
+            yield complaint(key, value, f'must be {self.words}{finite}{or_word(self)}')
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,18 @@ KINDS = (Choice, Range, Listing, Names)  # in the order in which their complaint
 Rule = Choice | Range | Listing | Names
 
 
+def or_word(rule: Rule | None) -> str:
+    """`, or WORD` for a rule of numbers that allows a word; '' for any other."""
+    word = getattr(rule, 'word', '')
+    return word and f', or {word}'
+
+
 def one_of(*names: str) -> Choice:
     return Choice(names)
 
 
-def at_least(low: int) -> Range:
-    return Range(f'at least {low}', lambda x: x >= low)
+def at_least(low: int, word: str = '') -> Range:
+    return Range(f'at least {low}', lambda x: x >= low, word)
 
 
 def from_to(low: float, high: float) -> Range:

@@ -11,7 +11,8 @@ from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, nearest, printable, raise_together, show
 from ..runtime.files import is_special
-from .keys import all_keys, get_default_config, set_value, value_of
+from .keys import KEYS, all_keys, get_default_config, set_value, value_of
+from .rules import or_word
 
 _LARGEST_FILE = 100_000  # bytes of a config file: a second, at the 100 to 400 kB a second that YAML is read at
 Setting = tuple[str, str, object]  # where it was set (`FILE: ` or nothing), key, value as read
@@ -94,6 +95,7 @@ def merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
     errors = []
     defaults = get_default_config()
     keys = all_keys(defaults)
+    rules = {key.name: key.allowed for key in KEYS}
     targets_are_sources = False
     for where, key, value in settings:
         if key not in keys:
@@ -103,10 +105,12 @@ def merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
         unset = key in _NULLABLE and value in (None, 'None')
         if unset:
             value = [] if key == 'data.transforms' else default
+        word = getattr(rules[key], 'word', '')
         try:
-            value = _coerce(value, default)
+            is_word = word and isinstance(value, str) and _literal(value, listed=False) == word
+            value = word if is_word else _coerce(value, default)
         except TypeError:
-            errors.append(f'{where}{key} = {show(value)}: {_expected(default)}')
+            errors.append(f'{where}{key} = {show(value)}: {_expected(default)}{or_word(rules[key])}')
             continue
         if key == 'data.targets':
             targets_are_sources = unset

@@ -8,7 +8,7 @@ from .observers import Observer
 
 # Steps whose recall is averaged. One batch of 40 images and 6 patches tells recall to a few hundredths.
 STEPS = 3
-# Of its start: on 12,750 rendered crops, recall is below half of it from step 16 on at a rate of 1e-2, which costs
+# Of its start: on 12,750 rendered crops, recall is below half of it from step 17 on at a rate of 1e-2, which costs
 # accuracy there. At rates that help, it stays above.
 SHARE = 0.5
 GUARDS = ('warn', 'stop')

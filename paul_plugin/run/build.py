@@ -6,20 +6,23 @@ import warnings
 import torch
 import torchreid
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 from yacs.config import CfgNode
 
 from .. import registry
 from ..config import arguments
+from ..config.keys import AUTO_RATE
 from ..engines.base import ResumableEngine
 from ..engines.keep import KeepBest
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
+from ..engines.rate import LADDER, choose_rate
 from ..engines.resumable import resumable
 from ..engines.schedule import schedule_parts, warm_up
 from ..engines.signs import CameraSigns
 from ..figures.tensorboard import TensorBoardPictures
 from ..host.data import DataManager
-from ..host.engine import supervised_engine
+from ..host.engine import supervised_engine, unwrap
 from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
 from ..runtime import processes
@@ -132,6 +135,26 @@ def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) 
     return engine
 
 
+def build_optimizer(cfg: CfgNode, model: nn.Module, rate: float) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """The optimizer of this rate and its scheduler."""
+    supervised = cfg.paul.supervised
+    optimizer = torchreid.optim.build_optimizer(model, **arguments.optimizer_kwargs(cfg) | {'lr': rate})
+    if supervised.schedule.heads:
+        scheduler = schedule_parts(optimizer, model, supervised.schedule, supervised.warmup_epochs)
+    else:
+        scheduler = torchreid.optim.build_lr_scheduler(optimizer, **arguments.lr_scheduler_kwargs(cfg))
+        if supervised.warmup_epochs:
+            scheduler = warm_up(optimizer, scheduler, supervised.warmup_epochs)
+    return optimizer, scheduler
+
+
+def fit_rate(cfg: CfgNode, engine: ResumableEngine) -> None:
+    """With train.lr auto, gives the engine the optimizer of a rate that fits; for a run that starts anew."""
+    if cfg.train.lr == AUTO_RATE:
+        layers = {name: cfg.train[name] for name in ('fixbase_epoch', 'open_layers')}
+        choose_rate(engine, functools.partial(build_optimizer, cfg, unwrap(engine.model)), **layers)
+
+
 def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
     """The engine that `cfg.loss.name` names, with its optimizer and scheduler.
 
@@ -139,13 +162,8 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
         UserError: if the data do not fit the method's settings.
     """
     supervised = cfg.paul.supervised
-    optimizer = torchreid.optim.build_optimizer(model, **arguments.optimizer_kwargs(cfg))
-    if supervised.schedule.heads:
-        scheduler = schedule_parts(optimizer, model, supervised.schedule, supervised.warmup_epochs)
-    else:
-        scheduler = torchreid.optim.build_lr_scheduler(optimizer, **arguments.lr_scheduler_kwargs(cfg))
-        if supervised.warmup_epochs:
-            scheduler = warm_up(optimizer, scheduler, supervised.warmup_epochs)
+    rate = LADDER[0] if cfg.train.lr == AUTO_RATE else cfg.train.lr
+    optimizer, scheduler = build_optimizer(cfg, model, rate)
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul

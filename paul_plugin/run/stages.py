@@ -24,7 +24,7 @@ from ..runtime.errors import UserError, is_out_of_memory, printable
 from ..runtime.files import save_atomically
 from ..runtime.lock import locked
 from . import agreement
-from .build import build_engine, build_model, build_test_engine
+from .build import build_engine, build_model, build_test_engine, fit_rate
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .record import (
     RESULTS_RERANKED,
@@ -172,6 +172,8 @@ def adapt(start: Start) -> None:
                 go_on(engine, point)
             case Stage.ADAPT:
                 _title(f'Adapting to {", ".join(cfg.data.sources)} without labels')
+                if point is None and start.epochs < cfg.train.max_epoch:
+                    fit_rate(cfg, engine)
                 engine.run(**arguments.engine_run_kwargs(cfg) | {'start_epoch': start.epochs})
                 if engine.results:
                     results['adapted'] = engine.results

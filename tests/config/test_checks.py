@@ -50,6 +50,8 @@ def test_good_values(words):
         ('test.batch_size 0', ['test.batch_size = 0', 'at least 1']),
         ('train.lr -0.1', ['train.lr = -0.1', 'at least 0, finite']),
         ('train.lr nan', ['train.lr = nan', 'finite']),
+        ('train.lr auto', ["train.lr = 'auto': is for loss.name paul only, loss.name softmax needs a number"]),
+        ('paul.guard shout', ["paul.guard = 'shout'", 'warn, stop']),
         ('train.lr inf', ['train.lr = inf', 'finite']),
         ('train.weight_decay -1', ['train.weight_decay = -1.0', 'at least 0']),
         ('train.print_freq 0', ['train.print_freq = 0', 'at least 1']),

@@ -175,7 +175,7 @@ def test_every_key_is_listed_with_its_default_and_rule():
     lines = list_keys().splitlines()
     heads = [line for line in lines if not line.startswith(' ')]
     assert [head.split(' = ')[0] for head in heads] == [key.name for key in KEYS]
-    assert 'train.lr = 0.0003  (at least 0)' in heads
+    assert 'train.lr = 0.0003  (at least 0, or auto)' in heads
     assert "data.type = 'image'  (one of image, video)" in heads
     assert 'test.evaluate = False  (True or False)' in heads
     assert 'paul.supervised.schedule.pgn = []' in heads

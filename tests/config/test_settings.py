@@ -15,6 +15,8 @@ from paul_plugin.runtime.errors import nearest
     [
         ('train.lr', '1', 1.0),
         ('train.lr', '1e-4', 1e-4),
+        ('train.lr', 'auto', 'auto'),
+        ('train.lr', "'auto'", 'auto'),
         ('loss.triplet.weight_x', '1', 1.0),
         ('paul.surrogate.crop', '[1,1]', [1.0, 1.0]),
         ('paul.surrogate.crop', '(0.5, 1)', [0.5, 1.0]),
@@ -85,7 +87,7 @@ def test_file_values(write):
         ('1: 2', ["unknown key '1'"]),
         ('train: 5', ['train is a group of keys']),
         ('train: &a {lr: *a}', ['train.lr = ', 'expected float']),
-        ('train:\n  lr: fast', ["train.lr = 'fast'", 'expected float, such as 0.0003']),
+        ('train:\n  lr: fast', ["train.lr = 'fast'", 'expected float, such as 0.0003, or auto']),
         ('train:\n  lr:', ['train.lr = None', 'expected float']),
         ('data: {root: 5}', ['data.root = 5', 'expected str', 'quotes']),
         ('data: {root: 2024-01-01}', ['data.root', 'expected str']),

@@ -28,6 +28,7 @@ CONFIG = [
     Case('several errors', 'train.lrr 1 train.lr fast', r"(?s)unknown key 'train\.lrr'.*train\.lr = 'fast'"),
     Case('out of range', 'paul.momentum 1.5', 'paul.momentum = 1.5: must be above 0 and at most 1'),
     Case('not a number', 'train.lr nan', 'train.lr = nan: must be at least 0, finite'),
+    Case('auto with labels', f'{SOFTMAX} train.lr auto', "train.lr = 'auto': is for loss.name paul only"),
     Case('negative seed', 'train.seed -1', 'train.seed = -1: must be from 0 to 4294967295'),
     Case('too large an integer', 'train.seed 99999999999999999999', 'train.seed = 9+: must be from 0'),
     Case('unknown choice', 'test.dist_metric cosin', "test.dist_metric = 'cosin'.*did you mean 'cosine'"),

@@ -1,0 +1,128 @@
+"""The learning rate that fits: tries rates, the largest first, and takes the first whose bank recall stays healthy."""
+
+import copy
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ..data import loaders
+from ..host.engine import unwrap
+from ..runtime import processes, randomness, stopping
+from .alarm import SHARE, mean
+from .alarm import STEPS as FIRST
+from .finite import NotFinite
+from .paul import ImagePAULEngine
+
+LADDER = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+STEPS = 30  # of a trial, fewer if the first epoch has fewer
+LAST = 5  # steps of a trial whose mean recall must be at least SHARE, the alarm's, of that of the first ones
+Build = Callable[[float], tuple[torch.optim.Optimizer, object]]
+
+
+def choose_rate(
+    engine: ImagePAULEngine,
+    build: Build,
+    ladder: Sequence[float] = LADDER,
+    fixbase_epoch: int = 0,
+    open_layers: list[str] | None = None,
+) -> float:
+    """Chooses a rate, and gives the engine an optimizer of that rate; all processes call it, before `run`.
+
+    Each rate is tried on the first steps of the first epoch, as `run` takes them, from the engine's weights and a bank
+    that they filled. Afterwards everything is as before, so `run` ends with the bytes of a run that was given the rate.
+
+    Args:
+        engine: about to start anew.
+        build: a rate -> a new optimizer of the engine's model, and its scheduler or None.
+        ladder: rates, the largest first.
+        fixbase_epoch, open_layers: of the engine's `run`.
+
+    Returns:
+        The largest healthy rate, or the last one of the ladder where none is, which is said.
+
+    Raises:
+        Stopped: if the run was asked to stop.
+    """
+    modules = unwrap(engine.model), engine.memory, engine.ipfl
+    before, random = _states(modules), randomness.get_states()
+    amp = copy.deepcopy(engine.precision.state_dict())
+    print(f'train.lr auto: tries up to {STEPS} steps at each rate, the largest first')
+    try:
+        with stopping.instead_of_errors():
+            engine.fill_memory()
+        filled = _states(modules)  # the same for every rate
+        for rate in ladder:
+            _restore(modules, filled)
+            engine.precision.load_state_dict(copy.deepcopy(amp))
+            _take(engine, *build(rate))
+            recall = _trial(engine, fixbase_epoch, open_layers)
+            healthy = _is_healthy(recall)
+            told = ', '.join(f'{mean(part):.2f}' for part in (recall[:FIRST], recall[-LAST:]) if part)
+            print(f'  rate {rate:g}: bank recall at the start and the end of {len(recall)} steps: {told or "none"}'
+                  f'{", taken" if healthy else ""}')  # fmt: skip
+            if healthy:
+                break
+        else:
+            print(f'warning: no rate keeps bank recall at {SHARE:g} of its start: takes the smallest, {rate:g}')
+    finally:
+        _restore(modules, before)
+        engine.precision.load_state_dict(amp)
+        randomness.set_states(random)
+        engine.network = None
+        for parameter in engine.model.parameters():
+            parameter.grad = None
+    _take(engine, *build(rate))
+    return rate
+
+
+def _is_healthy(recall: Sequence[float]) -> bool:
+    """Whether recall stays at its share; of a trial that was ended by a number that is not finite, it is empty."""
+    return bool(recall) and mean(recall[-LAST:]) >= SHARE * mean(recall[:FIRST])
+
+
+def _states(modules: Sequence[torch.nn.Module]) -> list[dict[str, torch.Tensor]]:
+    """Copies of the modules' tensors, in the main memory: a GPU may have no room for a second bank."""
+    return [
+        {name: value.detach().to('cpu', copy=True) for name, value in module.state_dict().items()}
+        for module in modules
+    ]  # fmt: skip
+
+
+def _restore(modules: Sequence[torch.nn.Module], states: Sequence[dict[str, torch.Tensor]]) -> None:
+    for module, state in zip(modules, states, strict=True):
+        module.load_state_dict(state)
+
+
+def _take(engine: ImagePAULEngine, optimizer: torch.optim.Optimizer, scheduler: object) -> None:
+    """Gives the engine another optimizer and scheduler in the place of those that it has."""
+    engine.optimizer, engine.scheduler = optimizer, scheduler
+    engine.register_model('model', engine.model, optimizer, scheduler)
+
+
+def _trial(engine: ImagePAULEngine, fixbase_epoch: int, open_layers: list[str] | None) -> list[float]:
+    """The first steps of the first epoch; recall of each, the mean over the processes, or [] if one was not finite."""
+    loader = loaders.seeded_loader(engine.datamanager.train_loader, engine.seed)
+    randomness.seed_all(engine.seed, randomness.TRAINING, 0)
+    engine.set_model_mode('train')
+    engine.two_stepped_transfer_learning(0, fixbase_epoch, open_layers)
+    engine.network = engine.wrap_network()
+    recall = []
+    try:
+        with stopping.instead_of_errors():
+            for data in itertools.islice(loader, STEPS):
+                stopping.check_together()
+                engine.guard.start()
+                summary = {}
+                try:
+                    summary = engine.training_step(data)
+                    engine.guard.check(summary)
+                except NotFinite:
+                    summary = {}
+                if processes.any_of(not summary):
+                    return []
+                number = torch.tensor([summary['recall']], dtype=torch.float64, device=engine.device)
+                recall.append(processes.mean(number).item())
+    finally:
+        loaders.stop_workers(loader)
+    return recall

@@ -127,8 +127,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
-        self.weight_pedal = weight_pedal
-        self.weight_ipfl = weight_ipfl
+        self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), self.alarm]

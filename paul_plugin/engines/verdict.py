@@ -9,6 +9,7 @@ UNKNOWN = (
     'It cannot be told whether adapting helped: the crops are of one camera, or their cameras are not known. '
     'Name the cameras by folder.camera to get signs without labels'
 )
+MARGIN = 1.05  # an epoch is kept if its signs' product passes that from before training by this factor
 _EQUAL = 0.005  # changes below are called none: a sign's own noise is larger
 _WORDS = {
     START: 'the start, as it was loaded',
@@ -44,8 +45,8 @@ def _is_sign(value: object) -> bool:
 def best_of(signs: Sequence[dict]) -> dict:
     """The sign of the model to keep: of the highest product of mutuality and mixing, of equal ones the earliest.
 
-    On rendered data mutuality alone ranks a model that has only new BatchNorm statistics as high as one that has
-    learned.
+    An epoch must pass what was before training by `MARGIN`: with less than that, on rendered data, it was as often
+    worse as better. Mutuality alone ranks a model that has only new BatchNorm statistics as high as one that has learned.
 
     It is asked after each measurement, and a model that it does not choose then is gone. So of a longer list it must
     choose the last, or what it chose before.
@@ -55,13 +56,18 @@ def best_of(signs: Sequence[dict]) -> dict:
             unless all are.
 
     Example:
-        >>> signs = [('start', 0.5, 0.6), ('epoch 1', 0.6, 0.7)]
-        >>> best_of([{'name': name, 'mutuality': one, 'mixing': other} for name, one, other in signs])['name']
+        >>> signs = [('start', 0, 0.5, 0.6), ('epoch 1', 1, 0.6, 0.7)]
+        >>> best_of([dict(zip(('name', 'epoch', 'mutuality', 'mixing'), sign)) for sign in signs])['name']
         'epoch 1'
     """
-    return max(
-        [sign for sign in signs if not sign.get('lost')] or signs, key=lambda sign: sign['mutuality'] * sign['mixing']
-    )
+    left = [sign for sign in signs if not sign.get('lost')] or signs
+    best = max(left, key=_product)
+    before = max((sign for sign in left if sign['epoch'] == 0), key=_product, default=best)
+    return best if _product(best) > MARGIN * _product(before) or best['epoch'] == before['epoch'] else before
+
+
+def _product(sign: dict) -> float:
+    return sign['mutuality'] * sign['mixing']
 
 
 def in_words(name: str) -> str:

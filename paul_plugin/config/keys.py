@@ -135,7 +135,7 @@ KEYS = (
     Key(
         'train.lr', 0.0003,
         'learning rate at the start; auto, with loss.name paul: the largest of 0.01, 0.003, ... 0.0001 at which bank '
-        'recall stays at half of its start over up to 30 steps',
+        'recall stays at 0.8 of its start over up to 30 steps',
         at_least(0, AUTO_RATE),
     ),
     Key('train.weight_decay', 5e-4, 'L2 penalty of the weights', at_least(0)),

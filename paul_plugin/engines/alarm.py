@@ -22,9 +22,8 @@ def mean(numbers: Sequence[float]) -> float:
 class RecallAlarm(Observer):
     """Warns, or ends the run, when the mean recall of the last steps falls below a share of what it was at first.
 
-    At first means: in the first `STEPS` steps after the memory bank was filled. It warns once, and again only if recall
-    has risen above the share and falls again. The state is part of a checkpoint, so a run that goes on warns where an
-    undisturbed one does.
+    At first means: in the first `STEPS` steps after the memory bank was filled. It warns once an epoch. The state is
+    part of a checkpoint, so a run that goes on warns where an undisturbed one does.
 
     Args:
         guard: `warn`, or `stop`, which saves a checkpoint and ends the run.
@@ -68,12 +67,14 @@ class RecallAlarm(Observer):
         if len(self.first) < STEPS:
             self.first = [*self.first, summary['recall']]
         self.last = [*self.last, summary['recall']][-STEPS:]
+        if engine.done[1] == 1:  # the first step of an epoch
+            self.sounded = False
         low = len(self.first) == STEPS and mean(self.last) < SHARE * mean(self.first)
         if low and self.guard == 'stop':
             self._stop(engine)
         if low and not self.sounded:
             print(f'warning: {self._words(engine)}')
-        self.sounded = low
+        self.sounded = self.sounded or low
 
     def _words(self, engine) -> str:
         epoch, step = engine.done

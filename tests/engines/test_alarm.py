@@ -1,4 +1,6 @@
-"""The alarm sounds once when bank recall falls below its share, again after it recovered, and survives a resume."""
+"""The alarm sounds once an epoch when bank recall falls below its share, and survives a resume."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,7 +34,7 @@ def warnings(capsys):
     return [line for line in capsys.readouterr().out.splitlines() if line.startswith('warning: epoch')]
 
 
-def test_it_sounds_once_a_fall_and_where_an_undisturbed_run_sounds(make_forgetful_engine, tmp_path, capsys):
+def test_it_sounds_once_an_epoch_and_where_an_undisturbed_run_sounds(make_forgetful_engine, tmp_path, capsys):
     first = next(n for n in range(STEPS, len(RECALL)) if mean(RECALL[n - STEPS + 1 : n + 1]) < SHARE * HIGH)
     assert divmod(first, 4) == (1, 0)  # the step that SOUNDS names
     make_forgetful_engine().run(save_dir=str(tmp_path), **RUN)
@@ -47,6 +49,14 @@ def test_it_sounds_once_a_fall_and_where_an_undisturbed_run_sounds(make_forgetfu
         again = make_forgetful_engine(done)
         again.run(save_dir=str(tmp_path / name), start_epoch=again.resume(read_checkpoint(path)), **RUN)
         assert [line.split(': ')[1] for line in warnings(capsys)] == sounds
+
+
+def test_a_second_fall_within_an_epoch_is_not_told(capsys):
+    alarm = RecallAlarm()
+    alarm.after_filling(None)
+    for step, recall in enumerate([HIGH] * 3 + [LOW] * 3 + [HIGH] * 3 + [LOW] * 3, 1):
+        alarm.after_step(SimpleNamespace(done=(0, step), get_current_lr=lambda: 0.01), {'recall': recall})
+    assert [line.split(': ')[1] for line in warnings(capsys)] == ['epoch 1, step 5']
 
 
 def test_stop_ends_the_run_after_a_checkpoint(make_forgetful_engine, tmp_path):

@@ -55,6 +55,6 @@ def test_where_none_is_healthy_it_takes_the_smallest_and_says_so(make_fresh_engi
     monkeypatch.setattr(rate, 'LAST', 1)
     assert chosen(engine, (0.1, 0.01)) == 0.01
     assert tries == [0.1, 0.01]
-    assert 'warning: no rate keeps bank recall at 0.5 of its start: takes the smallest, 0.01' in capsys.readouterr().out
+    assert 'warning: no rate keeps bank recall at 0.8 of its start: takes the smallest, 0.01' in capsys.readouterr().out
     assert engine.get_current_lr() == 0.01
     assert engine._optims['model'] is engine.optimizer

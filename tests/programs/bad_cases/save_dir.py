@@ -32,13 +32,20 @@ SAVE_DIR = [
         '',
         'cannot write HERE/log/model/model.pth.tar-0-1: ',
         prepare=together(lambda here: (here / 'log').mkdir(), write('log/model', 'text')),
-        writes=r'train.log.*|\.lock|events.*|results.json|history.json',
+        writes=RAN,
     ),
     Case(
         'holds a folder named results.json',
         '',
         'HERE/log/results.json: Is a directory',
         prepare=lambda here: (here / 'log/results.json').mkdir(parents=True),
+    ),
+    Case(
+        'holds a folder named signs.json',
+        '',
+        'HERE/log/signs.json: Is a directory',
+        prepare=lambda here: (here / 'log/signs.json').mkdir(parents=True),
+        writes=RAN,
     ),
     Case('full to the last byte', '', 'No space left on device', prepare=full_disk),
     Case(

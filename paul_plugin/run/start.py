@@ -179,6 +179,8 @@ def find_start(cfg: CfgNode) -> Start:
     cfg.model.resume, cfg.model.load_weights = asked, weights
     pretraining = None
     if point is None and cfg.loss.name == 'paul' and weights and not os.path.isfile(weights):
+        if named and cfg.test.evaluate:  # a name misspelt, which a pre-training of hours would not mend
+            raise UserError(f'no weight file at {printable(weights)} (model.load_weights): name the model to test')
         if not cfg.paul.pretrain.config:
             raise UserError(
                 f'no weight file at {printable(weights)} (model.load_weights), '

@@ -122,6 +122,13 @@ def test_weights_that_nothing_makes(tmp_path):
     assert find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', '')).weights == ''
 
 
+def test_a_test_of_a_model_that_is_not_there_trains_none(tmp_path):
+    named = config('data.save_dir', tmp_path, 'model.load_weights', './no.pth', 'test.evaluate', True)
+    assert named.paul.pretrain.config
+    with pytest.raises(UserError, match=r'no weight file at ./no.pth \(model.load_weights\): name the model to test'):
+        find_start(named)
+
+
 def test_the_stages_own_settings_stay_its_own():
     cfg = config('paul.pretrain.opts', "['paul.synthetic.train_ids', 7]")
     before = cfg.dump()

@@ -9,7 +9,8 @@ CANARY = "!!python/object/apply:os.mkdir ['HERE/executed']"
 OWN = '--root HERE/reid-data '  # the data set, changed by `prepare`
 TWO = 'train.max_epoch 2 '
 AUTO = f'{TWO} model.resume auto'
-RAN = r'\.lock|train\.log.*|events\..*|history\.json|results\.json|signs\.json|model'  # what a run leaves that got to its training
+# What a run leaves that got to its training
+RAN = r'\.lock|train\.log.*|events\..*|history\.json|results\.json|signs\.json|model'
 
 
 def nothing(*arguments) -> None:

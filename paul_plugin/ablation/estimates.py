@@ -18,6 +18,7 @@ from ..host.data import items_of
 from ..run import build
 from ..run.data import build_datamanager
 from ..runtime import randomness
+from ..runtime.cores import cores
 from .plan import OF_TRANSFER, RECORD, Run, read_record
 from .tables import with_keys
 
@@ -69,8 +70,7 @@ class Estimates:
 def cores_of_each(jobs: int) -> int:
     """Cores that each of several runs at once has; a number that the user has set (OMP_NUM_THREADS) stays."""
     set_by_user = os.environ.get('OMP_NUM_THREADS', '')
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1  # on Windows
-    return int(set_by_user) if set_by_user.isdigit() else max(1, allowed // jobs)
+    return int(set_by_user) if set_by_user.isdigit() else max(1, cores() // jobs)
 
 
 def in_words(seconds: float) -> str:

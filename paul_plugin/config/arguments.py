@@ -2,6 +2,13 @@
 
 from yacs.config import CfgNode
 
+from ..runtime.cores import cores
+
+
+def workers(cfg: CfgNode) -> int:
+    """How many processes load images: `data.workers`, but no more than there are cores, which would only get less."""
+    return min(cfg.data.workers, cores())
+
 
 def _data_kwargs(cfg: CfgNode) -> dict[str, object]:
     """What both kinds of data manager take."""
@@ -19,7 +26,7 @@ def _data_kwargs(cfg: CfgNode) -> dict[str, object]:
         'combineall': cfg.data.combineall,
         'batch_size_train': cfg.train.batch_size,
         'batch_size_test': cfg.test.batch_size,
-        'workers': cfg.data.workers,
+        'workers': workers(cfg),
         'num_instances': cfg.sampler.num_instances,
         'num_cams': cfg.sampler.num_cams,
         'num_datasets': cfg.sampler.num_datasets,

@@ -81,7 +81,10 @@ KEYS = (
     Key('data.root', 'reid-data', "folder that holds the data sets' folders", None, _REPORTED | _STAGE),
     Key('data.sources', ['market1501'], 'data sets to train on', rules.DATA_SETS),
     Key('data.targets', ['market1501'], 'data sets to test on; None: the sources', rules.DATA_SETS, _TRANSFER),
-    Key('data.workers', 4, 'processes that load images, 0: none but the main one', rules.PROCESSES, _REPORTED | _STAGE),
+    Key(
+        'data.workers', 4, 'processes that load images, no more than there are cores, 0: none but the main one',
+        rules.PROCESSES, _REPORTED | _STAGE,
+    ),
     Key('data.split_id', 0, "which of the data set's own splits, for those that have several", at_least(0), _TRANSFER),
     Key('data.height', 256, "pixels of the network's input", rules.SIZE, _STAGE | _TRANSFER),
     Key('data.width', 128, "pixels of the network's input", rules.SIZE, _STAGE | _TRANSFER),

@@ -1,11 +1,11 @@
-"""What is printed of the keys: a list of all, with what each is and takes, and the values of a config."""
+"""What is printed of the keys: a list of all, with what each is and takes, and those that a config changes."""
 
 import textwrap
 
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, printable, show
-from .keys import KEYS, Key, all_keys, set_value, value_of
+from .keys import KEYS, Key, all_keys, get_default_config, value_of
 from .rules import or_word
 
 _WIDTH = 100  # characters of a line
@@ -38,11 +38,19 @@ def list_keys(word: str = '') -> str:
     return '\n'.join(map(_entry, found))
 
 
-def values_of(cfg: CfgNode) -> str:
-    """A config's keys and values in yacs's form, where no value can pass for another line."""
-    cfg = cfg.clone()
-    for key in all_keys(cfg):
-        value = value_of(cfg, key)
-        if isinstance(value, str):
-            set_value(cfg, key, printable(value))
-    return str(cfg)
+def not_default(cfg: CfgNode) -> str:
+    """The keys whose value is not the default, a line each, where no value can pass for another line.
+
+    Example:
+        >>> cfg = get_default_config()
+        >>> cfg.train.lr = 0.01
+        >>> print(not_default(cfg))
+          train.lr: 0.01
+    """
+    defaults = get_default_config()
+    values = {key: value_of(cfg, key) for key in all_keys(cfg) if value_of(cfg, key) != value_of(defaults, key)}
+    return '\n'.join(f'  {key}: {_in_a_line(value)}' for key, value in values.items())
+
+
+def _in_a_line(value: object) -> str:
+    return printable(value) if value and isinstance(value, str) else repr(value)

@@ -37,6 +37,9 @@ class SplitTest:
         self.loader = loader
         self.extract = extract
 
+    def __len__(self) -> int:
+        return len(self.loader)
+
     def __iter__(self) -> Iterator[dict]:
         """Gives every batch to every process, with descriptors in the place of images."""
         batches = list(self.loader.batch_sampler)

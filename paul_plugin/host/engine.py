@@ -4,6 +4,7 @@ from torch import nn
 from torchreid import engine, utils
 
 from .data import leave_out_untestable
+from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -17,10 +18,35 @@ class HostFixes:
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         leave_out_untestable(self.datamanager)
+        self.times = RunMeter(), RunMeter()  # of a step, and of the wait for its images
+
+    def run(self, *args, **kwargs) -> None:
+        """torchreid announces a final test where there is nothing to test on, too."""
+        self.times = RunMeter(), RunMeter()
+        with telling(lambda line: bool(self.test_loader) or line != FINAL_TEST):
+            super().run(*args, **kwargs)
+
+    def train(self, print_freq: int = 10, *args, **kwargs) -> None:
+        """torchreid prints nothing of an epoch of fewer batches than `print_freq`; here it has a line at its end.
+
+        The steps that a resumed run passes over count for no estimate of time and are not printed again.
+        """
+        for meter in self.times:
+            meter.ahead, meter.passes_over = getattr(self.train_loader, 'done', 0), False
+        print_freq = min(print_freq, len(self.train_loader))
+        with timed_by(self.times), telling(lambda line: not self.times[0].passes_over):
+            super().train(print_freq, *args, **kwargs)
 
     def test(self, *args, **kwargs) -> float:
-        """torchreid's test of no data set at all fails when it returns the last one's Rank-1."""
-        return super().test(*args, **kwargs) if self.test_loader else 0.0
+        """torchreid's test, with a bar; that of no data set at all fails when it returns the last one's Rank-1."""
+        loaders = self.test_loader
+        self.test_loader = {
+            name: {part: Shown(loader, part) for part, loader in parts.items()} for name, parts in loaders.items()
+        }
+        try:
+            return super().test(*args, **kwargs) if loaders else 0.0
+        finally:
+            self.test_loader = loaders
 
     def frozen(self) -> list[nn.Module]:
         """Modules whose weights stay as they are during training."""

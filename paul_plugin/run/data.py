@@ -1,5 +1,6 @@
 """The data of a run: rendered if the config names synthetic ones, read by torchreid, and looked at before it starts."""
 
+import contextlib
 import functools
 from collections.abc import Container
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..host.data import (
     transform_made_by,
 )
 from ..host.unreadable import is_of_torchreid, passed_over, why_unreadable
+from ..host.untrained import training_images_optional
 from ..method.surrogate import PairTransform, SurrogatePositive
 from ..registry import SURROGATE
 from ..runtime import stopping
@@ -96,6 +98,7 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
         with (
             dataset_made_by(NAME, crops),
             transform_made_by(SURROGATE, lambda *stages: PairTransform(*stages, surrogate)),
+            training_images_optional() if test_only else contextlib.nullcontext(),
         ):
             if cfg.data.type == 'video':
                 datamanager = torchreid.data.VideoDataManager(**arguments.videodata_kwargs(cfg))

@@ -12,7 +12,7 @@ from ..checkpoints import resume
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_host_weights, load_weights, read_checkpoint
 from ..config import arguments
-from ..config.manual import values_of
+from ..config.manual import not_default
 from ..engines.base import ResumableEngine
 from ..engines.keep import find_kept
 from ..engines.verdict import in_words, verdict
@@ -25,6 +25,7 @@ from ..runtime.files import save_atomically
 from ..runtime.lock import locked
 from . import agreement
 from .build import build_engine, build_model, build_test_engine, fit_rate
+from .config_file import config_path, write_config
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .record import (
     RESULTS_RERANKED,
@@ -81,11 +82,18 @@ def load_pretrained(engine: ResumableEngine, path: str) -> bool:
     """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
     loaded = load_weights(engine.model, path)
     print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
+    classifiers = [name for name in loaded.left if name.startswith('classifier.')]
+    if classifiers:
+        print(
+            f'* the {len(classifiers)} tensors of its classifiers are left out, which tell the people of its training '
+            'apart: this stage uses none'
+        )
     of_backbone = loaded.kind == 'torchreid'
     missing = [name for name in loaded.missing if name.startswith('backbone.') or not of_backbone]
     for words, names in (('left in the file', loaded.left), ('not in the file', missing)):
-        if names:
-            print(f'* {words}: {", ".join(map(printable, names))}')
+        others = [name for name in names if not name.startswith('classifier.')]
+        if others:
+            print(f'* {words}: {", ".join(map(printable, others))}')
     if of_backbone:
         print(
             f'{printable(path)} holds a backbone alone: patches start as stripes, unless they are fixed, branches as '
@@ -243,7 +251,7 @@ def run(cfg: CfgNode) -> None:
     check_names(cfg)
     start = find_start(cfg)
     with only_run_of(cfg):
-        run_alone(start)
+        run_alone(start, cfg)
 
 
 def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
@@ -253,17 +261,30 @@ def only_run_of(cfg: CfgNode) -> contextlib.AbstractContextManager:
     return locked(folder, refusal) if processes.is_first() and not cfg.test.evaluate else contextlib.nullcontext()
 
 
-def run_alone(start: Start) -> None:
-    """The run, once no other one writes into its folder."""
+def run_alone(start: Start, given: CfgNode) -> None:
+    """The run, once no other one writes into its folder.
+
+    Args:
+        start: what it starts with.
+        given: the config as the user gave it.
+    """
     cfg = start.cfg
     kind = 'test' if cfg.test.evaluate else 'train'
     torch.backends.cudnn.benchmark = cfg.use_gpu
     log = Path(cfg.data.save_dir, f'{kind}.log{time.strftime("-%Y-%m-%d-%H-%M-%S")}')
     with logged_to(log) if processes.is_first() else processes.silence():
-        print(f'Show configuration\n{values_of(cfg)}\n')
+        print(
+            f'Configuration, where it is not the default; all of it is in {printable(config_path(cfg))}\n'
+            f'{not_default(cfg)}\n'
+        )
+        workers = arguments.workers(cfg)
+        if workers < cfg.data.workers:
+            print(f'data.workers {cfg.data.workers} is lowered to {workers}, the number of cores\n')
         with processes.first_alone() as first:
-            for part in filter(None, (start, start.pretraining) if first else ()):
+            stage = start.pretraining
+            for part, its in ((start, given), *([(stage, stage.cfg)] if stage else [])) if first else ():
                 render_data(part.cfg)
+                write_config(its, part)
                 set_aside(part.cfg)
         if cfg.loss.name == 'paul':
             adapt(start)

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
-from ..config import checks, settings
+from ..config import arguments, checks, settings
 from ..engines.verdict import in_words, signs_of
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..registry import build_model
@@ -133,7 +133,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
 
 def _limit(cfg: CfgNode) -> None:
     """Limits what a run's configuration may cost a tool, which is another machine's, or anybody's file."""
-    cfg.data.workers = min(cfg.data.workers, os.cpu_count() or 1)
+    cfg.data.workers = arguments.workers(cfg)
     for group, most in _MOST_IMAGES.items():
         cfg[group].batch_size = min(cfg[group].batch_size, most)
 

@@ -1,7 +1,5 @@
 """Opening a trained model: a run's folder, a checkpoint, a bare file of weights; and what is refused."""
 
-import os
-
 import pytest
 import torch
 import torchreid
@@ -12,6 +10,7 @@ from paul_plugin.config.keys import get_default_config
 from paul_plugin.data.descriptors import describe
 from paul_plugin.host.data import training_images
 from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.cores import cores
 from paul_plugin.runtime.errors import UserError
 
 
@@ -133,7 +132,7 @@ def test_what_a_file_asks_for_is_limited(tmp_path):
     torch.save({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
     found = open_trained(path).cfg
     assert (found.train.batch_size, found.test.batch_size, found.paul.num_patches) == (1024, 512, 6)
-    assert found.data.workers == (os.cpu_count() or 1)
+    assert found.data.workers == cores()
     assert open_trained(path, opts=('test.batch_size', 600)).cfg.test.batch_size == 600
     cfg.data.height, cfg.data.width = 9_000, 1_000
     torch.save({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)

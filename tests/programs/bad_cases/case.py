@@ -10,7 +10,7 @@ OWN = '--root HERE/reid-data '  # the data set, changed by `prepare`
 TWO = 'train.max_epoch 2 '
 AUTO = f'{TWO} model.resume auto'
 # What a run leaves that got to its training
-RAN = r'\.lock|train\.log.*|events\..*|history\.json|results\.json|signs\.json|model'
+RAN = r'\.lock|train\.log.*|config\.yaml|events\..*|history\.json|results\.json|signs\.json|model'
 
 
 def nothing(*arguments) -> None:
@@ -36,7 +36,7 @@ class Case(NamedTuple):
     status: int = 2
     prepare: Callable[[Path], object] = nothing
     limit: Callable[[Path], object] = nothing
-    writes: str = r'(train|test)\.log.*|\.lock'
+    writes: str = r'(train|test)\.log.*|config(_test)?\.yaml|\.lock'
 
 
 class NotPossible(Exception):

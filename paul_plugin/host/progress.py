@@ -1,0 +1,81 @@
+"""What torchreid tells while it trains and tests: an estimate of the time left, and a bar where there was silence."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from torch.utils.data import DataLoader
+from torchreid import engine, utils
+from tqdm import tqdm
+
+from ..runtime import processes
+from . import module_of
+
+FINAL_TEST = '=> Final test'
+_SECONDS = 2  # that a test takes before its bar is shown
+
+
+class RunMeter(utils.AverageMeter):
+    """An average over the steps of a run, where torchreid's meters begin anew in each epoch.
+
+    torchreid estimates the time that is left from the mean of this epoch's steps: from a single one, the slowest as a
+    rule, where an epoch begins.
+
+    Attributes:
+        ahead: so many of the next values are those of steps that a resumed run passes over, and do not count.
+        passes_over: whether the last value was such a one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0
+        self.passes_over = False
+
+    def update(self, val: float, n: int = 1) -> None:
+        self.passes_over = self.ahead > 0
+        if self.passes_over:
+            self.ahead -= 1
+        else:
+            super().update(val, n)
+
+
+@contextmanager
+def timed_by(meters: Sequence[RunMeter]) -> Iterator[None]:
+    """Within it torchreid's training loop, which makes its meters of time itself, gets these, in its order."""
+    module = module_of(engine.Engine)
+    made, given = module.AverageMeter, iter(meters)
+    module.AverageMeter = lambda: next(given)
+    try:
+        yield
+    finally:
+        module.AverageMeter = made
+
+
+@contextmanager
+def telling(worth_it: Callable[[str], bool]) -> Iterator[None]:
+    """Within it torchreid's engines print a line only if it is worth it: they print some that are not true."""
+    module = module_of(engine.Engine)
+    before = module.__dict__.get('print', print)
+    module.print = lambda text: before(text) if worth_it(text) else None
+    try:
+        yield
+    finally:
+        module.print = before
+
+
+class Shown:
+    """A loader that shows a bar once it has been read for some seconds, on a terminal and by the first process alone.
+
+    torchreid's test says nothing while it describes a gallery. A file that stderr goes to gets no bar.
+
+    Args:
+        loader: with a length.
+        words: what stands before the bar.
+    """
+
+    def __init__(self, loader: DataLoader, words: str) -> None:
+        self.loader = loader
+        self.words = words
+
+    def __iter__(self) -> Iterator:
+        quiet = None if processes.is_first() else True  # None: where stderr is no terminal
+        return iter(tqdm(self.loader, self.words, unit=' batches', leave=False, delay=_SECONDS, disable=quiet))

@@ -1,0 +1,89 @@
+"""The lines that an engine prints as it trains: one an epoch at least, the time that is left, no test without one."""
+
+import sys
+
+import pytest
+import torchreid
+from helpers.crashes import RUN
+
+from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.host.progress import FINAL_TEST
+
+STEPS = 4  # of an epoch of the engine
+
+
+def lines_of(out):
+    return [line for line in out.splitlines() if line.startswith('epoch: ')]
+
+
+def seconds_left(line):
+    hours, minutes, seconds = map(int, line.split('eta ')[1].split('\t')[0].split(':'))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A clock for torchreid's loop on which a step's time is what the test says: the next of these seconds."""
+
+    def slow(engine, seconds):
+        now = [0.0]
+        waits = iter(seconds)
+        step = engine.forward_backward
+
+        def timed(data):
+            summary = step(data)
+            if data is not None:
+                now[0] += next(waits)
+            return summary
+
+        engine.forward_backward = timed
+        module = sys.modules[torchreid.engine.Engine.__module__]
+        monkeypatch.setattr(module, 'time', type('Clock', (), {'time': staticmethod(lambda: now[0])}))
+
+    return slow
+
+
+def test_an_epoch_shorter_than_print_freq_has_a_line(make_fresh_engine, tmp_path, capsys):
+    make_fresh_engine().run(save_dir=str(tmp_path), **RUN | {'print_freq': 20})
+    lines = lines_of(capsys.readouterr().out)
+    assert [line.split('\t')[0] for line in lines] == [f'epoch: [{epoch}/3][{STEPS}/{STEPS}]' for epoch in (1, 2, 3)]
+
+
+def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slow, tmp_path, capsys):
+    engine = make_fresh_engine()
+    slow(engine, [100] * STEPS + [10] * 2 * STEPS + [1] * 3 * STEPS)
+    engine.run(save_dir=str(tmp_path), **RUN)
+    lines = lines_of(capsys.readouterr().out)
+    left = [seconds_left(line) for line in lines]
+    assert left[:STEPS] == [1100, 1000, 900, 800]
+    assert left[STEPS] == (4 * 100 + 10) * 7 // 5  # torchreid's own would be 70
+    assert left[-2] == (4 * 100 + 7 * 10) // 11
+    # Another run of the same engine begins anew.
+    engine.run(save_dir=str(tmp_path / 'again'), **RUN)
+    assert seconds_left(lines_of(capsys.readouterr().out)[0]) == 3 * STEPS - 1
+
+
+def test_steps_that_a_resumed_run_passes_over_are_neither_timed_nor_printed(make_fresh_engine, slow, tmp_path, capsys):
+    make_fresh_engine().run(save_dir=str(tmp_path), **RUN)
+    undisturbed = lines_of(capsys.readouterr().out)
+    engine = make_fresh_engine()
+    slow(engine, [10] * (2 + STEPS))
+    start = engine.resume(read_checkpoint(tmp_path / 'model/model.pth.tar-1-2'))
+    engine.run(save_dir=str(tmp_path / 'again'), start_epoch=start, **RUN)
+    lines = lines_of(capsys.readouterr().out)
+    assert [seconds_left(line) for line in lines] == [50, 40, 30, 20, 10, 0]
+    losses = [line.partition('\tloss ')[2] for line in undisturbed]
+    assert [line.partition('\tloss ')[2] for line in lines] == losses[STEPS + 2 :]  # averages over whole epochs
+
+
+def test_no_final_test_is_announced_without_one(make_fresh_engine, tmp_path, capsys):
+    engine = make_fresh_engine()
+    engine.run(save_dir=str(tmp_path / 'tested'), max_epoch=1)
+    assert capsys.readouterr().out.count(FINAL_TEST) == 1
+    engine = make_fresh_engine()
+    engine.test_loader = {}
+    engine.run(save_dir=str(tmp_path), max_epoch=1)
+    out = capsys.readouterr().out
+    assert FINAL_TEST not in out
+    assert 'Elapsed' in out
+    assert (tmp_path / 'model/model.pth.tar-1').exists()

@@ -33,7 +33,7 @@ class ResumableEngine(CentredTests):
     The order of the images and their augmentation are functions of the seed and the epoch. A checkpoint holds
     everything else that training depends on, so a run that goes on from one ends with the same bytes, on a CPU.
     The loop stays torchreid's: when it is resumed within an epoch, it first runs through the recorded losses of
-    the steps that are done, so that its averages of losses are those of an undisturbed run.
+    the steps that are done, so that its averages and its log are those of an undisturbed run, times apart.
 
     The attributes are set by the user of the engine, before `run`:
 

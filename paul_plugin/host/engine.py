@@ -4,7 +4,7 @@ from torch import nn
 from torchreid import engine, utils
 
 from .data import leave_out_untestable
-from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by
+from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by, without_times
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -23,18 +23,18 @@ class HostFixes:
     def run(self, *args, **kwargs) -> None:
         """torchreid announces a final test where there is nothing to test on, too."""
         self.times = RunMeter(), RunMeter()
-        with telling(lambda line: bool(self.test_loader) or line != FINAL_TEST):
+        with telling(lambda line: None if line == FINAL_TEST and not self.test_loader else line):
             super().run(*args, **kwargs)
 
     def train(self, print_freq: int = 10, *args, **kwargs) -> None:
         """torchreid prints nothing of an epoch of fewer batches than `print_freq`; here it has a line at its end.
 
-        The steps that a resumed run passes over count for no estimate of time and are not printed again.
+        The steps that a resumed run passes over count for no estimate of time, and their lines tell none.
         """
         for meter in self.times:
             meter.ahead, meter.passes_over = getattr(self.train_loader, 'done', 0), False
         print_freq = min(print_freq, len(self.train_loader))
-        with timed_by(self.times), telling(lambda line: not self.times[0].passes_over):
+        with timed_by(self.times), telling(lambda line: without_times(line) if self.times[0].passes_over else line):
             super().train(print_freq, *args, **kwargs)
 
     def test(self, *args, **kwargs) -> float:

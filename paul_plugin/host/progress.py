@@ -51,15 +51,34 @@ def timed_by(meters: Sequence[RunMeter]) -> Iterator[None]:
 
 
 @contextmanager
-def telling(worth_it: Callable[[str], bool]) -> Iterator[None]:
-    """Within it torchreid's engines print a line only if it is worth it: they print some that are not true."""
+def telling(edit: Callable[[str], str | None]) -> Iterator[None]:
+    """Within it torchreid's engines print a line as `edit` gives it back, or not at all: some of theirs are not true.
+
+    Their functions take `print` as a name of their module, before Python's own.
+    """
     module = module_of(engine.Engine)
     before = module.__dict__.get('print', print)
-    module.print = lambda text: before(text) if worth_it(text) else None
+
+    def tell(line: str) -> None:
+        told = edit(line)
+        if told is not None:
+            before(told)
+
+    module.print = tell
     try:
         yield
     finally:
         module.print = before
+
+
+def without_times(line: str) -> str:
+    """A line of progress without what it says of time.
+
+    Example:
+        >>> without_times('epoch: [1/2][3/9]\ttime 0.0 (0.0)\tdata 0.0 (0.0)\teta 0:00:00\tloss 1.5 (1.6)')
+        'epoch: [1/2][3/9]\tloss 1.5 (1.6)'
+    """
+    return '\t'.join(part for part in line.split('\t') if not part.startswith(('time ', 'data ', 'eta ')))
 
 
 class Shown:

@@ -45,6 +45,7 @@ def write_config(cfg: CfgNode, start: Start) -> None:
     if not cfg.test.evaluate:
         cfg.model.resume = '' if own or cfg.model.resume == resume.AUTO else cfg.model.resume
         cfg.model.load_weights = cfg.model.load_weights or (_weights_in(path) if own else '')
+    path.parent.mkdir(parents=True, exist_ok=True)  # of the pre-training stage
     write_atomically(f'{_HEAD}{cfg.dump()}', path)
 
 

@@ -6,7 +6,7 @@ from helpers.configs import errors_of, loaded
 
 from paul_plugin.config import arguments
 from paul_plugin.config.keys import KEYS, Mark, all_keys, get_default_config, marked, set_value, value_of
-from paul_plugin.config.manual import list_keys
+from paul_plugin.config.manual import list_keys, not_default
 
 # torchreid 1.4.0's keys and defaults.
 TORCHREID = """
@@ -206,3 +206,16 @@ def test_kwargs_for_torchreid():
         'max_epoch': 60,
     }
     assert (arguments.engine_run_kwargs(cfg)['test_only'], len(arguments.engine_run_kwargs(cfg))) == (True, 16)
+
+
+def test_what_is_shown_of_a_config():
+    """Each key that is not the default in a line of its own, whatever its value."""
+    cfg = get_default_config()
+    assert not_default(cfg) == ''
+    cfg.model.name, cfg.data.root, cfg.data.sources, cfg.train.lr = 'a\nerror: b', '', ['c\x1b[31m'], 'auto'
+    assert not_default(cfg).splitlines() == [
+        r'  model.name: a\nerror: b',
+        "  data.root: ''",
+        r"  data.sources: ['c\x1b[31m']",
+        '  train.lr: auto',
+    ]

@@ -63,7 +63,7 @@ def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slo
     assert seconds_left(lines_of(capsys.readouterr().out)[0]) == 3 * STEPS - 1
 
 
-def test_steps_that_a_resumed_run_passes_over_are_neither_timed_nor_printed(make_fresh_engine, slow, tmp_path, capsys):
+def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_fresh_engine, slow, tmp_path, capsys):
     make_fresh_engine().run(save_dir=str(tmp_path), **RUN)
     undisturbed = lines_of(capsys.readouterr().out)
     engine = make_fresh_engine()
@@ -71,9 +71,10 @@ def test_steps_that_a_resumed_run_passes_over_are_neither_timed_nor_printed(make
     start = engine.resume(read_checkpoint(tmp_path / 'model/model.pth.tar-1-2'))
     engine.run(save_dir=str(tmp_path / 'again'), start_epoch=start, **RUN)
     lines = lines_of(capsys.readouterr().out)
-    assert [seconds_left(line) for line in lines] == [50, 40, 30, 20, 10, 0]
-    losses = [line.partition('\tloss ')[2] for line in undisturbed]
-    assert [line.partition('\tloss ')[2] for line in lines] == losses[STEPS + 2 :]  # averages over whole epochs
+    assert [seconds_left(line) for line in lines[2:]] == [50, 40, 30, 20, 10, 0]
+    told = [line.partition('\tloss ')[::2] for line in lines]
+    assert [place for place, _ in told[:2]] == ['epoch: [2/3][1/4]', 'epoch: [2/3][2/4]']
+    assert [losses for _, losses in told] == [line.partition('\tloss ')[2] for line in undisturbed[STEPS:]]
 
 
 def test_no_final_test_is_announced_without_one(make_fresh_engine, tmp_path, capsys):

@@ -111,7 +111,15 @@ def compare(log: Path, other: Path) -> list[str]:
     for name in ('history.json', 'pretrain/history.json', 'results.json', 'signs.json'):
         if (log / name).read_bytes() != (other / name).read_bytes():
             found.append(name)
+    for name in ('config.yaml', 'pretrain/config.yaml'):
+        if config_in(log / name) != config_in(other / name):
+            found.append(name)
     return found
+
+
+def config_in(path: Path) -> list[str]:
+    """The lines of a run's configuration, but for the folder that it names and the workers that may change."""
+    return [line for line in path.read_text().splitlines() if not line.startswith(('  save_dir: ', '  workers: '))]
 
 
 def saving(log: Path) -> bool:

@@ -99,6 +99,47 @@ def test_it_needs_no_training_images(trained, rendered, tmp_path, capsys):
     assert 'no image to train on' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('left', ['an empty folder', 'no folder'])
+def test_a_data_set_of_torchreid_needs_none_either(trained, rendered, tmp_path, capsys, left):
+    inner = tmp_path / 'data/market1501/Market-1501-v15.09.15'
+    shutil.copytree(rendered / 'synthetic_target/Market-1501-v15.09.15', inner)
+    shutil.rmtree(inner / 'bounding_box_train')
+    if left == 'an empty folder':
+        (inner / 'bounding_box_train').mkdir()
+    words = ('-s', 'market1501', '-t', 'market1501', '--root', str(tmp_path / 'data'))
+    test = ('model.load_weights', str(trained / 'model/model.pth.tar-1'), 'test.evaluate', 'True')
+    run_embedded_job(rendered, tmp_path / 'log', *words, *test)
+    log = next((tmp_path / 'log').glob('test.log*')).read_text()
+    assert log.count('Market1501 has no training images, which a test needs none of: queries stand in\n') == 1
+    found = results_of(tmp_path / 'log', 'results_test.json')['adapted']
+    assert found == pytest.approx(results_of(trained)['adapted'])
+    # A training and the means of cameras need them.
+    for more in ((), (*test, 'test.centre_cameras', 'True')):
+        with pytest.raises(SystemExit) as stop:
+            run_embedded_job(rendered, tmp_path / 'other', *words, *more)
+        assert stop.value.code == 2
+        err = capsys.readouterr().err
+        assert err.startswith('error: torchreid cannot read the data of market1501')
+        assert ('no train images' if left == 'an empty folder' else 'bounding_box_train" is not found') in err
+        assert len([line for line in err.splitlines() if line.startswith('error: ')]) == 1
+
+
+@pytest.mark.parametrize('people', [0, 7])
+def test_classifiers_of_other_people_are_one_sentence(trained, rendered, tmp_path, people):
+    checkpoint = torch.load(trained / 'model/model.pth.tar-1', weights_only=True)
+    state = checkpoint['state_dict']
+    for name in [name for name in state if name.startswith('classifier.')]:
+        weights = state.pop(name)
+        if people:
+            state[name] = weights[:1].repeat(people, *[1] * (weights.dim() - 1))
+    torch.save({'state_dict': state, 'config': checkpoint['config']}, tmp_path / 'weights.pth')
+    test = ('model.load_weights', str(tmp_path / 'weights.pth'), 'test.evaluate', 'True')
+    log = next(run_embedded_job(rendered, tmp_path / 'log', *test).glob('test.log*')).read_text()
+    assert log.count('the 12 tensors of its classifiers are left out') == bool(people)
+    assert 'classifier.' not in log
+    assert 'not in the file' not in log
+
+
 def test_centring_goes_through_every_test(trained, rendered, tmp_path):
     """Direct transfer and the test after training; and the training stays as it was."""
     centred = run_embedded_job(rendered, tmp_path / 'log', 'test.centre_cameras', 'True')

@@ -47,6 +47,20 @@ SAVE_DIR = [
         prepare=lambda here: (here / 'log/signs.json').mkdir(parents=True),
         writes=RAN,
     ),
+    Case(
+        'holds a config.yaml of the user',
+        '',
+        'HERE/log/config.yaml is no file of a run, which writes its configuration there: rename it, or choose another',
+        prepare=together(lambda here: (here / 'log').mkdir(), write('log/config.yaml', 'train: {lr: 0.1}')),
+        writes=r'train\.log.*|\.lock',
+    ),
+    Case(
+        'holds a folder named config.yaml',
+        '',
+        'HERE/log/config.yaml: Is a directory',
+        prepare=lambda here: (here / 'log/config.yaml').mkdir(parents=True),
+        writes=r'train\.log.*|\.lock',
+    ),
     Case('full to the last byte', '', 'No space left on device', prepare=full_disk),
     Case(
         'files limited, with checkpoints',

@@ -214,7 +214,7 @@ def test_what_is_shown_of_a_config():
     assert not_default(cfg) == ''
     cfg.model.name, cfg.data.root, cfg.data.sources, cfg.train.lr = 'a\nerror: b', '', ['c\x1b[31m'], 'auto'
     assert not_default(cfg).splitlines() == [
-        r'  model.name: a\nerror: b',
+        r"  model.name: 'a\nerror: b'",
         "  data.root: ''",
         r"  data.sources: ['c\x1b[31m']",
         '  train.lr: auto',

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..host.engine import unwrap
+from ..host.progress import Shown
 from ..method.centring import CameraMeans
 from ..runtime import processes, stopping
 from ..runtime.randomness import CENTRING, seeded
@@ -92,7 +93,7 @@ class CentredTests(DistributedEngine):
             processes.copy_buffers(unwrap(self.model))
         self.set_model_mode('eval')
         with stopping.instead_of_errors():
-            batches = SplitTest(loader, self._extract)
+            batches = Shown(SplitTest(loader, self._extract), 'camera means')
             means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
         cameras = len(means.means)
         print(f'Camera centring: by the mean descriptors of {len(dataset.data)} training images of {cameras} cameras')

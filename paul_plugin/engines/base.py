@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import inspect
 import json
 import math
 import time
@@ -16,7 +15,7 @@ from torch import Tensor
 from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
 from ..host.data import files_digest, images_digest
-from ..host.engine import unwrap
+from ..host.engine import TEST_OPTIONS, unwrap
 from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
@@ -204,8 +203,7 @@ class ResumableEngine(CentredTests):
         try:
             self.tell('at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
             if self._lacks_test(max_epoch, **options):
-                names = options.keys() & inspect.signature(self.test).parameters.keys()
-                rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in names})
+                rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in TEST_OPTIONS & options.keys()})
                 self.save_model(self.epoch, rank1, save_dir)
             super().run(save_dir=save_dir, max_epoch=max_epoch, start_epoch=start_epoch, **options)
         except stopping.Stopped:

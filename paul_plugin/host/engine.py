@@ -1,10 +1,15 @@
 """torchreid's engines: what their base class gets wrong or cannot be told."""
 
+import inspect
+
 from torch import nn
 from torchreid import engine, utils
 
 from .data import leave_out_untestable
 from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by, without_times
+
+# What torchreid's `run` passes on to a test between epochs; not `rerank`, which its tests alone have.
+TEST_OPTIONS = inspect.signature(engine.Engine.test).parameters.keys() - {'self', 'save_dir', 'rerank'}
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -45,11 +45,20 @@ def final_of(make_fresh_engine, folder, workers):
 
 
 def test_killed_in_a_test_the_test_is_made_up_for(make_fresh_engine, undisturbed, tmp_path, monkeypatch):
+    asked = []  # of torchreid's test
+
+    def test(self, **options):
+        asked.append(options)
+        return torchreid_test(self, **options)
+
+    torchreid_test = torchreid.engine.Engine.test
+    monkeypatch.setattr(torchreid.engine.Engine, 'test', test)
     engine = make_fresh_engine()
     monkeypatch.setattr(engine, 'save_model', lambda *args: (_ for _ in ()).throw(Crash))
     with pytest.raises(Crash):
         engine.run(save_dir=str(tmp_path), **RUN)
     assert differences(resumed(make_fresh_engine(), tmp_path), final(undisturbed)) == []
+    assert [options['dist_metric'] for options in asked] == ['cosine'] * 3  # the second makes up for the first
     assert json.loads((tmp_path / 'history.json').read_text())[1].keys() >= {'mAP', 'rank1', 'loss', 'lr', 'cosine'}
 
 

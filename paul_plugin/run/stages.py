@@ -282,7 +282,8 @@ def run_alone(start: Start, given: CfgNode) -> None:
             print(f'data.workers {cfg.data.workers} is lowered to {workers}, the number of cores\n')
         with processes.first_alone() as first:
             stage = start.pretraining
-            for part, its in ((start, given), *([(stage, stage.cfg)] if stage else [])) if first else ():
+            parts = [(start, given), *([(stage, stage.cfg)] if stage else [])]
+            for part, its in parts if first else ():
                 render_data(part.cfg)
                 write_config(its, part)
                 set_aside(part.cfg)

@@ -9,19 +9,25 @@ import torch
 
 from paul_plugin.deploy.export import Exported, export
 from paul_plugin.deploy.pca import cost_of, reduce_dimension
+from paul_plugin.deploy.sharing import Shared, export_weights
 from paul_plugin.run import command
-from paul_plugin.runtime.errors import printable
+from paul_plugin.runtime.errors import UserError, printable
+from paul_plugin.runtime.safetensors_file import SUFFIX
 
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
 
-The name's end is the format: .onnx; .pt2 for torch.export.load; .pt for torch.jit.load, which runs on CPUs and is
-deprecated by torch in favour of .pt2. All take float32 images (batch, 3, height, width), any number of them, and give
-float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata."""
+The name's end is the format: .onnx; .pt2 for torch.export.load; .pt or .torchscript for torch.jit.load, which runs on
+CPUs and is deprecated by torch in favour of .pt2. They take float32 images (batch, 3, height, width), any number of
+them, and give float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata.
+
+.safetensors holds the weights alone, to be given to others, who open it as a checkpoint: no memory bank, whose rows
+describe people, no classifier and no optimizer."""
 
 EXAMPLE = """\
   python tools/export.py log/paul_synthetic model.onnx
-  python tools/export.py log/paul_synthetic model.pt2 --half --dim 256"""
+  python tools/export.py log/paul_synthetic model.pt2 --half --dim 256
+  python tools/export.py log/paul_synthetic weights.safetensors"""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,6 +42,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--batch', type=command.at_least(1), default=16, help='images of a batch when the speed is measured'
+    )
+    parser.add_argument(
+        '--opset', type=int, help="opset of .onnx, at least 18 (default: the one that torch's exporter takes)"
     )
     parser.add_argument('--force', action='store_true', help='write over TARGET')
     return parser.parse_args(argv)
@@ -56,12 +65,27 @@ def report(done: Exported) -> str:
     return '\n'.join(lines)
 
 
+def report_shared(done: Shared) -> str:
+    """What was written to be shared."""
+    return (
+        f'{printable(done.path)}: {done.count} tensors, {done.megabytes:.1f} MB, read back equal to the bit; without '
+        'memory bank, classifier and optimizer'
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
+    if arguments.target.endswith(SUFFIX):
+        refused = [name for name in ('half', 'dim', 'opset') if getattr(arguments, name)]
+        if refused:
+            raise UserError(f'--{refused[0]} is not for {printable(arguments.target)}, which holds weights as they are')
+        print(report_shared(export_weights(command.trained_of(arguments), arguments.target, arguments.force)))
+        return
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
         trained = reduce_dimension(trained, arguments.dim)
-    print(report(export(trained, arguments.target, arguments.half, arguments.force, arguments.batch)))
+    options = {name: getattr(arguments, name) for name in ('half', 'force', 'batch', 'opset')}
+    print(report(export(trained, arguments.target, **options)))
     if arguments.dim is not None:
         print(cost_of(trained))
 

@@ -188,16 +188,27 @@ def export(
         )
     _check_opset(path, opset)
     check_target(path, force)
-    form = FORMATS[path.suffix]
-    for package in form.packages:
+    for package in FORMATS[path.suffix].packages:
         import_optional(package)
     network = portable(trained.model)
     images = sample_images(trained)
     metadata = describe_export(trained, half)
+    options = {} if opset is None else {'opset': opset}
+    describe, cosine, difference = _write_checked(path, network, half, images, metadata, options)
+    sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
+    timed = images[torch.arange(batch) % len(images)]
+    rates = images_per_second(network, timed), images_per_second(describe, timed)
+    return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
+
+
+def _write_checked(
+    path: Path, network: nn.Module, half: bool, images: Tensor, metadata: dict, options: dict
+) -> tuple[Describe, float, float]:
+    """Writes the file, whole and as the network is; returns the file's network and what `compare` gives."""
+    form = FORMATS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file, _refused_in_one_line(path), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of deprecation, and of what a trace does not record
-        options = {} if opset is None else {'opset': opset}
         form.write(_halved(network) if half else network, images[:2].clone(), json.dumps(metadata), file, **options)
         file.flush()
         describe, text = form.read(Path(file.name))
@@ -211,10 +222,7 @@ def export(
                 f'no file was written to {printable(path)}: its descriptors are not those of torch, the lowest cosine '
                 f'is {cosine:.6f}, not {THRESHOLD}{"; leave --half out" if half else ""}'
             )
-    sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
-    timed = images[torch.arange(batch) % len(images)]
-    rates = images_per_second(network, timed), images_per_second(describe, timed)
-    return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
+    return describe, cosine, difference
 
 
 def _check_opset(path: Path, opset: int | None) -> None:

@@ -79,13 +79,11 @@ def extract(
         force: write over the file, and begin anew where the kept descriptors are of another model or other images.
         chunk: images between two savings.
         centre_cameras: take off each descriptor the mean of its camera in the folder; see `cameras_in`.
-        runtime: `torch`, `onnx`, which gives the same to 1e-5, or `auto`: see `at_runtime`. The beginning of a file by
-            one is not gone on with by the other.
+        runtime: `torch`, `onnx`, equal to 1e-5, or `auto`, of `at_runtime`; neither goes on with the other's work.
 
     Raises:
-        UserError: if there is no image, the file cannot be written, what is kept is of another model, other images,
-            another `chunk` or runtime, PATH.parts is a folder of something else, cameras that are needed are unknown,
-            or onnx is asked for and cannot be had.
+        UserError: if there is no image, the file cannot be written, what is kept is of another model, images, `chunk`
+            or runtime, PATH.parts is a folder of something else, or cameras or a runtime that are needed are missing.
 
     Example:
         >>> extract(open_trained('log/paul_synthetic'), 'crops', 'descriptors.npz').count
@@ -102,12 +100,7 @@ def extract(
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
     _open_parts(parts, manifest, force)
     chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
-    missing = {file: part for file, part in chunks.items() if not file.exists()}
-    with tqdm(total=len(names), initial=len(names) - sum(map(len, missing.values())), unit=' images') as bar:
-        for file, part in missing.items():
-            descriptors, left_out = _describe_chunk(describing, folder, part, batch_size, workers, bar)
-            _save_part(file, descriptors, left_out)
-
+    _describe_missing(describing, folder, chunks, batch_size, workers)
     left_out = _left_out(chunks)
     kept = [name for name in names if name not in left_out]
     if not kept:
@@ -134,6 +127,17 @@ def _check_places(folder: Path, path: Path, force: bool) -> None:
             f'{printable(path)} lies among the images that it is to describe: name a file '
             f'outside of {printable(folder)}'
         )
+
+
+def _describe_missing(
+    trained: Trained, folder: Path, chunks: dict[Path, Sequence[str]], batch_size: int, workers: int
+) -> None:
+    """Describes the chunks, file of what is kept -> names, whose file is not there yet."""
+    missing = {file: part for file, part in chunks.items() if not file.exists()}
+    total = sum(map(len, chunks.values()))
+    with tqdm(total=total, initial=total - sum(map(len, missing.values())), unit=' images') as bar:
+        for file, part in missing.items():
+            _save_part(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
 
 
 def _describe_chunk(

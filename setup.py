@@ -8,8 +8,8 @@ HERE = Path(__file__).parent
 VERSION = next(
     line.split("'")[1] for line in (HERE / 'paul_plugin/__init__.py').read_text().splitlines() if '__version__' in line
 )
-# What some of the tools need beyond training: plots, ONNX files, Parquet files
-TOOLS = ['matplotlib', 'onnx', 'onnxruntime', 'onnxscript', 'pyarrow']
+# What some of the tools need beyond training: plots, ONNX files, Parquet files, clusters
+TOOLS = ['matplotlib', 'onnx', 'onnxruntime', 'onnxscript', 'pyarrow', 'scikit-learn']
 
 setup(
     name='paul-plugin',
@@ -18,7 +18,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['paul_plugin', 'paul_plugin.*']),
-    package_data={'paul_plugin.report': ['page.html']},
+    package_data={'paul_plugin': ['py.typed'], 'paul_plugin.report': ['page.html']},
     python_requires='>=3.10',
     # The versions on which tests were run
     classifiers=[f'Programming Language :: Python :: {version}' for version in ('3.10', '3.11', '3.13')],
@@ -43,5 +43,5 @@ setup(
         'h5py',
         'imageio',
     ],
-    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter', *TOOLS]},
+    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter', 'mypy', *TOOLS]},
 )

@@ -1,8 +1,10 @@
 """PAUL, patch-based unsupervised person re-ID, as a plugin of torchreid: importing it registers everything."""
 
 from . import host, registry  # noqa: F401  # host first: it quiets a warning of torchreid
-from .checkpoints.weights import load_weights
+from .checkpoints.weights import load_weights, read_checkpoint
 from .data.folder import FolderDataset
+from .deploy.descriptor_file import read_descriptors
+from .deploy.search import read_gallery, search
 from .engines.base import ResumableEngine
 from .engines.paul import ImagePAULEngine
 from .engines.pretrain import ImagePretrainEngine
@@ -15,6 +17,7 @@ from .method.pedal import PEDALLoss
 from .method.pooling import pool_patches
 from .method.surrogate import SurrogatePositive
 from .method.triplet import NearestTripletLoss
+from .run.trained import Trained, open_trained
 
 __version__ = '0.1.0'
 __all__ = [
@@ -29,9 +32,15 @@ __all__ = [
     'PatchNet',
     'ResumableEngine',
     'SurrogatePositive',
+    'Trained',
     'load_weights',
+    'open_trained',
     'pool_patches',
+    'read_checkpoint',
+    'read_descriptors',
+    'read_gallery',
     'resumable',
+    'search',
 ]
 
 registry.register(ImagePAULEngine, ImagePretrainEngine)

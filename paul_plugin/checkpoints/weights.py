@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import torchreid
@@ -176,7 +176,7 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     Raises:
         UserError: one line, for a file that cannot be read, weights of another model, or a shape that does not fit.
     """
-    net = getattr(model, 'module', model)
+    net: Any = getattr(model, 'module', model)
     checkpoint = read_checkpoint(path) if checkpoint is None else checkpoint
     kind, state = state_of(checkpoint, path)
     own = net.state_dict()

@@ -76,6 +76,22 @@ def read_image(path: str) -> Image.Image:
     raise BadImage(f'bad image {printable(path)}: {reason}: replace it or take it out of the data set')
 
 
+def to_crop(image: Image.Image, name: str) -> Image.Image:
+    """A PIL image as `read_image` gives one of a file: upright, RGB, decoded. The image itself is not changed.
+
+    Raises:
+        BadImage: one line with the name, for an image that `read_image` would refuse.
+    """
+    try:
+        _check_crop(image)
+        return _to_rgb(image.copy())
+    except MemoryError:
+        raise
+    except Exception as error:  # one that was opened and not decoded yet fails in many ways
+        reason = _reason(name, error)
+    raise BadImage(f'bad image {printable(name)}: {reason}: replace it or take it out')
+
+
 def is_image(path: str) -> bool:
     """Whether a file is meant for an image: by its suffix, whatever it holds, or by its header."""
     if _SUFFIX.search(path):
@@ -163,9 +179,15 @@ def _open_file(path: str) -> BinaryIO:
 
 def _open_image(file: BinaryIO) -> Image.Image:
     """The image by its header, not decoded yet."""
+    image = Image.open(file, formats=_FORMATS)
+    _check_crop(image)
+    return image
+
+
+def _check_crop(image: Image.Image) -> None:
+    """Refuses what its header tells to be no crop."""
     # One flag for the process, and any library can set it. It is not set back: another thread may be decoding.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    image = Image.open(file, formats=_FORMATS)
     width, height = image.size
     most = _most_pixels()
     if width * height > most:
@@ -175,7 +197,6 @@ def _open_image(file: BinaryIO) -> Image.Image:
         raise _Refused(f'it is {width}x{height} pixels, no crop of a person')
     if image.mode == 'F':
         raise _Refused('its pixels are floats, of no known range')
-    return image
 
 
 def _most_pixels() -> int:

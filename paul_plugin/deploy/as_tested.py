@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torchreid import metrics
 from tqdm import tqdm
 
@@ -22,14 +21,9 @@ def described(trained: Trained, paths: Sequence[str]) -> Tensor:
     return torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False)))
 
 
-def normalised(trained: Trained, descriptors: Tensor) -> Tensor:
-    """(N, E) -> the same, L2-normalised if the run's test does so."""
-    return F.normalize(descriptors, dim=1) if trained.cfg.test.normalize_feature else descriptors
-
-
 def distances(trained: Trained, queries: Tensor, gallery: Tensor) -> Tensor:
     """By the run's test: (Q, E) and (G, E), as the model gives them, or centred -> (Q, G)."""
-    queries, gallery = normalised(trained, queries), normalised(trained, gallery)
+    queries, gallery = trained.normalised(queries), trained.normalised(gallery)
     return metrics.compute_distance_matrix(queries, gallery, trained.cfg.test.dist_metric)
 
 

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndar
 def _write_npz(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:
     with zipfile.ZipFile(file, 'w') as archive:
 
-        def member(name: str) -> BinaryIO:
+        def member(name: str) -> IO[bytes]:
             return archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True)  # without the time of day
 
         for name, values in (('meta', json.dumps(meta)), ('paths', paths)):

@@ -3,16 +3,23 @@
 import contextlib
 import io
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 from yacs.config import CfgNode
 
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import arguments, checks, settings
+from ..data.descriptors import describe_images, eval_mode
+from ..data.given import Given, GivenImages
 from ..engines.verdict import in_words, signs_of
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..registry import build_model
@@ -45,10 +52,46 @@ class Trained(NamedTuple):
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def transform(self):
+    def transform(self) -> Callable[[Image.Image], Tensor]:
         """PIL image -> (3, H, W): torchreid's transform of test images."""
         data = self.cfg.data
         return test_transform(data.height, data.width, data.norm_mean, data.norm_std)
+
+    def describe(self, images: Given | Sequence[Given], batch_size: int = 64) -> NDArray[np.float32]:
+        """Describes images: the nearer two descriptors, the more alike the people.
+
+        They are what the run's test compares and `extract.py` writes. Each patch's part has norm 1, so that Euclidean
+        and cosine distance and the dot product rank alike; with `test.normalize_feature` the whole has norm 1, too.
+        Only `test.centre_cameras` is not applied: the cameras of these images are not known.
+
+        Args:
+            images: N files, PIL images or uint8 arrays (H, W, 3), red first, of any sizes, mixed as you like; one alone
+                stands for a list of one. They are read in this process, batch by batch.
+            batch_size: images at a time; with another one the last digits of a descriptor may differ.
+
+        Returns:
+            (N, E), float32, in the order of the images.
+
+        Raises:
+            UserError: for an image that cannot be read, naming it.
+
+        Example:
+            >>> open_trained('log/paul_market').describe(['a.jpg', 'b.jpg']).shape
+            (2, 1536)
+        """
+        with eval_mode(self.model):
+            batches = [*describe_images(self.model, GivenImages(images, self.transform()), batch_size)]
+        rows = torch.cat([torch.empty(0, self.dim), *batches])
+        return self.normalised(rows).numpy()
+
+    @property
+    def dim(self) -> int:
+        """E, the numbers of a descriptor."""
+        return int(self.model.feature_dim)  # type: ignore[arg-type]
+
+    def normalised(self, descriptors: Tensor) -> Tensor:
+        """(N, E) -> the same, L2-normalised if the run's test does so."""
+        return F.normalize(descriptors, dim=1) if self.cfg.test.normalize_feature else descriptors
 
     def datamanager(self) -> DataManager:
         """torchreid's data manager of the run's data, the training images in the memory bank's order.
@@ -106,9 +149,8 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
         UserError: if there is no such file, or it holds neither a PatchNet nor a backbone of one.
 
     Example:
-        >>> trained = open_trained('log/paul_synthetic')
-        >>> trained.model(trained.transform()(read_image('me.jpg'))[None]).shape
-        torch.Size([1, 1536])
+        >>> open_trained('log/paul_synthetic').describe(['me.jpg']).shape
+        (1, 1536)
     """
     path, checkpoint = _read(Path(path))
     kind, state = state_of(checkpoint, path)

@@ -11,9 +11,9 @@ import secrets
 import shutil
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def _sync(descriptor: int) -> None:
 
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
-NUMPY_SCALARS = [
+NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (numpy_scalar, 'numpy.core.multiarray.scalar'),
     (numpy_scalar, 'numpy._core.multiarray.scalar'),
     (numpy_dtype, 'numpy.dtype'),

@@ -1,5 +1,8 @@
 """Opening a trained model: a run's folder, a checkpoint, a bare file of weights; and what is refused."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torchreid
@@ -8,6 +11,9 @@ from paul_plugin.checkpoints import folder as checkpoint_folder
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.data.descriptors import describe
+from paul_plugin.data.images import read_image
+from paul_plugin.deploy.descriptor_file import read_descriptors
+from paul_plugin.deploy.extraction import extract
 from paul_plugin.host.data import training_images
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.cores import cores
@@ -158,3 +164,25 @@ def test_refusals(tmp_path):
         with pytest.raises(UserError, match=words) as refused:
             open_trained(path)
         assert '\n' not in str(refused.value)
+
+
+def test_describes_images_of_a_program(make_trained, rendered, tmp_path):
+    """Files, PIL images and arrays alike, to the numbers that the tool for files writes; twice, and in any mode."""
+    trained = make_trained()
+    folder = next(rendered.glob('synthetic_target/*/query'))
+    extract(trained, folder, tmp_path / 'a.npz')
+    paths, expected = read_descriptors(tmp_path / 'a.npz')
+    pictures = [read_image(path) for path in paths]
+    kinds = (paths, [Path(path) for path in paths], pictures, [np.asarray(image) for image in pictures])
+    trained.model.train()
+    for images in kinds:
+        found = trained.describe(images)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert trained.model.training
+    np.testing.assert_allclose(trained.describe(pictures[3]), expected[3:4], rtol=0, atol=1e-5)
+    assert trained.describe([]).shape == (0, trained.dim)
+    with pytest.raises(UserError, match='bad image nowhere.jpg: there is no such file'):
+        trained.describe([paths[0], 'nowhere.jpg'])
+    trained.cfg.test.normalize_feature = True
+    np.testing.assert_allclose(np.linalg.norm(trained.describe(paths[:3]), axis=1), 1, rtol=1e-6)

@@ -12,6 +12,8 @@ from ..data.descriptors import describe
 from ..host.ranking import fast_rank
 from ..run.trained import Trained
 
+_ROWS = 65536  # of a gallery that are compared at a time
+
 
 def described(trained: Trained, paths: Sequence[str]) -> Tensor:
     """Descriptors of images, (N, E), on the CPU, as the model gives them."""
@@ -22,9 +24,13 @@ def described(trained: Trained, paths: Sequence[str]) -> Tensor:
 
 
 def distances(trained: Trained, queries: Tensor, gallery: Tensor) -> Tensor:
-    """By the run's test: (Q, E) and (G, E), as the model gives them, or centred -> (Q, G)."""
-    queries, gallery = trained.normalised(queries), trained.normalised(gallery)
-    return metrics.compute_distance_matrix(queries, gallery, trained.cfg.test.dist_metric)
+    """By the run's test: (Q, E) and (G, E), as the model gives them, or centred -> (Q, G).
+
+    A large gallery, which may be a file mapped into memory, is taken in parts: torchreid makes a copy of what it gets.
+    """
+    queries, metric = trained.normalised(queries), trained.cfg.test.dist_metric
+    parts = (trained.normalised(part) for part in gallery.split(_ROWS))
+    return torch.cat([metrics.compute_distance_matrix(queries, part, metric) for part in parts], dim=1)
 
 
 def mean_ap(

@@ -71,3 +71,9 @@ def test_pictures_have_names_of_their_own():
 )
 def test_the_shortest_path_that_tells_files_apart(paths, expected):
     assert list(short_names(paths).values()) == expected
+
+
+def test_the_shortest_path_among_others():
+    others = (f'/g/{person}/{number}.jpg' for person in 'ab' for number in (1, 2))
+    found = short_names(['/g/a/1.jpg', '/q/3.jpg', '/q/a/2.jpg'], others)
+    assert list(found.values()) == ['a/1.jpg', '3.jpg', 'q/a/2.jpg']

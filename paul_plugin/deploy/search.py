@@ -9,7 +9,7 @@ from torch import Tensor
 from ..data.files import find_images
 from ..data.folder import check_folder
 from ..data.images import check_images, describe_bad
-from ..figures.ranking import Ranked
+from ..figures.ranking import Ranked, caption, is_known
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from ..runtime.names import short_names
@@ -67,6 +67,7 @@ def search(
     gallery: tuple[Sequence[str], Tensor],
     k: int = 10,
     centring: Centring | None = None,
+    threshold: float | None = None,
 ) -> list[Ranked]:
     """The k images of a gallery that are nearest to each query, which is left out if it is in the gallery itself.
 
@@ -76,25 +77,39 @@ def search(
         gallery: G files and their descriptors, (G, E), as `read_gallery` gives them.
         k: how many.
         centring: takes off the means of the gallery's cameras.
+        threshold: a distance, such as `visualize.py distances` tells; what is not nearer is called unknown.
+
+    Returns:
+        Of each query its file and, nearest first, `gallery` (files), `distances` and `known`, which is None without
+        a threshold.
 
     Raises:
         BadImage: for a query that cannot be read.
 
     Example:
-        >>> search(trained, ['me.jpg'], read_gallery(trained, 'crops'))[0].gallery[0]
-        'crops/0002_c1s1_000451_03.jpg'
+        >>> found = search(trained, ['me.jpg'], read_gallery(trained, 'crops'), threshold=0.3)[0]
+        >>> found.gallery[0], found.known[0]
+        ('crops/0002_c1s1_000451_03.jpg', True)
     """
     paths, descriptors = gallery
     sought = described(trained, queries)
     if centring is not None:
         descriptors = centring.means.centred(descriptors, centring.cameras)
         sought = centring.means.centred(sought, [centring.camera] * len(queries))
-    names = short_names([*queries, *paths])
-    found = []
+    nearest = []
     for query, row in zip(queries, distances(trained, sought, descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]
-        captions = [f'{row[index]:.3f}\n{printable(names[paths[index]])}' for index in order]
-        found.append(Ranked(query, printable(names[query]), [paths[index] for index in order], captions))
+        nearest.append((query, [paths[index] for index in order], row[order].tolist()))
+    shown = [path for query, files, _ in nearest for path in (query, *files)]
+    names = {path: printable(name) for path, name in short_names(shown, among=paths).items()}
+    found = []
+    for query, files, of_files in nearest:
+        known = is_known(of_files, threshold)
+        captions = [
+            caption(distance, known[place] if known else None, names[path])
+            for place, (path, distance) in enumerate(zip(files, of_files))
+        ]
+        found.append(Ranked(query, names[query], files, captions, distances=of_files, known=known))
     return found

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..data.images import read_image
 from ..data.labels import camera_name, person_name
-from .sheet import RIGHT, WRONG, Cell, Heading, sheet, to_height
+from .sheet import GREY, RIGHT, WRONG, Cell, Colour, Heading, sheet, to_height
 
 
 class Ranked(NamedTuple):
@@ -22,6 +22,8 @@ class Ranked(NamedTuple):
         captions: what is said of each.
         right: whether each shows the query's person; None where that is not known.
         precision: average precision of the query; None where it is not known, or the gallery has nothing right.
+        distances: from the query, of each.
+        known: whether each is nearer than a threshold; None without one.
     """
 
     query: str
@@ -30,6 +32,18 @@ class Ranked(NamedTuple):
     captions: list[str]
     right: list[bool] | None = None
     precision: float | None = None
+    distances: Sequence[float] = ()
+    known: list[bool] | None = None
+
+
+def is_known(distances: Sequence[float], threshold: float | None) -> list[bool] | None:
+    """Which of some distances are below a threshold; None without one."""
+    return None if threshold is None else [distance < threshold for distance in distances]
+
+
+def caption(distance: float, known: bool | None, words: str) -> str:
+    """What is said of a gallery image: its distance, whether that is beyond the threshold, and more."""
+    return f'{distance:.3f}{" unknown" if known is False else ""}\n{words}'
 
 
 def ranking(
@@ -65,7 +79,12 @@ def average_precision(right: Tensor) -> float | None:
 
 
 def ranked_items(
-    distances: Tensor, queries: Sequence[tuple], gallery: Sequence[tuple], k: int, dataset: object = None
+    distances: Tensor,
+    queries: Sequence[tuple],
+    gallery: Sequence[tuple],
+    k: int,
+    dataset: object = None,
+    threshold: float | None = None,
 ) -> list[Ranked]:
     """Labelled queries and their first k gallery images, ready to be drawn.
 
@@ -74,6 +93,7 @@ def ranked_items(
         queries, gallery: torchreid's items, (path, pid, camid, ...).
         k: gallery images a query.
         dataset: torchreid's, of the items, whose persons and cameras may have names.
+        threshold: a distance; what is not nearer is called unknown.
     """
 
     def who(item: tuple) -> str:
@@ -86,16 +106,15 @@ def ranked_items(
         precision = average_precision(right)
         about = 'not in the gallery' if precision is None else f'AP {100 * precision:.0f} %'
         first = order[:k].tolist()
-        found.append(
-            Ranked(
-                query[0],
-                f'{about}\n{who(query)}',
-                [gallery[index][0] for index in first],
-                [f'{row[index]:.3f}\n{who(gallery[index])}' for index in first],
-                right[:k].tolist(),
-                precision,
-            )
-        )
+        of_first = row[order[:k]].tolist()
+        known = is_known(of_first, threshold)
+        captions = [
+            caption(distance, known[place] if known else None, who(gallery[index]))
+            for place, (index, distance) in enumerate(zip(first, of_first))
+        ]
+        files = [gallery[index][0] for index in first]
+        told = right[:k].tolist(), precision, of_first, known
+        found.append(Ranked(query[0], f'{about}\n{who(query)}', files, captions, *told))
     return found
 
 
@@ -110,17 +129,26 @@ def draw_ranking(title: str, explanation: str, found: Sequence[Ranked], pixels: 
         return to_height(read_image(path), pixels)
 
     rows = []
-    for query, about, gallery, captions, right, _ in found:
-        frames = [None] * len(gallery) if right is None else [RIGHT if each else WRONG for each in right]
-        rows.append([Cell(picture(query), about), *map(Cell, map(picture, gallery), captions, frames)])
-    known = any(each.right is not None for each in found)
+    for each in found:
+        frames: list[Colour | None] = [None] * len(each.gallery)
+        if each.right is not None:
+            frames = [RIGHT if right else WRONG for right in each.right]
+        elif each.known is not None:
+            frames = [None if known else GREY for known in each.known]
+        rows.append(
+            [Cell(picture(each.query), each.about), *map(Cell, map(picture, each.gallery), each.captions, frames)]
+        )
+    labelled = any(each.right is not None for each in found)
+    legend = [Heading('the same person', RIGHT), Heading('another person', WRONG)] if labelled else []
+    if not labelled and any(each.known is not None for each in found):
+        legend = [Heading('unknown: beyond the threshold', GREY)]
     return sheet(
         title,
         explanation,
         rows,
         [Heading('query'), *(Heading(str(place)) for place in range(1, max(map(len, rows))))],
         groups=[1],
-        legend=[Heading('the same person', RIGHT), Heading('another person', WRONG)] if known else [],
+        legend=legend,
     )
 
 
@@ -139,7 +167,9 @@ def draw_labelled(target: str, found: Sequence[Ranked], pixels: int = 160) -> Im
     )
 
 
-def draw_search(found: Sequence[Ranked], total: int, metric: str, pixels: int = 160) -> Image.Image:
+def draw_search(
+    found: Sequence[Ranked], total: int, metric: str, pixels: int = 160, threshold: float | None = None
+) -> Image.Image:
     """The picture of what a search without labels found.
 
     Args:
@@ -147,14 +177,16 @@ def draw_search(found: Sequence[Ranked], total: int, metric: str, pixels: int = 
         total: images of the gallery.
         metric: name of the distance.
         pixels: height of an image in the picture.
+        threshold: what it was searched with.
 
     Raises:
         BadImage: for a file that cannot be read.
     """
+    beyond = '' if threshold is None else f' At {threshold:g} or more it is called unknown.'
     return draw_ranking(
         'The images most like the query',
-        f'Beside each query, the images nearest to it among {total}, with their {metric} distance. Who they show is '
-        'not known.',
+        f'Beside each query, the images nearest to it among {total}, with their {metric} distance.{beyond} Who they '
+        'show was not told.',
         found,
         pixels,
     )

@@ -3,9 +3,11 @@
 import functools
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
@@ -13,9 +15,10 @@ from ..deploy.centring import training_means
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
-from ..figures.ranking import draw_labelled, ranked_items
+from ..figures.ranking import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
 from ..host.data import items_of, training_images
+from ..method.centring import CameraMeans
 from ..method.miner import CyclicRankingMiner
 from ..run.trained import Trained
 from ..runtime import randomness
@@ -57,6 +60,15 @@ def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | 
                 f'{printable(word)} is none of the {len(paths)} images: name one of them, or a number from 0 on'
             )
     return found
+
+
+class Tested(NamedTuple):
+    """What a test of a run measures on: a target's name, torchreid's items, and its data set of the queries."""
+
+    name: str
+    queries: list[tuple]
+    gallery: list[tuple]
+    dataset: object
 
 
 class Pictures:
@@ -137,53 +149,77 @@ class Pictures:
         )
         return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
 
-    def ranking(
+    @functools.cached_property
+    def tested(self) -> Tested:
+        """The first target of the run that has query and gallery images.
+
+        Raises:
+            UserError: if there is none.
+        """
+        for name, loaders in self.datamanager.test_loader.items():
+            items = [loaders[part].dataset.data for part in ('query', 'gallery')]
+            if all(items):
+                return Tested(name, *items, loaders['query'].dataset)
+        raise UserError(
+            f'{", ".join(self.trained.cfg.data.targets)} has no labelled query and gallery images, which a ranking '
+            'needs: --opts data.targets names other data, --query and --gallery do without labels'
+        )
+
+    @functools.cached_property
+    def _means(self) -> CameraMeans:
+        return training_means(self.trained, self.datamanager)
+
+    def rows(self, items: Sequence[tuple]) -> Tensor:
+        """Descriptors of torchreid's items as the run's test compares them, (N, E).
+
+        With `test.centre_cameras` they are without the mean of their camera.
+        """
+        rows = described(self.trained, [item[0] for item in items])
+        centre = self.trained.cfg.test.centre_cameras
+        return self._means.centred(rows, [item[2] for item in items]) if centre else rows
+
+    @functools.cached_property
+    def gallery_rows(self) -> Tensor:
+        """The gallery's, (G, E)."""
+        return self.rows(self.tested.gallery)
+
+    def ranked(
         self,
         images: Sequence[str] = (),
         number: int = 6,
         seed: int | None = None,
         k: int = 10,
         worst: bool = False,
-    ) -> Image.Image:
-        """Queries of the run's first target that has any, and what is nearest to them, right and wrong framed.
-
-        Descriptors are compared as the run's test does, with `test.centre_cameras` without the mean of their camera.
+        threshold: float | None = None,
+    ) -> tuple[str, list[Ranked]]:
+        """Queries of the run's first target that has any, and what is nearest to them.
 
         Args:
             images: names or numbers of queries.
             number, seed: of queries, where `images` names none.
             k: gallery images a query.
             worst: take those of the lowest average precision, where `images` names none.
+            threshold: a distance; what is not nearer is called unknown.
+
+        Returns:
+            The target's name and the queries.
 
         Raises:
             UserError: if there are no queries.
         """
-        targets = {
-            name: [loaders[part].dataset.data for part in ('query', 'gallery')]
-            for name, loaders in self.datamanager.test_loader.items()
-        }
-        target = next((name for name, parts in targets.items() if all(parts)), None)
-        if target is None:
-            raise UserError(
-                f'{", ".join(self.trained.cfg.data.targets)} has no labelled query and gallery images, which a ranking '
-                'needs: --opts data.targets names other data, --query and --gallery do without labels'
-            )
-        queries, gallery = targets[target]
+        target, queries, gallery, dataset = self.tested
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
-        both = [described(self.trained, [item[0] for item in items]) for items in (queries, gallery)]
-        if self.trained.cfg.test.centre_cameras:
-            means = training_means(self.trained, self.datamanager)
-            both = [
-                means.centred(rows, [item[2] for item in items])
-                for rows, items in zip(both, (queries, gallery), strict=True)
-            ]
-        dataset = self.datamanager.test_loader[target]['query'].dataset
-        found = ranked_items(distances(self.trained, *both), queries, gallery, k, dataset)
+        matrix = distances(self.trained, self.rows(queries), self.gallery_rows)
+        found = ranked_items(matrix, queries, gallery, k, dataset, threshold)
         if worst and not images:
             counted = [each for each in found if each.precision is not None]
             found = sorted(counted, key=lambda each: each.precision)[:number]
-        return draw_labelled(target, found, self.pixels)
+        return target, found
+
+    def ranking(self, images: Sequence[str] = (), **options) -> Image.Image:
+        """The picture of `ranked`, right and wrong framed."""
+        return draw_labelled(*self.ranked(images, **options), self.pixels)
 
 
 # Name of a picture -> its heading and explanation in a report

@@ -1,6 +1,7 @@
 """The command line of the pictures, the curves and the report: a sub-command each."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,15 @@ from ..config import checks
 from ..data.folder import check_folder
 from ..deploy.centring import centring_of
 from ..deploy.descriptor_file import SUFFIXES, folder_of
+from ..deploy.found_file import as_csv, as_json
 from ..deploy.search import model_for, read_gallery, search
-from ..figures.ranking import draw_search
+from ..figures.ranking import Ranked, draw_labelled, draw_search
 from ..figures.sheet import save_png
+from ..host.visrank import picture_names
 from ..run import command
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
+from ..runtime.files import check_target, write_atomically
 from .curves import curves_of
 from .gallery import Pictures, run_pictures
 from .summary import make_report
@@ -26,7 +30,7 @@ class Subcommand(NamedTuple):
     """A sub-command.
 
     Attributes:
-        draw: writes the picture that the arguments ask for, and returns its path.
+        draw: writes what the arguments ask for, and returns the path of the picture, or of several.
         help: one line.
         examples: lines of arguments.
         add_arguments: adds the sub-command's own to its parser.
@@ -34,7 +38,7 @@ class Subcommand(NamedTuple):
         several: it takes the folders of several runs, and opens no model.
     """
 
-    draw: Callable[[argparse.Namespace], Path]
+    draw: Callable[[argparse.Namespace], Path | list[Path]]
     help: str
     examples: tuple[str, ...]
     add_arguments: Callable[[argparse.ArgumentParser], None]
@@ -108,7 +112,7 @@ def add_mining(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(seed=0)
 
 
-def ranking(arguments: argparse.Namespace) -> Path:
+def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
     if bool(arguments.query) != bool(arguments.gallery):
         raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
@@ -116,13 +120,23 @@ def ranking(arguments: argparse.Namespace) -> Path:
         raise UserError(
             '--camera is that of --query, whose mean --centre-cameras takes off: give both, or leave it out'
         )
+    for path in filter(None, (arguments.json, arguments.csv)):
+        check_target(path, force=True)
     trained = command.trained_of(arguments)
-    if not arguments.query:
-        if arguments.centre_cameras:
-            trained.cfg.test.centre_cameras = True
-            checks.check_config(trained.cfg)
-        options = {'k': arguments.k, 'worst': arguments.worst}
-        return save(Pictures(trained, arguments.pixels).ranking(**common(arguments), **options), trained, arguments)
+    if arguments.query:
+        return _search(trained, arguments)
+    if arguments.centre_cameras:
+        trained.cfg.test.centre_cameras = True
+        checks.check_config(trained.cfg)
+    options = {'k': arguments.k, 'worst': arguments.worst, 'threshold': arguments.threshold}
+    pictures = Pictures(trained, arguments.pixels)
+    name, found = pictures.ranked(**common(arguments), **options)
+    _write_found(found, arguments)
+    return save(draw_labelled(name, found, arguments.pixels), trained, arguments)
+
+
+def _search(trained: Trained, arguments: argparse.Namespace) -> list[Path]:
+    """Any images in any gallery: prints what is found, and draws a picture a query."""
     trained = model_for(trained, arguments.gallery)
     gallery = read_gallery(trained, arguments.gallery)
     centring = None
@@ -130,13 +144,34 @@ def ranking(arguments: argparse.Namespace) -> Path:
         of_file = Path(arguments.gallery).suffix in SUFFIXES
         top = folder_of(arguments.gallery) if of_file else check_folder(arguments.gallery)
         centring = centring_of(trained, gallery, top, arguments.camera)
-    found = search(trained, arguments.query, gallery, arguments.k, centring)
+    found = search(trained, arguments.query, gallery, arguments.k, centring, arguments.threshold)
     for each in found:
         print(printable(each.query))
         for caption, path in zip(each.captions, each.gallery):
-            print(f'  {caption.split()[0]}  {printable(path)}')
-    metric = trained.cfg.test.dist_metric
-    return save(draw_search(found, len(gallery[0]), metric, arguments.pixels), trained, arguments)
+            print(f'  {caption.splitlines()[0]}  {printable(path)}')
+    _write_found(found, arguments)
+    out, written = target(trained, arguments), []
+    for each, name in zip(found, picture_names(arguments.query), strict=True):
+        path = out if len(found) == 1 else out.with_name(f'{out.stem}_{name}{out.suffix}')
+        metric = trained.cfg.test.dist_metric
+        save_png(draw_search([each], len(gallery[0]), metric, arguments.pixels, arguments.threshold), path)
+        written.append(path)
+    return written
+
+
+def _write_found(found: list[Ranked], arguments: argparse.Namespace) -> None:
+    for path, content in ((arguments.json, as_json), (arguments.csv, as_csv)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(content(found), path)
+            print(f'Written to {printable(path)}')
+
+
+def _number(text: str) -> float:
+    """The type of a distance."""
+    if not math.isfinite(float(text)):
+        raise argparse.ArgumentTypeError(f'must be a number, got {text}')
+    return float(text)
 
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +190,12 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
         help="take off the mean of each image's camera: of the training images, or, with --gallery, of the gallery",
     )
     parser.add_argument('--camera', metavar='NAME', help="that of --query (default: the mean over the cameras' means)")
+    parser.add_argument(
+        '--threshold', type=_number, metavar='T', help='call images at this distance or more unknown; see distances'
+    )
+    for name in ('json', 'csv'):
+        words = 'write query, rank, file, distance and whether it is known, too'
+        parser.add_argument(f'--{name}', type=Path, metavar='FILE', help=words)
 
 
 def curves(arguments: argparse.Namespace) -> Path:
@@ -202,7 +243,10 @@ SUBCOMMANDS = {
     'ranking': Subcommand(
         ranking,
         'queries and the gallery images nearest to them, or any image against a folder of crops',
-        ('ranking log/paul_market --worst', 'ranking log/paul_market --query me.jpg --gallery crops'),
+        (
+            'ranking log/paul_market --worst',
+            'ranking log/paul_market --query me.jpg --gallery crops --threshold 0.3 --csv found.csv',
+        ),
         add_ranking,
     ),
     'curves': Subcommand(
@@ -255,7 +299,9 @@ def draw(argv: list[str] | None = None) -> None:
     if arguments.out is not None and arguments.out.suffix.lower() != figure.suffix:
         out = printable(arguments.out)
         raise UserError(f'--out {out}: {arguments.figure} writes a file whose name ends in {figure.suffix}')
-    print(f'Written to {printable(figure.draw(arguments))}')
+    drawn = figure.draw(arguments)
+    for path in [drawn] if isinstance(drawn, Path) else drawn:
+        print(f'Written to {printable(path)}')
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The pictures of a run: by `tools/visualize.py`, and in TensorBoard while it trains, which they do not change."""
 
 import copy
+import csv
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.centring import centring_of
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
-from paul_plugin.deploy.search import read_gallery
+from paul_plugin.deploy.search import read_gallery, search
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
 from paul_plugin.report import main as visualize
 from paul_plugin.report.gallery import EXPLANATIONS, Pictures, run_pictures
@@ -122,10 +123,63 @@ def test_one_image_against_a_folder(runs, queries, tmp_path, capsys):
     assert float(lines[3].split()[0]) == pytest.approx(0, abs=1e-4)
     assert lines[3].endswith(str(copies[0]))
     assert lines[7] == str(copies[1])
-    assert lines[8:11] == sorted(lines[8:11])
-    assert lines[11] == f'Written to {out}'  # a query that is in the folder does not find itself
-    with Image.open(out) as image:
-        assert RIGHT not in colours_of(image)
+    assert lines[8:11] == sorted(lines[8:11])  # a query that is in the folder does not find itself
+    names = [tmp_path / f'search_{Path(query).stem}.png' for query in queries[:2]]
+    assert lines[11:] == [f'Written to {name}' for name in names]
+    for name in names:
+        with Image.open(name) as image:
+            assert RIGHT not in colours_of(image)
+    assert not out.exists()
+
+
+def test_a_threshold_and_files_of_what_is_found(runs, trained, queries, tmp_path, capsys):
+    """Two queries of one name, of two people: two pictures, and the names that tell them apart."""
+    crops = tmp_path / 'crops'
+    for number, query in enumerate(queries[:5]):
+        (crops / f'{number}').mkdir(parents=True)
+        (crops / f'{number}/1.jpg').write_bytes(Path(query).read_bytes())
+    sought = [str(crops / '0/1.jpg'), str(crops / '4/1.jpg')]
+    plain = search(trained, sought, read_gallery(trained, crops))
+    assert [each.known for each in plain] == [None, None]
+    assert [each.about for each in plain] == ['0/1.jpg', '4/1.jpg']
+    threshold = sorted(distance for each in plain for distance in each.distances)[4]
+    words = ['--query', *sought, '--gallery', str(crops), '--threshold', str(threshold), '--pixels', '60']
+    files = [tmp_path / 'new/found.json', tmp_path / 'found.csv']
+    words += ['--json', str(files[0]), '--csv', str(files[1]), '--out', str(tmp_path / 'a.png')]
+    visualize.main(['ranking', str(runs[0]), *words])
+    expected = [
+        [each.query, rank, path, distance, distance < threshold]
+        for each in plain
+        for rank, (path, distance) in enumerate(zip(each.gallery, each.distances), start=1)
+    ]
+    assert sum(row[-1] for row in expected) == 4
+    rows = json.loads(files[0].read_text())
+    assert [list(row.values()) for row in rows] == expected
+    table = list(csv.DictReader(files[1].open()))
+    names = ['query', 'rank', 'file', 'distance', 'known']
+    assert [list(row) for row in table] == [list(row) for row in rows] == [names] * 8
+    assert [row['known'] for row in table] == [str(row['known']).lower() for row in rows]
+    assert [float(row['distance']) for row in table] == [row['distance'] for row in rows]
+    lines = capsys.readouterr().out.splitlines()
+    assert [' unknown  ' in line for line in lines if line.startswith('  ')] == [not row[-1] for row in expected]
+    assert lines[-2:] == [f'Written to {tmp_path}/a_{number}_1.png' for number in (0, 4)]
+    for number in (0, 4):
+        with Image.open(tmp_path / f'a_{number}_1.png') as image:
+            assert GREY in colours_of(image)
+
+
+def test_a_threshold_for_the_queries_of_the_test(runs, small, tmp_path, capsys):
+    _, plain = small.ranked(number=3, k=4)
+    threshold = sorted(distance for each in plain for distance in each.distances)[6]
+    file = tmp_path / 'found.json'
+    words = ['--number', '3', '--k', '4', '--threshold', str(threshold), '--out', str(tmp_path / 'a.png')]
+    visualize.main(['ranking', str(runs[0]), *words, '--json', str(file)])
+    rows = json.loads(file.read_text())
+    assert [row['file'] for row in rows] == [path for each in plain for path in each.gallery]
+    assert sum(row['known'] for row in rows) == 6
+    assert capsys.readouterr().out == f'Written to {file}\nWritten to {tmp_path}/a.png\n'
+    _, found = small.ranked(number=3, k=4, threshold=threshold)
+    assert [' unknown' in caption for each in found for caption in each.captions] == [not row['known'] for row in rows]
 
 
 @pytest.mark.parametrize(('suffix', 'dim'), [('.npz', None), ('.parquet', 16)])
@@ -165,7 +219,7 @@ def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeyp
         drawn.extend(each.precision for each in found if each.precision is not None)
         return Image.new('L', (9, 9))
 
-    monkeypatch.setattr('paul_plugin.report.gallery.draw_labelled', draw)
+    monkeypatch.setattr('paul_plugin.report.main.draw_labelled', draw)
     words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
     visualize.main(['ranking', str(runs[0]), *words])
     assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)
@@ -228,6 +282,7 @@ REFUSED = {
     'camera of no query': (['ranking', '--camera', '1'], '--camera is that of --query'),
     'no image': (['patches', '--images', 'me.jpg'], 'me.jpg is none of the 48 images'),
     'no data': (['mining', '--root', '/nowhere'], 'expected the folder /nowhere/synthetic_target'),
+    'a folder': (['ranking', '--csv', '/'], '/ is a folder: name the file to write'),
     'no PNG': (['patches', '--number', '1', '--out', 'a.gif'], 'a.gif'),
 }
 
@@ -241,6 +296,12 @@ def test_refuses_in_one_line(runs, capsys, name):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('error: ')
     assert expected in line
+
+
+def test_a_distance_that_is_none(capsys):
+    with pytest.raises(SystemExit):
+        visualize.parse(['ranking', 'run', '--threshold', 'nan'])
+    assert 'argument --threshold: must be a number, got nan' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('figure', visualize.SUBCOMMANDS)

@@ -5,19 +5,16 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from ..runtime.errors import import_optional
+from .plot import as_image, colour_of, new_figure, tidy
 from .quantities import quantities, titled
 from .sheet import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 # Without yellow, too light for a line on white
-_COLOURS = [
-    '#{:02X}{:02X}{:02X}'.format(*colour) for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, (0, 0, 0))
-]
+_COLOURS = [colour_of(colour) for colour in (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, (0, 0, 0))]
 _GREY = '#555555'
 _TESTS = ('mAP', 'rank1')
 _COLUMNS = 2  # a phone shows one of them at a time
-_WIDTH, _HEIGHT = 7.3, 1.9  # inches: the width of all panels, the height of one
-_DPI = 192  # two pixels of the picture to a pixel of CSS
+_HEIGHT = 1.9  # inches, of a panel
 
 
 class RunCurves(NamedTuple):
@@ -43,20 +40,16 @@ def draw_curves(runs: Sequence[RunCurves]) -> Image.Image:
         runs: one has an epoch at least.
 
     Returns:
-        RGB, 1400 pixels wide; its `info['dpi']` says that half of it is the size to look at.
+        As `as_image` gives it.
 
     Raises:
         UserError: if matplotlib is missing.
     """
-    import_optional('matplotlib')
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     names = quantities([entry for run in runs for entry in run.history])
     rows = -(-len(names) // _COLUMNS)
-    figure = Figure(figsize=(_WIDTH, 0.5 + rows * _HEIGHT), dpi=_DPI, layout='constrained')
-    canvas = FigureCanvasAgg(figure)  # not pyplot: its state is the whole program's
+    figure = new_figure(0.5 + rows * _HEIGHT)
+    from matplotlib.lines import Line2D
+
     last = max(entry['epoch'] for run in runs for entry in run.history)
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, _COLUMNS, index + 1)
@@ -70,10 +63,7 @@ def draw_curves(runs: Sequence[RunCurves]) -> Image.Image:
     longest = max(len(handle.get_label()) for handle in handles)
     columns = max(1, min(len(handles), 105 // (longest + 6)))
     figure.legend(handles=handles, loc='outside upper left', ncols=columns, frameon=False, fontsize=9)
-    canvas.draw()
-    image = Image.frombytes('RGBA', canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert('RGB')
-    image.info['dpi'] = (_DPI, _DPI)
-    return image
+    return as_image(figure)
 
 
 def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> None:
@@ -101,10 +91,7 @@ def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> 
     axes.set_xlim(0.5, last + max(0.5, 0.02 * last))
     axes.margins(y=0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    axes.tick_params(labelsize=8)
-    axes.grid(color='#e4e4e4')
-    axes.set_axisbelow(True)
-    axes.spines[['top', 'right']].set_visible(False)
+    tidy(axes)
     if quantity == 'lr':
         _scale_rate(axes)
     elif quantity in ('mined', 'recall'):

@@ -34,9 +34,6 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
 def curves_beside(trained: Trained, run: RunNumbers) -> list[Picture]:
     """The curves of a model's run and of the pre-training stage in its folder, as far as there are any.
 
-    Returns:
-        Heading, explanation and image of each.
-
     Raises:
         UserError: if matplotlib is missing.
     """
@@ -45,11 +42,11 @@ def curves_beside(trained: Trained, run: RunNumbers) -> list[Picture]:
     pictures = []
     if run.history:
         pictures.append(
-            ('Curves', _explain_curves(trained.cfg, run.history), draw_curves([RunCurves('this run', *run)]))
+            Picture('Curves', _explain_curves(trained.cfg, run.history), draw_curves([RunCurves('this run', *run)]))
         )
     if before:
         explanation = 'The stage that made the weights which this run started from, with labels on its own data.'
-        pictures.append(('Pre-training', explanation, draw_curves([RunCurves('pre-training', before, {})])))
+        pictures.append(Picture('Pre-training', explanation, draw_curves([RunCurves('pre-training', before, {})])))
     return pictures
 
 

@@ -3,23 +3,40 @@
 import base64
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from PIL import Image, features
 
 _ROOM = 3_600_000  # bytes of all pictures together; base64 makes 4.8 MB of them
 _LARGEST_WEBP = 16_383  # pixels of a side
-Picture = tuple[str, str, Image.Image]  # heading, one paragraph of explanation, image
+
+
+class NumberTable(NamedTuple):
+    """A table of the page: each row is a name and as many numbers as there are columns beside the first."""
+
+    caption: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+class Picture(NamedTuple):
+    """A picture of the page: its heading, one paragraph of explanation, the image, and a table below, if any."""
+
+    heading: str
+    explanation: str
+    image: Image.Image
+    table: NumberTable | None = None
 
 
 def embed(pictures: Sequence[Picture]) -> list[dict[str, object]]:
-    """What the template shows of each picture: heading, explanation, source, width and height in pixels of CSS."""
+    """What the template shows of each picture: its parts, and source, width and height in pixels of CSS."""
     shown = []
-    files = _encode([image for *_, image in pictures])
-    for (heading, explanation, image), (kind, content) in zip(pictures, files, strict=True):
+    files = _encode([picture.image for picture in pictures])
+    for (heading, explanation, image, table), (kind, content) in zip(pictures, files, strict=True):
         scale = 96 / (image.info.get('dpi', (96, 96))[0] or 96)
         size = {'width': round(image.width * scale), 'height': round(image.height * scale)}
         source = f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
-        shown.append({'heading': heading, 'explanation': explanation, 'source': source, **size})
+        shown.append({'heading': heading, 'explanation': explanation, 'source': source, 'table': table, **size})
     return shown
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,7 +23,6 @@ from ..method.miner import CyclicRankingMiner
 from ..run.trained import Trained
 from ..runtime import randomness
 from ..runtime.errors import UserError, printable
-from .embedding import Picture
 
 
 def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | None = None) -> list[int]:
@@ -150,20 +149,13 @@ class Pictures:
         return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
 
     @functools.cached_property
-    def tested(self) -> Tested:
-        """The first target of the run that has query and gallery images.
-
-        Raises:
-            UserError: if there is none.
-        """
+    def tested(self) -> Tested | None:
+        """The first target of the run that has query and gallery images, if one has."""
         for name, loaders in self.datamanager.test_loader.items():
             items = [loaders[part].dataset.data for part in ('query', 'gallery')]
             if all(items):
                 return Tested(name, *items, loaders['query'].dataset)
-        raise UserError(
-            f'{", ".join(self.trained.cfg.data.targets)} has no labelled query and gallery images, which a ranking '
-            'needs: --opts data.targets names other data, --query and --gallery do without labels'
-        )
+        return None
 
     @functools.cached_property
     def _means(self) -> CameraMeans:
@@ -180,8 +172,8 @@ class Pictures:
 
     @functools.cached_property
     def gallery_rows(self) -> Tensor:
-        """The gallery's, (G, E)."""
-        return self.rows(self.tested.gallery)
+        """The gallery's, (G, E), where there is one."""
+        return self.rows(self.tested.gallery if self.tested else [])
 
     def ranked(
         self,
@@ -207,6 +199,11 @@ class Pictures:
         Raises:
             UserError: if there are no queries.
         """
+        if self.tested is None:
+            raise UserError(
+                f'{", ".join(self.trained.cfg.data.targets)} has no labelled query and gallery images, which a ranking '
+                'needs: --opts data.targets names other data, --query and --gallery do without labels'
+            )
         target, queries, gallery, dataset = self.tested
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
@@ -245,28 +242,3 @@ EXPLANATIONS = {
         'figures above only.',
     ),
 }
-
-
-def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None] = print) -> list[Picture]:
-    """All pictures of a finished run that can be drawn.
-
-    Args:
-        trained: its model.
-        pixels: height of an image in a picture.
-        say: is told of each that cannot be drawn, and why.
-
-    Returns:
-        Heading, explanation and RGB image of each.
-
-    Example:
-        >>> [heading for heading, *_ in run_pictures(open_trained('log/paul_synthetic'))][0]
-        'Learned patches'
-    """
-    pictures = Pictures(trained, pixels)
-    drawn = []
-    for name, texts in EXPLANATIONS.items():
-        try:
-            drawn.append((*texts, getattr(pictures, name)()))
-        except UserError as error:
-            say(f'{name}: not drawn: {error}')
-    return drawn

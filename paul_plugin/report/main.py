@@ -1,6 +1,7 @@
 """The command line of the pictures, the curves and the report: a sub-command each."""
 
 import argparse
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,9 @@ from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from ..runtime.files import check_target, write_atomically
 from .curves import curves_of
-from .gallery import Pictures, run_pictures
+from .distances import WITHOUT_LABELS, Nearest, measure
+from .gallery import Pictures
+from .pictures import run_pictures
 from .summary import make_report
 
 
@@ -198,6 +201,29 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f'--{name}', type=Path, metavar='FILE', help=words)
 
 
+def distances(arguments: argparse.Namespace) -> list[Path]:
+    """The distances of the same and of different persons: a picture, a table, and both as numbers beside it."""
+    trained = command.trained_of(arguments)
+    measured = measure(Pictures(trained))
+    out = target(trained, arguments)
+    check_target(out.with_suffix('.json'), force=True)
+    caption, columns, rows = measured.table()
+    print(f'{caption}\n')
+    table = [columns, *([name, *numbers] for name, numbers in rows)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for first, *rest in table:
+        print('  '.join([f'{first:<{widths[0]}}', *(f'{each:>{width}}' for each, width in zip(rest, widths[1:]))]))
+    if isinstance(measured, Nearest):
+        print(f'\n{WITHOUT_LABELS}')
+    save(measured.image(), trained, arguments)
+    write_atomically(json.dumps(measured.summary(), indent=1), out.with_suffix('.json'))
+    return [out, out.with_suffix('.json')]
+
+
+def add_distances(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
 def curves(arguments: argparse.Namespace) -> Path:
     """The curves of runs."""
     path = arguments.out or Path(arguments.runs[0] if len(arguments.runs) == 1 else '.') / 'curves.png'
@@ -248,6 +274,12 @@ SUBCOMMANDS = {
             'ranking log/paul_market --query me.jpg --gallery crops --threshold 0.3 --csv found.csv',
         ),
         add_ranking,
+    ),
+    'distances': Subcommand(
+        distances,
+        'distances of the same and of different persons, thresholds and the ROC curve, and writes them as JSON',
+        ('distances log/paul_market',),
+        add_distances,
     ),
     'curves': Subcommand(
         curves,

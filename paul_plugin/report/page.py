@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import jinja2
 from yacs.config import CfgNode
@@ -12,7 +11,7 @@ from ..config.keys import all_keys, get_default_config, value_of
 from ..figures.quantities import quantities, titled
 from ..runtime.errors import printable
 from ..runtime.files import write_atomically
-from .embedding import Picture, embed
+from .embedding import NumberTable, Picture, embed
 
 _NOT_ASKED_FOR = ('use_gpu', 'model.resume')  # where a run went on, not what it computes
 
@@ -39,7 +38,7 @@ def write_report(
         config: the configuration of the run, if it is known.
         results: stage -> data set -> name -> fraction, as `read_run` gives them.
         history: the epochs, the same.
-        pictures: heading, explanation and image of each.
+        pictures: what is shown of each.
         verdict: what stands first on the page, if anything.
 
     Raises:
@@ -61,14 +60,6 @@ def write_report(
     )
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(page, Path(path))
-
-
-class NumberTable(NamedTuple):
-    """A table of the page: each row is a name and as many numbers as there are columns beside the first."""
-
-    caption: str
-    columns: list[str]
-    rows: list[tuple[str, list[str]]]
 
 
 def _result_tables(results: dict[str, dict[str, dict[str, float]]]) -> list[NumberTable]:

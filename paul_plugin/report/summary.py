@@ -20,7 +20,7 @@ def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) 
     Args:
         trained: the model; its numbers come from the folder of its run or, where that is not there, from its file.
         out: the HTML file.
-        pictures: heading, explanation and image of each; the curves are added before them.
+        pictures: of the model; the curves are added before them.
 
     Returns:
         The path of the file.
@@ -30,7 +30,7 @@ def make_report(trained: Trained, out: str | Path, pictures: Sequence[Picture]) 
         OSError: if the file cannot be written.
 
     Example:
-        >>> make_report(open_trained('log/paul_synthetic'), 'report.html', [('Patches', 'Where they lie.', image)])
+        >>> make_report(trained, 'report.html', [Picture('Patches', 'Where they lie.', image)])
         PosixPath('report.html')
     """
     run = RunNumbers([], {}) if trained.run is None else read_run(trained.run)

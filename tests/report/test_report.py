@@ -18,6 +18,7 @@ from paul_plugin.config import command_line, settings
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.figures.quantities import quantities
 from paul_plugin.report.curves import _unique_names, curves_of
+from paul_plugin.report.embedding import NumberTable, Picture
 from paul_plugin.report.page import _command, write_report
 from paul_plugin.report.summary import make_report
 from paul_plugin.run.record import read_run
@@ -272,7 +273,9 @@ def test_report_of_a_run(make_trained, make_run, tmp_path):
     make_run('log/run/pretrain', history=[{'epoch': 1, 'lr': 0.1, 'loss': 3.0, 'acc': 5.0}])
     (trained.run / 'train.log-2026-01-31-19-34-22').touch()
     own = picture()
-    out = make_report(trained, tmp_path / 'new/report.html', [('Patches <b>', 'Where & why (section 3.1).', own)])
+    table = NumberTable('cap <i>', ['', 'x'], [('row', ['7'])])
+    shown = Picture('Patches <b>', 'Where & why (section 3.1).', own, table)
+    out = make_report(trained, tmp_path / 'new/report.html', [shown])
     page = Page(out)
     assert [len(page.images), page.images[2][1]] == [3, 300]
     assert page.images[0][1] == pytest.approx(700, abs=3)  # the curves are drawn twice as fine as they are shown
@@ -281,6 +284,7 @@ def test_report_of_a_run(make_trained, make_run, tmp_path):
     assert ['adapted', '40.0', '43.8', '75.0', '100.0'] in page.rows
     assert ['change', '+8.6', '-6.2', '+0.0', '+12.5'] in page.rows
     assert ['2', '40', '43.75', '1.5', '0.7', '0.1', '97', '0.06', '5e-05'] in page.rows
+    assert ['row', '7'] in page.rows
     assert ['data.save_dir', 'log/<script>alert("1")</script>', 'log'] in page.rows
     for words in (
         'paul_osnet_x0_25 adapted to viper, grid without labels', 'torch 2.15, torchreid 0.2.5', '2026-01-31 19:34',
@@ -335,8 +339,8 @@ def test_report_without_tests_labels_or_folder(make_trained, tmp_path):
 
 
 def test_large_pictures_leave_the_page_below_five_megabytes(tmp_path):
-    noise = ('Large', 'No format makes it small without loss.', picture(800, 700))
-    pictures = [('Small', 'Kept as it is.', picture(20, 20)), noise, noise, noise]
+    noise = Picture('Large', 'No format makes it small without loss.', picture(800, 700))
+    pictures = [Picture('Small', 'Kept as it is.', picture(20, 20)), noise, noise, noise]
     write_report(tmp_path / 'report.html', 'title', [], None, {}, [], pictures)
     assert (tmp_path / 'report.html').stat().st_size < 5_000_000
     formats = [image.format for image, _ in Page(tmp_path / 'report.html').images]

@@ -22,7 +22,8 @@ from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery, search
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
 from paul_plugin.report import main as visualize
-from paul_plugin.report.gallery import EXPLANATIONS, Pictures, run_pictures
+from paul_plugin.report.gallery import EXPLANATIONS, Pictures
+from paul_plugin.report.pictures import run_pictures
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
@@ -249,6 +250,63 @@ def test_a_centred_search(runs, trained, queries, rendered, tmp_path, capsys):
         centring_of(trained, (paths, gallery), str(top), '77')
 
 
+def test_distances_are_those_of_every_pair(runs, trained, rendered, tmp_path, capsys):
+    """By a loop over all pairs, in the picture's numbers and on the terminal."""
+    out = tmp_path / 'd.png'
+    visualize.main(['distances', str(runs[0]), '--out', str(out)])
+    lines = capsys.readouterr().out.splitlines()
+    numbers = json.loads(out.with_suffix('.json').read_text())
+    top = next(rendered.glob('synthetic_target/*/query')).parent
+    parts = [sorted(map(str, (top / part).iterdir())) for part in ('query', 'bounding_box_test')]
+    matrix = distances(trained, *(described(trained, part) for part in parts))
+    kinds = {'same': [], 'different': []}
+    for row, query in zip(matrix.tolist(), parts[0], strict=True):
+        for distance, image in zip(row, parts[1], strict=True):
+            (person, camera), (other, place) = (re.findall(r'(\d+)_c(\d)', path)[-1] for path in (query, image))
+            if camera != place:
+                kinds['same' if person == other else 'different'].append(distance)
+    assert numbers['pairs'] == {kind: len(found) for kind, found in kinds.items()}
+    for asked, each, line in zip((0.001, 0.01, 0.05), numbers['thresholds'], lines[3:6], strict=True):
+        nearer = {kind: sum(d < each['threshold'] for d in found) for kind, found in kinds.items()}
+        allowed = int(asked * len(kinds['different']))
+        assert each['asked'] == asked
+        assert abs(nearer['different'] - allowed) <= 1  # a distance may differ in its last digit
+        assert each['same'] == pytest.approx(nearer['same'] / len(kinds['same']), abs=1.5 / len(kinds['same']))
+        assert line.split()[-2:] == [f'{100 * each["same"]:.1f}', '%']
+        assert f'{each["threshold"]:.4f}' in line
+    assert sum(numbers['histogram']['same']) == len(kinds['same'])
+    assert numbers['roc']['same'][-1] == 1
+    assert lines[-2:] == [f'Written to {out}', f'Written to {out.with_suffix(".json")}']
+    with Image.open(out) as image:
+        assert {GREEN, BLUE} <= colours_of(image)
+
+
+@pytest.mark.parametrize('pattern', ['', r'day (\d)'])
+def test_distances_without_labels(runs, bare, tmp_path, capsys, pattern):
+    """Of each crop the nearest one, by cameras where they are known; and what cannot be said."""
+    out = tmp_path / 'd.png'
+    of_folder = ['data.sources', "['folder']", 'data.targets', "['folder']"]
+    words = [*of_folder, 'folder.path', str(bare), 'folder.camera', pattern]
+    visualize.main(['distances', str(runs[0]), '--out', str(out), '--opts', *words])
+    told = capsys.readouterr().out
+    assert 'Without labels it cannot be said which of these crops show the same person, and so no threshold' in told
+    numbers = json.loads(out.with_suffix('.json').read_text())
+    trained = open_trained(runs[0])
+    paths = sorted(map(str, bare.rglob('*.jpg')))
+    rows = described(trained, paths)
+    matrix = distances(trained, rows, rows).fill_diagonal_(9)
+    if not pattern:
+        assert list(numbers['nearest']) == ['1']
+        median = matrix.min(1).values.quantile(0.5).item()
+        assert numbers['nearest']['1']['1'][2] == pytest.approx(median, abs=1e-4)
+        return
+    days = np.array([re.search(pattern, path)[1] for path in paths])
+    assert list(numbers['nearest']) == list('012')
+    between = matrix[days == '0'][:, days == '2'].min(1).values.quantile(0.5).item()
+    assert numbers['nearest']['0']['2'][2] == pytest.approx(between, abs=1e-4)
+    assert f'{between:.4f}' in next(line for line in told.splitlines() if line.startswith('crops of 0'))
+
+
 def test_weights_without_a_run(trained, queries, tmp_path):
     weights = tmp_path / 'weights.pth'
     torch.save(trained.model.state_dict(), weights)
@@ -317,7 +375,7 @@ def headings(drawn):
 
 def test_all_pictures_of_a_run(trained):
     told = []
-    names = ['Learned patches', 'Nearest neighbours in the memory bank', 'Cyclic ranking', 'Rankings']
+    names = ['Learned patches', 'Nearest neighbours in the memory bank', 'Cyclic ranking', 'Rankings', 'Distances']
     assert headings(run_pictures(trained, 60, told.append)) == names
     assert told == []
     bare = trained._replace(checkpoint={})
@@ -336,7 +394,8 @@ def test_curves_and_report_by_the_tool(runs, tmp_path, capsys):
     visualize.main(['report', str(runs[0]), '--pixels', '60', '--out', str(out)])
     page = out.read_text()
     assert all(text in page for text, _ in EXPLANATIONS.values())
-    assert page.count('src="data:image/') == 5
+    assert page.count('src="data:image/') == 6
+    assert '<th scope="col">same pairs found</th>' in page
     with pytest.raises(SystemExit) as stop:
         visualize.main(['report', str(runs[0]), '--out', str(tmp_path / 'report.png')])
     assert stop.value.code == 2

@@ -1,0 +1,52 @@
+"""Thresholds between the same and different persons against counts of every pair."""
+
+import numpy as np
+import pytest
+
+from paul_plugin.deploy.separation import Pairs, roc, split_pairs, thresholds
+
+
+@pytest.fixture
+def labelled():
+    """Distances of 30 queries and 40 gallery images of 6 people and 3 cameras, with ties."""
+    rng = np.random.default_rng(3)
+    items = [[('', int(rng.integers(6)), int(rng.integers(3))) for _ in range(count)] for count in (30, 40)]
+    return rng.integers(0, 50, (30, 40)).astype(np.float32) / 50, *items
+
+
+def test_pairs_of_two_cameras(labelled):
+    matrix, queries, gallery = labelled
+    found = {True: [], False: []}
+    for row, (_, person, camera) in zip(matrix, queries, strict=True):
+        for distance, (_, other, place) in zip(row, gallery, strict=True):
+            if camera != place:
+                found[person == other].append(distance)
+    pairs = split_pairs(*labelled)
+    assert pairs.same.tolist() == sorted(found[True])
+    assert pairs.different.tolist() == sorted(found[False])
+
+
+@pytest.mark.parametrize('share', [0, 0.001, 0.01, 0.05, 0.3, 0.99])
+def test_no_larger_threshold_accepts_as_little(labelled, share):
+    pairs = split_pairs(*labelled)
+    (found,) = thresholds(pairs, [share])
+    assert found.asked == share
+    assert found.different == np.mean(pairs.different < found.threshold)
+    assert found.same == np.mean(pairs.same < found.threshold)
+    assert found.different <= share < np.mean(pairs.different <= found.threshold)
+
+
+def test_the_roc_goes_through_every_same_pair(labelled):
+    pairs = split_pairs(*labelled)
+    different, same = roc(pairs, points=10**6)
+    for distance, x, y in zip(pairs.same, different, same, strict=True):
+        assert x == np.mean(pairs.different <= distance)
+        assert y == np.mean(pairs.same <= distance)
+    few, all_of_them = roc(pairs, points=7)
+    assert (len(few), all_of_them[-1]) == (7, 1)
+
+
+def test_people_apart():
+    pairs = Pairs(np.array([0.1, 0.2], np.float32), np.array([0.5, 0.6], np.float32))
+    assert [each.same for each in thresholds(pairs)] == [1, 1, 1]
+    assert roc(pairs)[0].tolist() == [0, 0]

@@ -1,0 +1,91 @@
+"""Groups the crops of a folder by person, without labels: a CSV file, and contact sheets of the largest groups."""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+from ..run import command
+from ..runtime.errors import UserError, printable
+from ..runtime.files import check_target, write_atomically
+
+DESCRIPTION = """\
+Groups the crops of a folder by person, without labels and without knowing how many persons there are.
+
+Writes a CSV file with the columns file and group, the largest group first, and pictures of the largest groups beside
+it: groups_1.png, groups_2.png, ... The groups are a model's guess. Look at the pictures before you rely on them."""
+
+EXAMPLE = """\
+  python tools/group.py log/paul_folder crops groups.csv
+  python tools/group.py log/paul_folder descriptors.npz groups.csv --neighbours 20"""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = command.make_parser(DESCRIPTION, EXAMPLE)
+    command.add_trained(parser)
+    parser.add_argument('folder', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote')
+    parser.add_argument('target', metavar='TARGET', type=Path, help='the file to write, .csv')
+    number = command.at_least(1)
+    parser.add_argument(
+        '--neighbours', type=number, default=10, help='about as many crops as there are of a person (default: 10)'
+    )
+    parser.add_argument(
+        '--overlap',
+        type=_share,
+        default=0.15,
+        help='share of neighbours that the crops of two groups have in common to be joined (default: 0.15)',
+    )
+    parser.add_argument('--rows', type=number, default=20, help='groups of a picture (default: 20)')
+    parser.add_argument('--sheets', type=command.at_least(0), default=5, help='at most so many pictures (default: 5)')
+    parser.add_argument('--pixels', type=number, default=120, help='height of a crop in a picture (default: 120)')
+    parser.add_argument('--force', action='store_true', help='write over TARGET')
+    return parser.parse_args(argv)
+
+
+def _share(text: str) -> float:
+    """The type of a share above 0."""
+    if not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f'must be above 0 and at most 1, got {text}')
+    return float(text)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the groups and their pictures that the arguments ask for."""
+    from ..deploy.grouping import group
+    from ..deploy.search import model_for, read_gallery
+    from ..figures.groups import Group, draw_groups
+    from ..figures.sheet import save_png
+    from ..runtime.errors import import_optional
+
+    target = arguments.target
+    if target.suffix.lower() != '.csv':
+        raise UserError(f'{printable(target)} must end in .csv')
+    check_target(target, arguments.force)
+    import_optional('sklearn.cluster')  # refused before the long work
+    trained = model_for(command.trained_of(arguments), arguments.folder)
+    paths, descriptors = read_gallery(trained, arguments.folder)
+    numbers = group(trained, descriptors, arguments.neighbours, arguments.overlap)
+    groups: dict[int, list[str]] = {}
+    for number, path in sorted(zip(numbers.tolist(), paths, strict=True)):
+        groups.setdefault(number, []).append(path)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator='\n')
+    table.writerows([('file', 'group'), *((path, number) for number, files in groups.items() for path in files)])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(text.getvalue().encode(errors='surrogateescape'), target)
+    alone = sum(len(files) == 1 for files in groups.values())
+    print(f'{printable(target)}: {len(paths)} crops in {len(groups) - alone} groups, and {alone} like no other')
+
+    shown = [Group(str(number), files) for number, files in groups.items() if len(files) > 1]
+    starts = range(0, len(shown), arguments.rows)
+    for sheet, start in enumerate(starts[: arguments.sheets], start=1):
+        path = target.with_name(f'{target.stem}_{sheet}.png')
+        image = draw_groups(shown[start : start + arguments.rows], len(shown), pixels=arguments.pixels)
+        save_png(image, path)
+        print(f'Written to {printable(path)}')
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: exit status 2 and one line for what the user can mend."""
+    command.call(lambda: run(parse(argv)))

@@ -1,0 +1,9 @@
+"""Groups the crops of a folder by person, without labels: a CSV file, and contact sheets of the largest groups.
+
+Example: python tools/group.py log/paul_folder crops groups.csv
+"""
+
+from paul_plugin.commands.group import main
+
+if __name__ == '__main__':
+    main()

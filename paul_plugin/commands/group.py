@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..run import command
 from ..runtime.errors import UserError, printable
-from ..runtime.files import check_target, write_atomically
 
 DESCRIPTION = """\
 Groups the crops of a folder by person, without labels and without knowing how many persons there are.
@@ -57,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..figures.groups import Group, draw_groups
     from ..figures.sheet import save_png
     from ..runtime.errors import import_optional
+    from ..runtime.files import check_target, write_atomically
 
     target = arguments.target
     if target.suffix.lower() != '.csv':

@@ -47,3 +47,8 @@ def write(folder, name, content):
     with open(path, 'wb') as file:
         file.write(content)
     return path
+
+
+def colours_of(image):
+    """The colours that more than a few pixels have."""
+    return {colour for count, colour in image.getcolors(1 << 24) if count > 20}

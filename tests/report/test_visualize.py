@@ -1,25 +1,22 @@
 """The pictures of a run: by `tools/visualize.py`, and in TensorBoard while it trains, which they do not change."""
 
 import copy
-import csv
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.images import colours_of
 from helpers.jobs import run_embedded_job
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from paul_plugin.checkpoints.weights import read_checkpoint
-from paul_plugin.deploy.as_tested import described, distances
-from paul_plugin.deploy.centring import centring_of
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
-from paul_plugin.deploy.search import read_gallery, search
+from paul_plugin.deploy.search import read_gallery
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
 from paul_plugin.report import main as visualize
 from paul_plugin.report.gallery import EXPLANATIONS, Pictures
@@ -32,26 +29,6 @@ from paul_plugin.runtime.errors import UserError
 def runs(embedded_run, rendered, tmp_path_factory):
     """Two runs of one epoch, without and with pictures: folders."""
     return embedded_run, run_embedded_job(rendered, tmp_path_factory.mktemp('with'), 'paul.pictures_freq', '1')
-
-
-@pytest.fixture(scope='module')
-def trained(runs):
-    return open_trained(runs[0])
-
-
-@pytest.fixture(scope='module')
-def small(trained):
-    """Draws small pictures; the data are read once."""
-    return Pictures(trained, pixels=60)
-
-
-@pytest.fixture(scope='module')
-def queries(rendered):
-    return [str(path) for path in sorted(rendered.glob('synthetic_target/*/query/*.jpg'))]
-
-
-def colours_of(image):
-    return {colour for count, colour in image.getcolors(1 << 24) if count > 20}
 
 
 def area(image, colour):
@@ -108,67 +85,6 @@ def test_the_worst_queries(small, queries):
     assert small.ranking([queries[0].rpartition('/')[2]]).height < some.height
 
 
-def test_one_image_against_a_folder(runs, queries, tmp_path, capsys):
-    crops = tmp_path / 'crops/inner'
-    crops.mkdir(parents=True)
-    copies = [crops / Path(query).name for query in queries[:4]]
-    for path, query in zip(copies, queries):
-        path.write_bytes(Path(query).read_bytes())
-    (crops / 'broken.jpg').write_bytes(copies[0].read_bytes()[:500])
-    out = tmp_path / 'search.png'
-    words = ['--query', queries[0], str(copies[1]), '--gallery', str(tmp_path / 'crops'), '--out', str(out)]
-    visualize.main(['ranking', str(runs[0]), '--root', '/nowhere', *words])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f'1 of 5 images in {tmp_path / "crops"} cannot be read and are left out:'
-    assert lines[2] == queries[0]
-    assert float(lines[3].split()[0]) == pytest.approx(0, abs=1e-4)
-    assert lines[3].endswith(str(copies[0]))
-    assert lines[7] == str(copies[1])
-    assert lines[8:11] == sorted(lines[8:11])  # a query that is in the folder does not find itself
-    names = [tmp_path / f'search_{Path(query).stem}.png' for query in queries[:2]]
-    assert lines[11:] == [f'Written to {name}' for name in names]
-    for name in names:
-        with Image.open(name) as image:
-            assert RIGHT not in colours_of(image)
-    assert not out.exists()
-
-
-def test_a_threshold_and_files_of_what_is_found(runs, trained, queries, tmp_path, capsys):
-    """Two queries of one name, of two people: two pictures, and the names that tell them apart."""
-    crops = tmp_path / 'crops'
-    for number, query in enumerate(queries[:5]):
-        (crops / f'{number}').mkdir(parents=True)
-        (crops / f'{number}/1.jpg').write_bytes(Path(query).read_bytes())
-    sought = [str(crops / '0/1.jpg'), str(crops / '4/1.jpg')]
-    plain = search(trained, sought, read_gallery(trained, crops))
-    assert [each.known for each in plain] == [None, None]
-    assert [each.about for each in plain] == ['0/1.jpg', '4/1.jpg']
-    threshold = sorted(distance for each in plain for distance in each.distances)[4]
-    words = ['--query', *sought, '--gallery', str(crops), '--threshold', str(threshold), '--pixels', '60']
-    files = [tmp_path / 'new/found.json', tmp_path / 'found.csv']
-    words += ['--json', str(files[0]), '--csv', str(files[1]), '--out', str(tmp_path / 'a.png')]
-    visualize.main(['ranking', str(runs[0]), *words])
-    expected = [
-        [each.query, rank, path, distance, distance < threshold]
-        for each in plain
-        for rank, (path, distance) in enumerate(zip(each.gallery, each.distances), start=1)
-    ]
-    assert sum(row[-1] for row in expected) == 4
-    rows = json.loads(files[0].read_text())
-    assert [list(row.values()) for row in rows] == expected
-    table = list(csv.DictReader(files[1].open()))
-    names = ['query', 'rank', 'file', 'distance', 'known']
-    assert [list(row) for row in table] == [list(row) for row in rows] == [names] * 8
-    assert [row['known'] for row in table] == [str(row['known']).lower() for row in rows]
-    assert [float(row['distance']) for row in table] == [row['distance'] for row in rows]
-    lines = capsys.readouterr().out.splitlines()
-    assert [' unknown  ' in line for line in lines if line.startswith('  ')] == [not row[-1] for row in expected]
-    assert lines[-2:] == [f'Written to {tmp_path}/a_{number}_1.png' for number in (0, 4)]
-    for number in (0, 4):
-        with Image.open(tmp_path / f'a_{number}_1.png') as image:
-            assert GREY in colours_of(image)
-
-
 def test_a_threshold_for_the_queries_of_the_test(runs, small, tmp_path, capsys):
     _, plain = small.ranked(number=3, k=4)
     threshold = sorted(distance for each in plain for distance in each.distances)[6]
@@ -220,91 +136,11 @@ def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeyp
         drawn.extend(each.precision for each in found if each.precision is not None)
         return Image.new('L', (9, 9))
 
-    monkeypatch.setattr('paul_plugin.report.main.draw_labelled', draw)
+    monkeypatch.setattr('paul_plugin.report.ranking.draw_labelled', draw)
     words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
     visualize.main(['ranking', str(runs[0]), *words])
     assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)
     assert tested != json.loads((runs[0] / 'results.json').read_text())['adapted']
-
-
-def test_a_centred_search(runs, trained, queries, rendered, tmp_path, capsys):
-    """In a folder and in its file of descriptors, by a query of a camera of the gallery, and of an unknown one."""
-    top = Path(queries[0]).parent
-    extract(trained, top, tmp_path / 'gallery.npz')
-    paths, gallery = read_gallery(trained, tmp_path / 'gallery.npz')
-    cameras = [re.search(r'_c(\d)', path)[1] for path in paths]
-    means = {
-        camera: torch.stack([row for row, other in zip(gallery, cameras) if other == camera]).mean(0)
-        for camera in cameras
-    }
-    centred = torch.stack([row - means[camera] for row, camera in zip(gallery, cameras)])
-    query = sorted(rendered.glob('synthetic_target/*/bounding_box_test/*.jpg'))[0]
-    overall = torch.stack([*means.values()]).mean(0)
-    for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
-        nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
-        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
-        visualize.main(['ranking', str(runs[0]), '--query', str(query), '--gallery', str(place), *options])
-        lines = capsys.readouterr().out.splitlines()[1:-1]
-        assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
-    with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):
-        centring_of(trained, (paths, gallery), str(top), '77')
-
-
-def test_distances_are_those_of_every_pair(runs, trained, rendered, tmp_path, capsys):
-    """By a loop over all pairs, in the picture's numbers and on the terminal."""
-    out = tmp_path / 'd.png'
-    visualize.main(['distances', str(runs[0]), '--out', str(out)])
-    lines = capsys.readouterr().out.splitlines()
-    numbers = json.loads(out.with_suffix('.json').read_text())
-    top = next(rendered.glob('synthetic_target/*/query')).parent
-    parts = [sorted(map(str, (top / part).iterdir())) for part in ('query', 'bounding_box_test')]
-    matrix = distances(trained, *(described(trained, part) for part in parts))
-    kinds = {'same': [], 'different': []}
-    for row, query in zip(matrix.tolist(), parts[0], strict=True):
-        for distance, image in zip(row, parts[1], strict=True):
-            (person, camera), (other, place) = (re.findall(r'(\d+)_c(\d)', path)[-1] for path in (query, image))
-            if camera != place:
-                kinds['same' if person == other else 'different'].append(distance)
-    assert numbers['pairs'] == {kind: len(found) for kind, found in kinds.items()}
-    for asked, each, line in zip((0.001, 0.01, 0.05), numbers['thresholds'], lines[3:6], strict=True):
-        nearer = {kind: sum(d < each['threshold'] for d in found) for kind, found in kinds.items()}
-        allowed = int(asked * len(kinds['different']))
-        assert each['asked'] == asked
-        assert abs(nearer['different'] - allowed) <= 1  # a distance may differ in its last digit
-        assert each['same'] == pytest.approx(nearer['same'] / len(kinds['same']), abs=1.5 / len(kinds['same']))
-        assert line.split()[-2:] == [f'{100 * each["same"]:.1f}', '%']
-        assert f'{each["threshold"]:.4f}' in line
-    assert sum(numbers['histogram']['same']) == len(kinds['same'])
-    assert numbers['roc']['same'][-1] == 1
-    assert lines[-2:] == [f'Written to {out}', f'Written to {out.with_suffix(".json")}']
-    with Image.open(out) as image:
-        assert {GREEN, BLUE} <= colours_of(image)
-
-
-@pytest.mark.parametrize('pattern', ['', r'day (\d)'])
-def test_distances_without_labels(runs, bare, tmp_path, capsys, pattern):
-    """Of each crop the nearest one, by cameras where they are known; and what cannot be said."""
-    out = tmp_path / 'd.png'
-    of_folder = ['data.sources', "['folder']", 'data.targets', "['folder']"]
-    words = [*of_folder, 'folder.path', str(bare), 'folder.camera', pattern]
-    visualize.main(['distances', str(runs[0]), '--out', str(out), '--opts', *words])
-    told = capsys.readouterr().out
-    assert 'Without labels it cannot be said which of these crops show the same person, and so no threshold' in told
-    numbers = json.loads(out.with_suffix('.json').read_text())
-    trained = open_trained(runs[0])
-    paths = sorted(map(str, bare.rglob('*.jpg')))
-    rows = described(trained, paths)
-    matrix = distances(trained, rows, rows).fill_diagonal_(9)
-    if not pattern:
-        assert list(numbers['nearest']) == ['1']
-        median = matrix.min(1).values.quantile(0.5).item()
-        assert numbers['nearest']['1']['1'][2] == pytest.approx(median, abs=1e-4)
-        return
-    days = np.array([re.search(pattern, path)[1] for path in paths])
-    assert list(numbers['nearest']) == list('012')
-    between = matrix[days == '0'][:, days == '2'].min(1).values.quantile(0.5).item()
-    assert numbers['nearest']['0']['2'][2] == pytest.approx(between, abs=1e-4)
-    assert f'{between:.4f}' in next(line for line in told.splitlines() if line.startswith('crops of 0'))
 
 
 def test_weights_without_a_run(trained, queries, tmp_path):

@@ -1,0 +1,40 @@
+"""What the command lines of several pictures share: which images, and where the picture is written."""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from ..figures.sheet import save_png
+from ..run import command
+from ..run.trained import Trained
+
+
+def target(trained: Trained, arguments: argparse.Namespace) -> Path:
+    """Where to write: what `--out` says, or the folder of the run, or, for a bare weight file, here."""
+    return arguments.out or (trained.run or Path()) / f'{arguments.figure}{arguments.suffix}'
+
+
+def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) -> Path:
+    """Writes a picture where the arguments say."""
+    path = target(trained, arguments)
+    save_png(image, path)
+    return path
+
+
+def add_common(parser: argparse.ArgumentParser, images: str) -> None:
+    """Adds the arguments of all pictures of images, which `common` reads."""
+    parser.add_argument('--images', nargs='+', default=[], metavar='IMAGE', help=images)
+    parser.add_argument('--number', type=command.at_least(1), help='how many images, where --images names none')
+    parser.add_argument(
+        '--seed', type=command.at_least(0), help='draws them at random (default: evenly spread, for mining 0)'
+    )
+    parser.add_argument(
+        '--pixels', type=command.at_least(1), default=160, help='height of an image in the picture (default: 160)'
+    )
+
+
+def common(arguments: argparse.Namespace) -> dict[str, object]:
+    """The arguments of `add_common` for a picture, which has defaults of its own for those that are not given."""
+    given = {name: getattr(arguments, name) for name in ('images', 'number', 'seed')}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,107 @@
+"""The sub-command ranking: queries of a run's test, or any images in any gallery; what is found as files."""
+
+import argparse
+import math
+from pathlib import Path
+
+from ..config import checks
+from ..data.folder import check_folder
+from ..deploy.centring import centring_of
+from ..deploy.descriptor_file import SUFFIXES, folder_of
+from ..deploy.found_file import as_csv, as_json
+from ..deploy.search import model_for, read_gallery, search
+from ..figures.ranking import Ranked, draw_labelled, draw_search
+from ..figures.sheet import save_png
+from ..host.visrank import picture_names
+from ..run import command
+from ..run.trained import Trained
+from ..runtime.errors import UserError, printable
+from ..runtime.files import check_target, write_atomically
+from .arguments import add_common, common, save, target
+from .gallery import Pictures
+
+
+def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
+    """Queries of the target, or any images in any gallery, whose paths are printed."""
+    if bool(arguments.query) != bool(arguments.gallery):
+        raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
+    if arguments.camera is not None and not (arguments.query and arguments.centre_cameras):
+        raise UserError(
+            '--camera is that of --query, whose mean --centre-cameras takes off: give both, or leave it out'
+        )
+    for path in filter(None, (arguments.json, arguments.csv)):
+        check_target(path, force=True)
+    trained = command.trained_of(arguments)
+    if arguments.query:
+        return _search(trained, arguments)
+    if arguments.centre_cameras:
+        trained.cfg.test.centre_cameras = True
+        checks.check_config(trained.cfg)
+    options = {'k': arguments.k, 'worst': arguments.worst, 'threshold': arguments.threshold}
+    pictures = Pictures(trained, arguments.pixels)
+    name, found = pictures.ranked(**common(arguments), **options)
+    _write_found(found, arguments)
+    return save(draw_labelled(name, found, arguments.pixels), trained, arguments)
+
+
+def _search(trained: Trained, arguments: argparse.Namespace) -> list[Path]:
+    """Any images in any gallery: prints what is found, and draws a picture a query."""
+    trained = model_for(trained, arguments.gallery)
+    gallery = read_gallery(trained, arguments.gallery)
+    centring = None
+    if arguments.centre_cameras:
+        of_file = Path(arguments.gallery).suffix in SUFFIXES
+        top = folder_of(arguments.gallery) if of_file else check_folder(arguments.gallery)
+        centring = centring_of(trained, gallery, top, arguments.camera)
+    found = search(trained, arguments.query, gallery, arguments.k, centring, arguments.threshold)
+    for each in found:
+        print(printable(each.query))
+        for caption, path in zip(each.captions, each.gallery):
+            print(f'  {caption.splitlines()[0]}  {printable(path)}')
+    _write_found(found, arguments)
+    out, written = target(trained, arguments), []
+    for each, name in zip(found, picture_names(arguments.query), strict=True):
+        path = out if len(found) == 1 else out.with_name(f'{out.stem}_{name}{out.suffix}')
+        metric = trained.cfg.test.dist_metric
+        save_png(draw_search([each], len(gallery[0]), metric, arguments.pixels, arguments.threshold), path)
+        written.append(path)
+    return written
+
+
+def _write_found(found: list[Ranked], arguments: argparse.Namespace) -> None:
+    for path, content in ((arguments.json, as_json), (arguments.csv, as_csv)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(content(found), path)
+            print(f'Written to {printable(path)}')
+
+
+def _number(text: str) -> float:
+    """The type of a distance."""
+    if not math.isfinite(float(text)):
+        raise argparse.ArgumentTypeError(f'must be a number, got {text}')
+    return float(text)
+
+
+def add_ranking(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "names or numbers of the target's queries")
+    parser.add_argument('--k', type=command.at_least(1), default=10, help='gallery images a query (default: 10)')
+    parser.add_argument('--worst', action='store_true', help='take the queries of the lowest average precision')
+    parser.add_argument(
+        '--query', nargs='+', default=[], metavar='FILE', help='any images, to be looked for in --gallery'
+    )
+    parser.add_argument(
+        '--gallery', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote (.npz, .parquet)'
+    )
+    parser.add_argument(
+        '--centre-cameras',
+        action='store_true',
+        help="take off the mean of each image's camera: of the training images, or, with --gallery, of the gallery",
+    )
+    parser.add_argument('--camera', metavar='NAME', help="that of --query (default: the mean over the cameras' means)")
+    parser.add_argument(
+        '--threshold', type=_number, metavar='T', help='call images at this distance or more unknown; see distances'
+    )
+    for name in ('json', 'csv'):
+        words = 'write query, rank, file, distance and whether it is known, too'
+        parser.add_argument(f'--{name}', type=Path, metavar='FILE', help=words)

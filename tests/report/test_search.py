@@ -1,0 +1,103 @@
+"""Any image against any gallery: what is found, known and unknown, as pictures and as files."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.images import colours_of
+from PIL import Image
+
+from paul_plugin.deploy.as_tested import described, distances
+from paul_plugin.deploy.centring import centring_of
+from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.search import read_gallery, search
+from paul_plugin.figures.sheet import GREY, RIGHT
+from paul_plugin.report import main as visualize
+from paul_plugin.runtime.errors import UserError
+
+
+def test_one_image_against_a_folder(embedded_run, queries, tmp_path, capsys):
+    crops = tmp_path / 'crops/inner'
+    crops.mkdir(parents=True)
+    copies = [crops / Path(query).name for query in queries[:4]]
+    for path, query in zip(copies, queries):
+        path.write_bytes(Path(query).read_bytes())
+    (crops / 'broken.jpg').write_bytes(copies[0].read_bytes()[:500])
+    out = tmp_path / 'search.png'
+    words = ['--query', queries[0], str(copies[1]), '--gallery', str(tmp_path / 'crops'), '--out', str(out)]
+    visualize.main(['ranking', str(embedded_run), '--root', '/nowhere', *words])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f'1 of 5 images in {tmp_path / "crops"} cannot be read and are left out:'
+    assert lines[2] == queries[0]
+    assert float(lines[3].split()[0]) == pytest.approx(0, abs=1e-4)
+    assert lines[3].endswith(str(copies[0]))
+    assert lines[7] == str(copies[1])
+    assert lines[8:11] == sorted(lines[8:11])  # a query that is in the folder does not find itself
+    names = [tmp_path / f'search_{Path(query).stem}.png' for query in queries[:2]]
+    assert lines[11:] == [f'Written to {name}' for name in names]
+    for name in names:
+        with Image.open(name) as image:
+            assert RIGHT not in colours_of(image)
+    assert not out.exists()
+
+
+def test_a_threshold_and_files_of_what_is_found(embedded_run, trained, queries, tmp_path, capsys):
+    """Two queries of one name, of two people: two pictures, and the names that tell them apart."""
+    crops = tmp_path / 'crops'
+    for number, query in enumerate(queries[:5]):
+        (crops / f'{number}').mkdir(parents=True)
+        (crops / f'{number}/1.jpg').write_bytes(Path(query).read_bytes())
+    sought = [str(crops / '0/1.jpg'), str(crops / '4/1.jpg')]
+    plain = search(trained, sought, read_gallery(trained, crops))
+    assert [each.known for each in plain] == [None, None]
+    assert [each.about for each in plain] == ['0/1.jpg', '4/1.jpg']
+    threshold = sorted(distance for each in plain for distance in each.distances)[4]
+    words = ['--query', *sought, '--gallery', str(crops), '--threshold', str(threshold), '--pixels', '60']
+    files = [tmp_path / 'new/found.json', tmp_path / 'found.csv']
+    words += ['--json', str(files[0]), '--csv', str(files[1]), '--out', str(tmp_path / 'a.png')]
+    visualize.main(['ranking', str(embedded_run), *words])
+    expected = [
+        [each.query, rank, path, distance, distance < threshold]
+        for each in plain
+        for rank, (path, distance) in enumerate(zip(each.gallery, each.distances), start=1)
+    ]
+    assert sum(row[-1] for row in expected) == 4
+    rows = json.loads(files[0].read_text())
+    assert [list(row.values()) for row in rows] == expected
+    table = list(csv.DictReader(files[1].open()))
+    names = ['query', 'rank', 'file', 'distance', 'known']
+    assert [list(row) for row in table] == [list(row) for row in rows] == [names] * 8
+    assert [row['known'] for row in table] == [str(row['known']).lower() for row in rows]
+    assert [float(row['distance']) for row in table] == [row['distance'] for row in rows]
+    lines = capsys.readouterr().out.splitlines()
+    assert [' unknown  ' in line for line in lines if line.startswith('  ')] == [not row[-1] for row in expected]
+    assert lines[-2:] == [f'Written to {tmp_path}/a_{number}_1.png' for number in (0, 4)]
+    for number in (0, 4):
+        with Image.open(tmp_path / f'a_{number}_1.png') as image:
+            assert GREY in colours_of(image)
+
+
+def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, capsys):
+    """In a folder and in its file of descriptors, by a query of a camera of the gallery, and of an unknown one."""
+    top = Path(queries[0]).parent
+    extract(trained, top, tmp_path / 'gallery.npz')
+    paths, gallery = read_gallery(trained, tmp_path / 'gallery.npz')
+    cameras = [re.search(r'_c(\d)', path)[1] for path in paths]
+    means = {
+        camera: torch.stack([row for row, other in zip(gallery, cameras) if other == camera]).mean(0)
+        for camera in cameras
+    }
+    centred = torch.stack([row - means[camera] for row, camera in zip(gallery, cameras)])
+    query = sorted(rendered.glob('synthetic_target/*/bounding_box_test/*.jpg'))[0]
+    overall = torch.stack([*means.values()]).mean(0)
+    for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
+        nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
+        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
+        visualize.main(['ranking', str(embedded_run), '--query', str(query), '--gallery', str(place), *options])
+        lines = capsys.readouterr().out.splitlines()[1:-1]
+        assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
+    with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):
+        centring_of(trained, (paths, gallery), str(top), '77')

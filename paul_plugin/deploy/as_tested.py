@@ -16,10 +16,15 @@ _ROWS = 65536  # of a gallery that are compared at a time
 
 
 def described(trained: Trained, paths: Sequence[str]) -> Tensor:
-    """Descriptors of images, (N, E), on the CPU, as the model gives them."""
+    """Descriptors of images, (N, E), on the CPU, as the model gives them.
+
+    One batch is read in this process: workers take longer to start, and where they are not forked, a program needs a
+    main guard for them.
+    """
     cfg = trained.cfg
-    batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, cfg.data.workers)
     total = -(-len(paths) // cfg.test.batch_size)
+    workers = cfg.data.workers if total > 1 else 0
+    batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, workers)
     return torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False)))
 
 

@@ -170,7 +170,7 @@ def test_describes_images_of_a_program(make_trained, rendered, tmp_path):
     """Files, PIL images and arrays alike, to the numbers that the tool for files writes; twice, and in any mode."""
     trained = make_trained()
     folder = next(rendered.glob('synthetic_target/*/query'))
-    extract(trained, folder, tmp_path / 'a.npz')
+    extract(trained, folder, tmp_path / 'a.npz', runtime='torch')
     paths, expected = read_descriptors(tmp_path / 'a.npz')
     pictures = [read_image(path) for path in paths]
     kinds = (paths, [Path(path) for path in paths], pictures, [np.asarray(image) for image in pictures])

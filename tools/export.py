@@ -3,68 +3,7 @@
 Example: python tools/export.py log/paul_synthetic model.onnx
 """
 
-import argparse
-
-import torch
-
-from paul_plugin.deploy.export import Exported, export
-from paul_plugin.deploy.pca import cost_of, reduce_dimension
-from paul_plugin.run import command
-from paul_plugin.runtime.errors import printable
-
-DESCRIPTION = """\
-Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
-
-The name's end is the format: .onnx; .pt2 for torch.export.load; .pt for torch.jit.load, which runs on CPUs and is
-deprecated by torch in favour of .pt2. All take float32 images (batch, 3, height, width), any number of them, and give
-float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata."""
-
-EXAMPLE = """\
-  python tools/export.py log/paul_synthetic model.onnx
-  python tools/export.py log/paul_synthetic model.pt2 --half --dim 256"""
-
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = command.make_parser(DESCRIPTION, EXAMPLE)
-    command.add_trained(parser)
-    parser.add_argument('target', metavar='TARGET', help='the file to write')
-    parser.add_argument(
-        '--half', action='store_true', help='weights in float16 (.pt2 and .pt are slow to check on a CPU)'
-    )
-    parser.add_argument(
-        '--dim', type=command.at_least(1), help='numbers of a descriptor, by PCA of the memory bank (default: all)'
-    )
-    parser.add_argument(
-        '--batch', type=command.at_least(1), default=16, help='images of a batch when the speed is measured'
-    )
-    parser.add_argument('--force', action='store_true', help='write over TARGET')
-    return parser.parse_args(argv)
-
-
-def report(done: Exported) -> str:
-    """What was exported, and how it compares with torch."""
-    shape = done.metadata
-    lines = [
-        f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
-        f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}',
-        f'against torch: lowest cosine {done.cosine:.7f}, largest difference {done.difference:.2g}',
-        f'on this CPU, {torch.get_num_threads()} threads:',
-    ]
-    names = 'torch, float32', printable(done.path.name)
-    for name, size, rate in zip(names, done.megabytes, done.rates, strict=True):
-        lines.append(f'  {name:20} {size:8.1f} MB {rate:8.1f} images/s')
-    return '\n'.join(lines)
-
-
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
-    trained = command.trained_of(arguments)
-    if arguments.dim is not None:
-        trained = reduce_dimension(trained, arguments.dim)
-    print(report(export(trained, arguments.target, arguments.half, arguments.force, arguments.batch)))
-    if arguments.dim is not None:
-        print(cost_of(trained))
-
+from paul_plugin.commands.export import main
 
 if __name__ == '__main__':
-    command.call(main)
+    main()

@@ -1,0 +1,71 @@
+"""Writes a trained descriptor as one file that runs without this project, and checks it against torch.
+
+Example: python tools/export.py log/paul_synthetic model.onnx
+"""
+
+import argparse
+
+import torch
+
+from ..deploy.export import Exported, export
+from ..deploy.pca import cost_of, reduce_dimension
+from ..run import command
+from ..runtime.errors import printable
+
+DESCRIPTION = """\
+Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
+
+The name's end is the format: .onnx; .pt2 for torch.export.load; .pt for torch.jit.load, which runs on CPUs and is
+deprecated by torch in favour of .pt2. All take float32 images (batch, 3, height, width), any number of them, and give
+float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata."""
+
+EXAMPLE = """\
+  python tools/export.py log/paul_synthetic model.onnx
+  python tools/export.py log/paul_synthetic model.pt2 --half --dim 256"""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = command.make_parser(DESCRIPTION, EXAMPLE)
+    command.add_trained(parser)
+    parser.add_argument('target', metavar='TARGET', help='the file to write')
+    parser.add_argument(
+        '--half', action='store_true', help='weights in float16 (.pt2 and .pt are slow to check on a CPU)'
+    )
+    parser.add_argument(
+        '--dim', type=command.at_least(1), help='numbers of a descriptor, by PCA of the memory bank (default: all)'
+    )
+    parser.add_argument(
+        '--batch', type=command.at_least(1), default=16, help='images of a batch when the speed is measured'
+    )
+    parser.add_argument('--force', action='store_true', help='write over TARGET')
+    return parser.parse_args(argv)
+
+
+def report(done: Exported) -> str:
+    """What was exported, and how it compares with torch."""
+    shape = done.metadata
+    lines = [
+        f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
+        f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}',
+        f'against torch: lowest cosine {done.cosine:.7f}, largest difference {done.difference:.2g}',
+        f'on this CPU, {torch.get_num_threads()} threads:',
+    ]
+    names = 'torch, float32', printable(done.path.name)
+    for name, size, rate in zip(names, done.megabytes, done.rates, strict=True):
+        lines.append(f'  {name:20} {size:8.1f} MB {rate:8.1f} images/s')
+    return '\n'.join(lines)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the file that the arguments ask for, and prints how it compares with torch."""
+    trained = command.trained_of(arguments)
+    if arguments.dim is not None:
+        trained = reduce_dimension(trained, arguments.dim)
+    print(report(export(trained, arguments.target, arguments.half, arguments.force, arguments.batch)))
+    if arguments.dim is not None:
+        print(cost_of(trained))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: exit status 2 and one line for what the user can mend."""
+    command.call(lambda: run(parse(argv)))

@@ -15,8 +15,8 @@ from .method.pedal import PEDALLoss
 from .method.pooling import pool_patches
 from .method.surrogate import SurrogatePositive
 from .method.triplet import NearestTripletLoss
+from .version import __version__  # noqa: F401
 
-__version__ = '0.1.0'
 __all__ = [
     'CyclicRankingMiner',
     'FolderDataset',

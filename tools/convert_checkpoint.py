@@ -3,7 +3,7 @@
 Example: python tools/convert_checkpoint.py released.pth patchnet.pth
 """
 
-from paul_plugin.commands.convert import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('convert')

@@ -3,7 +3,7 @@
 Example: python tools/export.py log/paul_synthetic model.onnx
 """
 
-from paul_plugin.commands.export import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('export')

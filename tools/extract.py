@@ -3,7 +3,7 @@
 Example: python tools/extract.py log/paul_synthetic crops descriptors.npz
 """
 
-from paul_plugin.commands.extract import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('extract')

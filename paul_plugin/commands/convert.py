@@ -6,12 +6,10 @@ Example: python tools/convert_checkpoint.py released.pth patchnet.pth
 import argparse
 from pathlib import Path
 
-from ..checkpoints.convert import CHECKPOINT_FORMATS, convert
+from ..checkpoints.formats import CHECKPOINT_FORMATS
 from ..run import command
 
-EPILOG = """\
-example:
-  python tools/convert_checkpoint.py released.pth patchnet.pth
+AFTERWARDS = """
 
 patchnet.pth is then read by paul_plugin.load_weights, and by torchreid itself:
   torchreid.utils.load_pretrained_weights(model, 'patchnet.pth')
@@ -22,11 +20,11 @@ Weights only are written: no epoch, no optimizer. torch 1.6 or newer reads the f
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Converts a PatchNet checkpoint of the 2019 release into one that torchreid reads, and back.',
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command.make_parser(
+        'Converts a PatchNet checkpoint of the 2019 release into one that torchreid reads, and back.',
+        'released.pth patchnet.pth',
     )
+    parser.epilog += AFTERWARDS
     parser.add_argument('source', metavar='FROM', type=Path, help='the checkpoint to read')
     parser.add_argument('target', metavar='TO', type=Path, help='the checkpoint to write')
     parser.add_argument(
@@ -36,6 +34,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the checkpoint that the arguments ask for, and says what is in it."""
+    from ..checkpoints.convert import convert
+
+    print(convert(**vars(arguments)))
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: print(convert(**vars(parse(argv)))))
+    command.main(parse, run, argv)

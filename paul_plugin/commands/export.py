@@ -4,13 +4,13 @@ Example: python tools/export.py log/paul_synthetic model.onnx
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
-import torch
-
-from ..deploy.export import Exported, export
-from ..deploy.pca import cost_of, reduce_dimension
 from ..run import command
 from ..runtime.errors import printable
+
+if TYPE_CHECKING:
+    from ..deploy.export import Exported
 
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
@@ -20,8 +20,8 @@ deprecated by torch in favour of .pt2. All take float32 images (batch, 3, height
 float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata."""
 
 EXAMPLE = """\
-  python tools/export.py log/paul_synthetic model.onnx
-  python tools/export.py log/paul_synthetic model.pt2 --half --dim 256"""
+log/paul_synthetic model.onnx
+log/paul_synthetic model.pt2 --half --dim 256"""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -41,8 +41,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def report(done: Exported) -> str:
+def report(done: 'Exported') -> str:
     """What was exported, and how it compares with torch."""
+    import torch
+
     shape = done.metadata
     lines = [
         f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
@@ -58,6 +60,9 @@ def report(done: Exported) -> str:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file that the arguments ask for, and prints how it compares with torch."""
+    from ..deploy.export import export
+    from ..deploy.pca import cost_of, reduce_dimension
+
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
         trained = reduce_dimension(trained, arguments.dim)
@@ -68,4 +73,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: run(parse(argv)))
+    command.main(parse, run, argv)

@@ -5,9 +5,6 @@ Example: python tools/extract.py log/paul_synthetic crops descriptors.npz
 
 import argparse
 
-from ..data.images import describe_bad
-from ..deploy.extraction import extract
-from ..deploy.pca import cost_of, reduce_dimension
 from ..run import command
 from ..runtime.errors import printable
 
@@ -18,9 +15,9 @@ What is done is kept in TARGET.parts until the file is whole: after a kill the s
 images, or cannot be read, are left out and listed."""
 
 EXAMPLE = """\
-  python tools/extract.py log/paul_synthetic crops descriptors.npz
-  python tools/extract.py log/paul_market crops descriptors.parquet --dim 256 --workers 4
-  python tools/extract.py log/paul_market crops centred.npz --centre-cameras --opts folder.camera '(cam[0-9]+)'"""
+log/paul_synthetic crops descriptors.npz
+log/paul_market crops descriptors.parquet --dim 256 --workers 4
+log/paul_market crops centred.npz --centre-cameras --opts folder.camera '(cam[0-9]+)'"""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,6 +44,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file of descriptors that the arguments ask for."""
+    from ..data.images import describe_bad
+    from ..deploy.extraction import extract
+    from ..deploy.pca import cost_of, reduce_dimension
+
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
         trained = reduce_dimension(trained, arguments.dim)
@@ -63,4 +64,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: run(parse(argv)))
+    command.main(parse, run, argv)

@@ -1,25 +1,21 @@
-"""The command line of the pictures, the curves and the report: a sub-command each."""
+"""The command line of the pictures, the curves and the report: a sub-command each.
+
+What draws is imported by the functions that draw: the command line is read without torch.
+"""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from PIL import Image
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import checks
-from ..data.folder import check_folder
-from ..deploy.centring import centring_of
-from ..deploy.descriptor_file import SUFFIXES, folder_of
-from ..deploy.search import model_for, read_gallery, search
-from ..figures.ranking import draw_search
-from ..figures.sheet import save_png
 from ..run import command
-from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
-from .curves import curves_of
-from .gallery import Pictures, run_pictures
-from .summary import make_report
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..run.trained import Trained
 
 
 class Subcommand(NamedTuple):
@@ -42,13 +38,15 @@ class Subcommand(NamedTuple):
     several: bool = False
 
 
-def target(trained: Trained, arguments: argparse.Namespace) -> Path:
+def target(trained: 'Trained', arguments: argparse.Namespace) -> Path:
     """Where to write: what `--out` says, or the folder of the run, or, for a bare weight file, here."""
     return arguments.out or (trained.run or Path()) / (arguments.figure + SUBCOMMANDS[arguments.figure].suffix)
 
 
-def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) -> Path:
+def save(image: 'Image.Image', trained: 'Trained', arguments: argparse.Namespace) -> Path:
     """Writes a picture where the arguments say."""
+    from ..figures.sheet import save_png
+
     path = target(trained, arguments)
     save_png(image, path)
     return path
@@ -74,6 +72,8 @@ def common(arguments: argparse.Namespace) -> dict[str, object]:
 
 def patches(arguments: argparse.Namespace) -> Path:
     """The patches of images."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     return save(Pictures(trained, arguments.pixels).patches(**common(arguments)), trained, arguments)
 
@@ -84,6 +84,8 @@ def add_patches(parser: argparse.ArgumentParser) -> None:
 
 def neighbours(arguments: argparse.Namespace) -> Path:
     """The nearest patches and images of the memory bank."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     options = {'k': arguments.k, 'labels': arguments.labels}
     return save(Pictures(trained, arguments.pixels).neighbours(**common(arguments), **options), trained, arguments)
@@ -99,6 +101,8 @@ def add_neighbours(parser: argparse.ArgumentParser) -> None:
 
 def mining(arguments: argparse.Namespace) -> Path:
     """A batch and its mined negatives."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     return save(Pictures(trained, arguments.pixels).mining(**common(arguments)), trained, arguments)
 
@@ -110,6 +114,13 @@ def add_mining(parser: argparse.ArgumentParser) -> None:
 
 def ranking(arguments: argparse.Namespace) -> Path:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
+    from ..data.folder import check_folder
+    from ..deploy.centring import centring_of
+    from ..deploy.descriptor_file import SUFFIXES, folder_of
+    from ..deploy.search import model_for, read_gallery, search
+    from ..figures.ranking import draw_search
+    from .gallery import Pictures
+
     if bool(arguments.query) != bool(arguments.gallery):
         raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
     if arguments.camera is not None and not (arguments.query and arguments.centre_cameras):
@@ -147,7 +158,7 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
         '--query', nargs='+', default=[], metavar='FILE', help='any images, to be looked for in --gallery'
     )
     parser.add_argument(
-        '--gallery', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote (.npz, .parquet)'
+        '--gallery', metavar='FOLDER', help='folder of crops, or a file that paul extract wrote (.npz, .parquet)'
     )
     parser.add_argument(
         '--centre-cameras',
@@ -159,6 +170,9 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
 
 def curves(arguments: argparse.Namespace) -> Path:
     """The curves of runs."""
+    from ..figures.sheet import save_png
+    from .curves import curves_of
+
     path = arguments.out or Path(arguments.runs[0] if len(arguments.runs) == 1 else '.') / 'curves.png'
     save_png(curves_of(arguments.runs), path)
     return path
@@ -170,6 +184,9 @@ def add_curves(parser: argparse.ArgumentParser) -> None:
 
 def report(arguments: argparse.Namespace) -> Path:
     """The page of a run."""
+    from .gallery import run_pictures
+    from .summary import make_report
+
     trained = command.trained_of(arguments)
     return make_report(trained, target(trained, arguments), run_pictures(trained, arguments.pixels))
 
@@ -224,17 +241,13 @@ SUBCOMMANDS = {
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-
-    def example(figure: Subcommand) -> str:
-        return '\n'.join(f'  python tools/visualize.py {line}' for line in figure.examples)
-
     parser = command.make_parser(
         'Draws pictures of a trained model, curves of runs, and the report of a run.',
-        '\n'.join(map(example, SUBCOMMANDS.values())),
+        '\n'.join(line for figure in SUBCOMMANDS.values() for line in figure.examples),
     )
     figures = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
     for name, figure in SUBCOMMANDS.items():
-        options = {'epilog': f'example:\n{example(figure)}', 'formatter_class': parser.formatter_class}
+        options = {'epilog': command.examples('\n'.join(figure.examples)), 'formatter_class': parser.formatter_class}
         sub = figures.add_parser(name, help=figure.help, description=f'Draws {figure.help}.', **options)
         if not figure.several:
             command.add_trained(sub)
@@ -244,13 +257,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def draw(argv: list[str] | None = None) -> None:
-    """Draws what the command line asks for, and prints where it is.
+def run(arguments: argparse.Namespace) -> None:
+    """Draws what the arguments ask for, and prints where it is.
 
     Raises:
         UserError: for what the user can mend.
     """
-    arguments = parse(argv)
     figure = SUBCOMMANDS[arguments.figure]
     if arguments.out is not None and arguments.out.suffix.lower() != figure.suffix:
         out = printable(arguments.out)
@@ -260,4 +272,4 @@ def draw(argv: list[str] | None = None) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: draw(argv))
+    command.main(parse, run, argv)

@@ -75,14 +75,17 @@ class Asked(NamedTuple):
     dry_run: bool
 
 
-def _is_config(word: str, cfg: CfgNode, keys: Sequence[str]) -> bool:
-    """Whether the first word of a command line names a config, rather than a key or an option."""
+def _is_config(words: Sequence[str], cfg: CfgNode, keys: Sequence[str]) -> bool:
+    """Whether the first of the words names a config, misspelt or not, rather than a key or an option."""
+    word, *others = words or ['-']
     if word.startswith('-') or word in keys:
         return False
-    if word.endswith(packaged.SUFFIXES):
+    if packaged.is_known(word) or word.endswith(packaged.SUFFIXES):
         return True
     ends = {part for key in keys for part in key.split('.')}  # `max_epoch` for `train.max_epoch` is a frequent slip
-    return not (starts_pair(word, cfg) or word in ends or nearest(word, ['use_gpu']))
+    if starts_pair(word, cfg) or word in ends or nearest(word, ['use_gpu']):
+        return False
+    return not others or others[0].startswith('-') or starts_pair(others[0], cfg)  # else it is a key, with its value
 
 
 def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], list[Setting], list[str]]:
@@ -91,7 +94,7 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
     options, pairs, errors = {}, [], []
     names = None  # where names go: the list of the last option, while it is open
     words = deque(argv)
-    first = words.popleft() if words and _is_config(words[0], cfg, keys) else ''
+    first = words.popleft() if _is_config(argv, cfg, keys) else ''
     while words:
         word = words.popleft()
         if word.startswith('-'):
@@ -172,36 +175,36 @@ def parse(argv: Sequence[str] | None = None, description: str = '') -> Asked:
     return Asked(cfg, settings, dry_run)
 
 
-def complete(asked: Asked, take: Callable[[CfgNode, Container[str]], None] | None = None) -> CfgNode:
+def finish(asked: Asked, complete: Callable[[CfgNode, Container[str]], None] | None = None) -> CfgNode:
     """The config that is asked for, with what the machine and a file of weights tell.
 
     Args:
         asked: the command line.
-        take: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
+        complete: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
             config file's model and image size are for the weights that it names itself.
 
     Raises:
-        UserError: whatever `take` raises.
+        UserError: whatever `complete` raises.
     """
     cfg = asked.cfg.clone()
     if not any(key == 'use_gpu' for _, key, _ in asked.settings):
         cfg.use_gpu = has_gpu()
-    if take is not None:
-        take(cfg, _named_with('model.load_weights', asked.settings))
+    if complete is not None:
+        complete(cfg, _named_with('model.load_weights', asked.settings))
     return cfg
 
 
 def load_config(
     argv: Sequence[str] | None = None,
     description: str = '',
-    take: Callable[[CfgNode, Container[str]], None] | None = None,
+    complete: Callable[[CfgNode, Container[str]], None] | None = None,
 ) -> CfgNode:
     """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
 
     The defaults are overridden by the config file, that by the options, these by the pairs. The values' ranges are
-    left to `check_config`. The arguments are those of `parse` and `complete`.
+    left to `check_config`. The arguments are those of `parse` and `finish`.
 
     Raises:
         UserError: for everything that is wrong with the command line and the config file, one line each.
     """
-    return complete(parse(argv, description), take)
+    return finish(parse(argv, description), complete)

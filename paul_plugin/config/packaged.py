@@ -20,6 +20,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob('*.yaml'))
 
 
+def is_known(text: str) -> bool:
+    """Whether a word is a file's path, or the name of a config."""
+    return os.path.isfile(text) or find(text) != text
+
+
 def find(text: str) -> str:
     """The file that a word means: the one at that path, or the config of that name, with or without `.yaml`.
 

@@ -27,7 +27,7 @@ def run(asked: Asked) -> None:
     from .weights_file import take_from_file
 
     with stopping.stop_signals():
-        cfg = command_line.complete(asked, take_from_file)
+        cfg = command_line.finish(asked, take_from_file)
         checks.check_config(cfg)
         with processes.group(cfg.use_gpu):
             stages.run(cfg)

@@ -1,4 +1,4 @@
-"""Trains and tests models: torchreid's keys and options, and PAUL's `paul` node.
+"""Trains and tests models: torchreid's keys and options, and PAUL's `paul` node; or shows what would be done.
 
 Example: paul train paul_synthetic
 """
@@ -14,7 +14,12 @@ parse = job.parse
 
 def run(asked: Asked) -> None:
     """Runs what was asked for, or shows what would be done."""
-    job.run(asked)
+    if asked.dry_run:
+        from .dry_run import show
+
+        show(job.config_of(asked))
+    else:
+        job.run(asked)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from yacs.config import CfgNode
+
 from ..config import checks, command_line
 from ..config.command_line import Asked
 from ..runtime import stopping
@@ -20,15 +22,22 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
     return command_line.parse(argv, DESCRIPTION)
 
 
+def config_of(asked: Asked) -> CfgNode:
+    """The config that was asked for, checked."""
+    from .weights_file import take_from_file
+
+    cfg = command_line.finish(asked, take_from_file)
+    checks.check_config(cfg)
+    return cfg
+
+
 def run(asked: Asked) -> None:
     """Runs what was asked for."""
     from ..runtime import processes
     from . import stages
-    from .weights_file import take_from_file
 
     with stopping.stop_signals():
-        cfg = command_line.finish(asked, take_from_file)
-        checks.check_config(cfg)
+        cfg = config_of(asked)
         with processes.group(cfg.use_gpu):
             stages.run(cfg)
 

@@ -20,6 +20,7 @@ from ..registry import BACKBONES
 from ..run.build import build_engine, build_model, build_test_engine
 from ..run.data import build_datamanager, check_data, to_render
 from ..run.record import read_results, results_path
+from ..run.stages import only_run_of
 from ..run.start import Stage, Start, check_names, checkpoints_of, find_start, stages_of
 from ..runtime import launch, randomness
 from ..runtime.errors import UserError, printable
@@ -65,7 +66,7 @@ def show(cfg: CfgNode) -> None:
         raise UserError('--dry-run looks at one process: start it without torchrun')
     check_names(cfg)
     start = _start_of(cfg)
-    _check_target(Path(cfg.data.save_dir))
+    _check_target(start.cfg)
     with randomness.seeded(cfg.train.seed):
         parts = [_look_at(part) for part in filter(None, (start.pretraining, start))]
         print('\nIt would do, one after the other:')
@@ -93,17 +94,21 @@ def _start_of(cfg: CfgNode) -> Start:
     return start
 
 
-def _check_target(folder: Path) -> None:
-    """Refuses a data.save_dir that cannot be written to.
+def _check_target(cfg: CfgNode) -> None:
+    """Refuses a data.save_dir that cannot be written to, or that another run writes to.
 
     Raises:
-        UserError: naming the folder on its way that is none, or is closed.
+        UserError: naming it, or the folder on its way that is none, or is closed.
     """
+    folder = Path(cfg.data.save_dir)
     there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
         raise UserError(f'{printable(there)} is no folder: choose another data.save_dir')
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f'no permission to write to {printable(there)}: choose another data.save_dir')
+    if (folder / '.lock').exists():
+        with only_run_of(cfg):
+            pass
 
 
 def _look_at(start: Start) -> Looked:

@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 from ..config import checks, command_line
 from ..config.command_line import Asked
 from ..runtime import stopping
+from ..runtime.errors import UserError
 from . import command
 
 DESCRIPTION = (
@@ -32,10 +33,16 @@ def config_of(asked: Asked) -> CfgNode:
 
 
 def run(asked: Asked) -> None:
-    """Runs what was asked for."""
+    """Runs what was asked for.
+
+    Raises:
+        UserError: for a dry run, which is not made here.
+    """
     from ..runtime import processes
     from . import stages
 
+    if asked.dry_run:
+        raise UserError('--dry-run is an option of paul train and tools/main.py')
     with stopping.stop_signals():
         cfg = config_of(asked)
         with processes.group(cfg.use_gpu):

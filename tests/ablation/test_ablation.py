@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import runpy
 import signal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from helpers.tables import WORDS, finish, plan_of
 
 from paul_plugin.ablation import tables
+from paul_plugin.commands import ablate as tool
 from paul_plugin.ablation.estimates import Estimates, in_words
 from paul_plugin.ablation.plan import RECORD
 from paul_plugin.ablation.plot import draw
@@ -23,7 +23,6 @@ from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked
 
 PROJECT = Path(__file__).parents[2]
-tool = runpy.run_path(str(PROJECT / 'tools/ablate.py'))
 
 
 # ---- tables and plans ----------------------------------------------------------------------------------------------
@@ -145,7 +144,7 @@ REFUSED = {
 def test_refuses_before_anything_starts(name, tmp_path, capsys):
     (table, *words), expected = REFUSED[name]
     with pytest.raises(SystemExit) as stop:
-        tool['main']([table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
+        tool.main([table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert expected in err.splitlines()[0], err
@@ -157,7 +156,7 @@ def test_refuses_before_anything_starts(name, tmp_path, capsys):
 
 
 def test_dry_run_starts_and_writes_nothing(tmp_path, capsys):
-    tool['main'](['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
+    tool.main(['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
                   '--root', str(tmp_path), '--dry-run'])  # fmt: skip
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -253,7 +252,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     """A pre-training, a row, and one that fails because it wants more neighbours than there are images."""
     options = ['--values', '3', '48', '--seeds', '5', '--jobs', '2', '--out', str(tmp_path)]
     with pytest.raises(SystemExit) as stop:
-        tool['main'](['k', *options, *WORDS, '--root', str(rendered)])
+        tool.main(['k', *options, *WORDS, '--root', str(rendered)])
     out, err = capsys.readouterr()
     assert stop.value.code == 1
     assert '[1/3] pre-training, seed 5: synthetic_target: mAP' in out

@@ -247,7 +247,7 @@ def test_refuses_in_one_line(runs, capsys, name):
 def test_help_ends_with_an_example(capsys, figure):
     with pytest.raises(SystemExit):
         visualize.parse([figure, '--help'])
-    assert f'python tools/visualize.py {figure} ' in capsys.readouterr().out.splitlines()[-1]
+    assert f' {figure} ' in capsys.readouterr().out.splitlines()[-1]
 
 
 def headings(drawn):

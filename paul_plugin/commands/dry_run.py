@@ -77,7 +77,7 @@ def show(cfg: CfgNode) -> None:
         f'Estimated time: {in_words(seconds)}, by timing the model alone on this machine; loading images, losses and '
         'ranking come on top'
     )
-    _show_target(start)
+    _show_target(parts[-1])
     print('Nothing was started, and nothing written.')
 
 
@@ -122,10 +122,10 @@ def _look_at(start: Start) -> Looked:
         print(f'  training: {train} images; query and gallery: {test}')
         _load(start, _model(start, 1))
         return Looked(start, train, test, train // cfg.train.batch_size, list(dict.fromkeys(cfg.data.targets)))
-    with contextlib.redirect_stdout(io.StringIO()) as told:
+    with contextlib.redirect_stdout(io.StringIO()):  # torchreid's tables and lists of transforms
         datamanager = build_datamanager(cfg)
-    if NAME in (*cfg.data.sources, *cfg.data.targets):  # how a folder was read, and not torchreid's tables
-        print(told.getvalue().strip())
+    for line in _notes(datamanager):
+        print(line)
     check_data(cfg, datamanager)
     print('\n'.join(_counts(datamanager)))
     model = _model(start, 1 if cfg.loss.name == 'paul' else datamanager.num_train_pids)
@@ -160,6 +160,13 @@ def _load(start: Start, model: nn.Module) -> None:
         print(f"Weights: ImageNet's of {cfg.model.name}, fetched where torch's cache lacks them")
 
 
+def _notes(datamanager: DataManager) -> list[str]:
+    """How folders of crops were read and what was left out, a line each."""
+    tests = (loader.dataset for loaders in datamanager.test_loader.values() for loader in loaders.values())
+    lines = [line for dataset in (datamanager.train_loader.dataset, *tests) for line in getattr(dataset, 'notes', ())]
+    return list(dict.fromkeys(lines))
+
+
 def _counts(datamanager: DataManager) -> Iterator[str]:
     """A table of the images, persons and cameras of each set."""
     yield f'  {"":36} {"images":>8} {"persons":>8} {"cameras":>8}'
@@ -178,7 +185,8 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
     """What the run does, a line each."""
     own = parts[-1]
     cfg, point = own.start.cfg, own.start.point
-    targets = ', '.join(own.tested) or 'nothing, as there are no labels'
+    targets = ', '.join(own.tested)
+    tested = f'then test on {targets}' if targets else 'no test, as there are no labels'
     if cfg.loss.name != 'paul':
         if not cfg.test.evaluate:
             yield f'train with labels on {", ".join(cfg.data.sources)}: {own.training}'
@@ -187,12 +195,14 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
     path = results_path(cfg)
     measured = read_results(path, own.tested) if point is not None and own.tested and not cfg.test.evaluate else {}
     for stage in stages_of(own.start, bool(own.tested), measured):
+        if stage is Stage.FORGET and not path.exists():
+            continue
         detail = {
             Stage.PRETRAIN: f': {", ".join(parts[0].start.cfg.data.sources)}, {parts[0].training}',
             Stage.LOAD: f': {printable(own.start.weights)}',
             Stage.MEASURE_START: f' on {targets}',
             Stage.GO_ON: f': {printable(point and point.path)}, {own.start.epochs} epochs are done',
-            Stage.ADAPT: f': {", ".join(cfg.data.sources)}, {own.training}; then test on {targets}',
+            Stage.ADAPT: f': {", ".join(cfg.data.sources)}, {own.training}; {tested}',
             Stage.TEST: f' on {targets}',
         }
         yield stage.value + detail.get(stage, '')
@@ -208,9 +218,12 @@ def _estimate(parts: list[Looked]) -> float:
         return seconds_of_images(left[-1][0], stage, lambda asked: next(of for cfg, of in left if cfg is asked))
 
 
-def _show_target(start: Start) -> None:
-    cfg = start.cfg
-    print(f'It would write to {printable(cfg.data.save_dir)}: checkpoints, logs, {results_path(cfg).name}')
+def _show_target(own: Looked) -> None:
+    cfg = own.start.cfg
+    files = ['logs', *([] if cfg.test.evaluate else ['checkpoints'])]
+    if own.tested and cfg.loss.name == 'paul':
+        files.append(results_path(cfg).name)
+    print(f'It would write to {printable(cfg.data.save_dir)}: {", ".join(files)}')
     there = checkpoints_of(cfg).files()
     if there and not cfg.model.resume and not cfg.test.evaluate and cfg.train.max_epoch > 0:
         print(f'The checkpoints of an earlier run there, {len(there)}, would be moved to a folder beside them')

@@ -78,7 +78,10 @@ def test_a_folder_without_labels(dry_run, bare):
     status, out, err = dry_run(f'paul_folder folder.path {bare} model.name paul_osnet_x0_25 paul.pretrain.config None')
     assert status == 0, err
     assert numbers(out, 'training, folder') == ['24', '-', '-']
-    assert 'then test on nothing, as there are no labels' in out
+    assert 'no test, as there are no labels' in out
+    assert f'  folder: {bare}' in out  # and how it was read
+    assert 'remove the results' not in out  # there are none
+    assert 'It would write to log/paul_folder: logs, checkpoints\n' in out
 
 
 def test_an_earlier_run(dry_run, rendered, embedded_run):

@@ -1,6 +1,6 @@
 """Converts a PatchNet checkpoint of the 2019 release into one that torchreid's own functions read, and back.
 
-Example: python tools/convert_checkpoint.py released.pth patchnet.pth
+Example: paul convert released.pth patchnet.pth
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Writes a trained descriptor as one file that runs without this project, and checks it against torch.
 
-Example: python tools/export.py log/paul_synthetic model.onnx
+Example: paul export log/paul_synthetic model.onnx
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Describes every image of a folder and writes the descriptors into one file; killed, the same command goes on.
 
-Example: python tools/extract.py log/paul_synthetic crops descriptors.npz
+Example: paul extract log/paul_synthetic crops descriptors.npz
 """
 
 import argparse

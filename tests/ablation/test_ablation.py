@@ -10,12 +10,12 @@ import pytest
 from helpers.tables import WORDS, finish, plan_of
 
 from paul_plugin.ablation import tables
-from paul_plugin.commands import ablate as tool
 from paul_plugin.ablation.estimates import Estimates, in_words
 from paul_plugin.ablation.plan import RECORD
 from paul_plugin.ablation.plot import draw
 from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation, measurements, per_cent
 from paul_plugin.ablation.runs import make_runs
+from paul_plugin.commands import ablate as tool
 from paul_plugin.config import command_line
 from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.runtime import stopping

@@ -303,7 +303,8 @@ def test_killed_program(trained, crops, tmp_path):
         shutil.copy(crops / '00.jpg', crops / f'b/many{place}.jpg')
     target = tmp_path / 'descriptors.npz'
     code = f'import sys; sys.argv = {[str(TOOL), str(trained.path), str(crops), str(target), "--workers", "1"]!r}; '
-    code += 'import runpy; from paul_plugin.deploy.extraction import extract; '
+    code += f'sys.path.insert(0, {str(TOOL.parent)!r}); import runpy; '  # as for a program that is run by its path
+    code += 'from paul_plugin.deploy.extraction import extract; '
     code += 'extract.__defaults__ = (64, 0, False, 10, False); '
     code += f'runpy.run_path({str(TOOL)!r}, run_name="__main__")'
     first = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -79,6 +79,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments = make_parser().parse_args(own)
     if arguments.jobs < 1:
         raise UserError(f'--jobs {arguments.jobs}: must be at least 1')
-    command_line.parse(words)  # what is wrong with the words of a run is said at once, too
+    if command_line.parse(words).dry_run:  # and what is wrong with the words of a run is said at once, too
+        raise UserError('--dry-run is to be written out: each of the runs would be a dry one')
     arguments.words, arguments.argv = words, list(argv)
     return arguments

@@ -136,6 +136,7 @@ REFUSED = {
     'switched off': (('components', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table components needs'),
     'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
+    'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),
     'no jobs': (('k', '--jobs', '0'), '--jobs 0'),
 }  # fmt: skip
 

@@ -127,7 +127,7 @@ def _look_at(start: Start) -> Looked:
     for line in _notes(datamanager):
         print(line)
     check_data(cfg, datamanager)
-    print('\n'.join(_counts(datamanager)))
+    print('\n'.join(_counts(datamanager, cfg.test.evaluate)))
     model = _model(start, 1 if cfg.loss.name == 'paul' else datamanager.num_train_pids)
     only_tests = cfg.test.evaluate and cfg.loss.name == 'paul'
     with contextlib.redirect_stdout(io.StringIO()):
@@ -167,10 +167,10 @@ def _notes(datamanager: DataManager) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _counts(datamanager: DataManager) -> Iterator[str]:
-    """A table of the images, persons and cameras of each set."""
+def _counts(datamanager: DataManager, only_tests: bool) -> Iterator[str]:
+    """A table of the images, persons and cameras of each set; a test alone may have stand-ins to train on."""
     yield f'  {"":36} {"images":>8} {"persons":>8} {"cameras":>8}'
-    rows = {f'training, {", ".join(datamanager.sources)}': items_of(datamanager)['train']}
+    rows = {} if only_tests else {f'training, {", ".join(datamanager.sources)}': items_of(datamanager)['train']}
     for target, loaders in datamanager.test_loader.items():
         rows |= {f'{part}, {target}': loader.dataset.data for part, loader in loaders.items()}
     for name, items in rows.items():

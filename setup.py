@@ -47,6 +47,7 @@ setup(
         'jinja2',
         'requests',
         'gdown>=5.1',
+        'safetensors',  # shared weights are opened by it, wherever training runs
         'tb-nightly',
         # torchreid imports these and does not declare them
         'scipy',

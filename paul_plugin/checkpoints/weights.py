@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import NUMPY_SCALARS, Damaged, read_saved
+from ..runtime.safetensors_file import is_safetensors
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -82,6 +83,9 @@ def load_host_weights(model: nn.Module, path: str | Path) -> None:
     fitting = sum(own.get(key) == value.shape for key, value in state.items())
     if kind != 'torchreid' or fitting < len(own) / 2:
         _refuse_model(path, checkpoint, state)
+    if is_safetensors(path):
+        raise UserError(f"{printable(path)} is a safetensors file, which torchreid's own models are not loaded from: "
+                        'save its tensors with torch.save, and name that file')  # fmt: skip
     with torch.serialization.safe_globals(NUMPY_SCALARS):
         torchreid.utils.load_pretrained_weights(model, str(path))
 
@@ -149,6 +153,11 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.nbytes <= tensor.untyped_storage().nbytes()  # one number may be shown as any number of them
 
 
+def is_adapted(checkpoint: Mapping) -> bool:
+    """Whether the weights are of a run of the unsupervised stage: such a file says so, or holds its memory bank."""
+    return 'memory' in checkpoint or checkpoint.get('adapted') is True
+
+
 def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None = None) -> LoadedWeights:
     """Loads weights into a PatchNet from one of three kinds of file, told apart by their keys.
 
@@ -189,4 +198,4 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     if kind == 'torchreid':
         net.keep_distances()
     missing = [key for key in own if key not in loaded]
-    return LoadedWeights(kind, list(loaded), left, missing, adapted='memory' in checkpoint)
+    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint))

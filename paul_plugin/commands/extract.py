@@ -5,6 +5,7 @@ Example: paul extract log/paul_synthetic crops descriptors.npz
 
 import argparse
 
+from ..method.choices import RUNTIMES
 from ..run import command
 from ..runtime.errors import printable
 
@@ -34,6 +35,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='take off each descriptor the mean of its camera in FOLDER, told by folder.camera or _c in the names',
     )
+    parser.add_argument(
+        '--runtime',
+        choices=RUNTIMES,
+        default='auto',
+        help='what computes the descriptors, the same to 1e-5; auto: onnx on a CPU, where onnxruntime is installed and '
+        'the images are 4096 or more, torch else',
+    )
     parser.add_argument('--batch-size', type=command.at_least(1), default=64, help='images at a time (default: 64)')
     parser.add_argument(
         '--workers', type=command.at_least(0), default=2, help='processes that read images (default: 2)'
@@ -51,9 +59,13 @@ def run(arguments: argparse.Namespace) -> None:
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
         trained = reduce_dimension(trained, arguments.dim)
-    options = {name: getattr(arguments, name) for name in ('batch_size', 'workers', 'force', 'centre_cameras')}
+    options = {
+        name: getattr(arguments, name) for name in ('batch_size', 'workers', 'force', 'centre_cameras', 'runtime')
+    }
     done = extract(trained, arguments.folder, arguments.target, **options)
     print(f'{printable(done.path)}: {done.count} descriptors of {trained.model.feature_dim} numbers')
+    if done.runtime == 'onnx':
+        print('described by onnxruntime, as torch does to 1e-5')
     if done.cameras:
         print(f'without the mean of their camera, {done.cameras} cameras')
     if done.left_out:

@@ -154,8 +154,10 @@ KEYS = (
     Key('train.gamma', 0.1, 'factor of the rate at a step', at_least(0)),
     Key('train.print_freq', 20, 'batches between two lines of progress', at_least(1), _REPORTED),
     Key(
-        'train.amp', 'off', 'mixed precision of our engines (loss.name paul, paul.supervised.released)',
-        one_of('off', 'bf16', 'fp16'),
+        'train.amp', 'off',
+        'mixed precision of our engines (loss.name paul, paul.supervised.released); auto: the fastest on this machine, '
+        'by one convolution that is timed at the start; a resumed run keeps it',
+        one_of('off', 'bf16', 'fp16', 'auto'),
     ),
     Key(
         'train.checkpoint_minutes', 5.0, 'minutes between two checkpoints, within an epoch too; 0: after every step',

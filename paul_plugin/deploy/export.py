@@ -22,11 +22,13 @@ from ..method.patchnet import HEADS
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
 from ..runtime.files import check_target, whole_file
+from ..runtime.safetensors_file import SUFFIX
 from .half import HalfPatchNet
 from .pca import Reduced
 
 THRESHOLD = 0.9999  # least cosine of a descriptor to the one that torch gives in float32
 BATCHES = (1, 2, 5)  # images of the batches that are compared
+LEAST_OPSET = 18  # that torch's exporter gives without converting down, which fails for many networks
 SECONDS = 2.0  # that the images per second are measured for
 Describe = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, E)
 
@@ -35,8 +37,8 @@ def _any_batch() -> tuple[dict]:
     return ({0: torch.export.Dim('batch')},)
 
 
-def _write_onnx(network: nn.Module, images: Tensor, metadata: str, file: BinaryIO) -> None:
-    """Writes it in the opset that the installed exporter takes by itself."""
+def write_onnx(network: nn.Module, images: Tensor, metadata: str, file: BinaryIO, opset: int | None = None) -> None:
+    """Writes it in this opset, or in the one that the installed exporter takes by itself."""
     program = torch.onnx.export(
         network,
         (images,),
@@ -45,8 +47,12 @@ def _write_onnx(network: nn.Module, images: Tensor, metadata: str, file: BinaryI
         input_names=['images'],
         output_names=['descriptors'],
         verbose=False,
+        opset_version=opset,
     )
     model = program.model_proto
+    found = next(part.version for part in model.opset_import if not part.domain)
+    if opset not in (None, found):  # the exporter only warns where it cannot convert
+        raise UserError(f'--opset {opset}: the installed exporter gives {found} for this network: name that, or none')
     graph = model.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField('metadata_props')  # where each comes from in torch: as long as the weights of a small model
@@ -54,11 +60,13 @@ def _write_onnx(network: nn.Module, images: Tensor, metadata: str, file: BinaryI
     file.write(model.SerializeToString())  # one file, up to 2 GB
 
 
-def _read_onnx(path: Path) -> tuple[Describe, str]:
+def read_onnx(file: Path | bytes) -> tuple[Describe, str]:
+    """The network of a file, or of its bytes, in onnxruntime with torch's number of threads; its metadata."""
     onnxruntime = import_optional('onnxruntime')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    source = file if isinstance(file, bytes) else str(file)
+    session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
 
     def describe(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(['descriptors'], {'images': images.numpy()})[0])
@@ -101,20 +109,21 @@ class Format(NamedTuple):
     """One format of a file.
 
     Attributes:
-        write: (network, images that it is shown, metadata, file) -> None.
+        write: (network, images that it is shown, metadata, file) -> None; ONNX's takes an opset too.
         read: path -> the network in the format's own runtime, metadata.
         packages: what it needs beside torch.
     """
 
-    write: Callable[[nn.Module, Tensor, str, BinaryIO], None]
+    write: Callable[..., None]
     read: Callable[[Path], tuple[Describe, str]]
     packages: tuple[str, ...] = ()
 
 
 FORMATS = {
-    '.onnx': Format(_write_onnx, _read_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
+    '.onnx': Format(write_onnx, read_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
     '.pt2': Format(_write_program, _read_program),
     '.pt': Format(_write_torchscript, _read_torchscript),
+    '.torchscript': Format(_write_torchscript, _read_torchscript),  # what trackers such as boxmot call it
 }
 
 
@@ -139,7 +148,14 @@ class Exported(NamedTuple):
 
 
 @torch.no_grad()
-def export(trained: Trained, path: str | Path, half: bool = False, force: bool = False, batch: int = 16) -> Exported:
+def export(
+    trained: Trained,
+    path: str | Path,
+    half: bool = False,
+    force: bool = False,
+    batch: int = 16,
+    opset: int | None = None,
+) -> Exported:
     """Writes the descriptor of a trained model in the format that the file's name ends in, and checks it.
 
     The network in the file takes `images` (batch, 3, height, width), float32, normalised as torchreid does, any number
@@ -149,11 +165,12 @@ def export(trained: Trained, path: str | Path, half: bool = False, force: bool =
 
     Args:
         trained: the model; it stays as it is.
-        path: ends in `.onnx`, in `.pt2` (for `torch.export.load`), or in `.pt` (TorchScript, for `torch.jit.load` and
-            CPUs only, since a trace keeps the device).
+        path: ends in `.onnx`, in `.pt2` (for `torch.export.load`), or in `.pt` or `.torchscript` (TorchScript, for
+            `torch.jit.load` and CPUs only, since a trace keeps the device).
         half: weights in float16, and what is computed with them.
         force: write over a file.
         batch: images of a batch when the images per second are measured.
+        opset: of ONNX, at least `LEAST_OPSET`; None for the one that the installed exporter takes by itself.
 
     Raises:
         UserError: in one line, and no file is written: if a package is missing, the format cannot hold the network,
@@ -165,18 +182,34 @@ def export(trained: Trained, path: str | Path, half: bool = False, force: bool =
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise UserError(f'{printable(path)} must end in one of {", ".join(FORMATS)}, which names the format')
+        raise UserError(
+            f'{printable(path)} must end in one of {", ".join(FORMATS)}, which names the format, or in {SUFFIX}, for '
+            'the weights alone'
+        )
+    _check_opset(path, opset)
     check_target(path, force)
-    form = FORMATS[path.suffix]
-    for package in form.packages:
+    for package in FORMATS[path.suffix].packages:
         import_optional(package)
-    network = _portable(trained.model)
+    network = portable(trained.model)
     images = sample_images(trained)
     metadata = describe_export(trained, half)
+    options = {} if opset is None else {'opset': opset}
+    describe, cosine, difference = _write_checked(path, network, half, images, metadata, options)
+    sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
+    timed = images[torch.arange(batch) % len(images)]
+    rates = images_per_second(network, timed), images_per_second(describe, timed)
+    return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
+
+
+def _write_checked(
+    path: Path, network: nn.Module, half: bool, images: Tensor, metadata: dict, options: dict
+) -> tuple[Describe, float, float]:
+    """Writes the file, whole and as the network is; returns the file's network and what `compare` gives."""
+    form = FORMATS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file, _refused_in_one_line(path), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of deprecation, and of what a trace does not record
-        form.write(_halved(network) if half else network, images[:2].clone(), json.dumps(metadata), file)
+        form.write(_halved(network) if half else network, images[:2].clone(), json.dumps(metadata), file, **options)
         file.flush()
         describe, text = form.read(Path(file.name))
         cosine, difference = compare(describe, network, images)
@@ -189,10 +222,19 @@ def export(trained: Trained, path: str | Path, half: bool = False, force: bool =
                 f'no file was written to {printable(path)}: its descriptors are not those of torch, the lowest cosine '
                 f'is {cosine:.6f}, not {THRESHOLD}{"; leave --half out" if half else ""}'
             )
-    sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
-    timed = images[torch.arange(batch) % len(images)]
-    rates = images_per_second(network, timed), images_per_second(describe, timed)
-    return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
+    return describe, cosine, difference
+
+
+def _check_opset(path: Path, opset: int | None) -> None:
+    if opset is None:
+        return
+    if path.suffix != '.onnx':
+        raise UserError(f'--opset {opset}: {printable(path)} has none: leave it out, or name a file that ends in .onnx')
+    if opset < LEAST_OPSET:
+        raise UserError(f'--opset {opset}: must be at least {LEAST_OPSET}, the least that the exporter writes')
+    most = import_optional('onnx').defs.onnx_opset_version()
+    if opset > most:
+        raise UserError(f'--opset {opset}: must be at most {most}, the newest that the installed onnx knows')
 
 
 def describe_export(trained: Trained, half: bool = False) -> dict:
@@ -246,7 +288,7 @@ def images_per_second(describe: Describe, images: Tensor) -> float:
     return len(images) / statistics.median(times[1:] or times)
 
 
-def _portable(model: nn.Module) -> nn.Module:
+def portable(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in eval mode, of what the descriptor needs."""
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     patchnet = network[0] if isinstance(network, Reduced) else network

@@ -22,6 +22,7 @@ from ..runtime.files import check_target, is_unfinished, sweep, whole_file, writ
 from .centring import cameras_in, centred_blocks
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
+from .onnx_runtime import at_runtime
 
 CHUNK = 4096  # images that are described between two files of progress
 _MANIFEST = 'manifest.json'  # of what the kept descriptors are
@@ -36,12 +37,14 @@ class Extracted(NamedTuple):
         count: descriptors in it.
         left_out: files that are no images, or cannot be read: path -> reason.
         cameras: whose means were taken off the descriptors; 0 if none were.
+        runtime: that computed them, `onnx` or `torch`.
     """
 
     path: Path
     count: int
     left_out: dict[str, str]
     cameras: int = 0
+    runtime: str = 'torch'
 
 
 def list_files(folder: Path) -> list[str]:
@@ -59,6 +62,7 @@ def extract(
     force: bool = False,
     chunk: int = CHUNK,
     centre_cameras: bool = False,
+    runtime: str = 'auto',
 ) -> Extracted:
     """Describes every image of a folder, at any depth, and writes the descriptors into one file.
 
@@ -75,10 +79,11 @@ def extract(
         force: write over the file, and begin anew where the kept descriptors are of another model or other images.
         chunk: images between two savings.
         centre_cameras: take off each descriptor the mean of its camera in the folder; see `cameras_in`.
+        runtime: `torch`, `onnx`, equal to 1e-5, or `auto`, of `at_runtime`; neither goes on with the other's work.
 
     Raises:
-        UserError: if there is no image, the file cannot be written, what is kept is of another model, of other
-            images or another `chunk`, PATH.parts is a folder of something else, or cameras that are needed are unknown.
+        UserError: if there is no image, the file cannot be written, what is kept is of another model, images, `chunk`
+            or runtime, PATH.parts is a folder of something else, or cameras or a runtime that are needed are missing.
 
     Example:
         >>> extract(open_trained('log/paul_synthetic'), 'crops', 'descriptors.npz').count
@@ -90,15 +95,12 @@ def extract(
     if centre_cameras:  # refused before the long work
         cameras_in(trained, find_images(top)[0], top)
     model = fingerprint(trained)
+    runtime, describing = at_runtime(runtime, trained, len(names))
     parts = path.with_name(f'{path.name}.parts')
-    _open_parts(parts, {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk}, force)
+    manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
+    _open_parts(parts, manifest, force)
     chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
-    missing = {file: part for file, part in chunks.items() if not file.exists()}
-    with tqdm(total=len(names), initial=len(names) - sum(map(len, missing.values())), unit=' images') as bar:
-        for file, part in missing.items():
-            descriptors, left_out = _describe_chunk(trained, folder, part, batch_size, workers, bar)
-            _save_part(file, descriptors, left_out)
-
+    _describe_missing(describing, folder, chunks, batch_size, workers)
     left_out = _left_out(chunks)
     kept = [name for name in names if name not in left_out]
     if not kept:
@@ -109,7 +111,7 @@ def extract(
     meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
     write_descriptors(path, kept, _blocks(chunks, cameras), {**meta, 'centred_cameras': True} if cameras else meta)
     _remove_parts(parts)
-    return Extracted(path, len(kept), left_out, len(set(cameras)))
+    return Extracted(path, len(kept), left_out, len(set(cameras)), runtime)
 
 
 def _check_places(folder: Path, path: Path, force: bool) -> None:
@@ -125,6 +127,17 @@ def _check_places(folder: Path, path: Path, force: bool) -> None:
             f'{printable(path)} lies among the images that it is to describe: name a file '
             f'outside of {printable(folder)}'
         )
+
+
+def _describe_missing(
+    trained: Trained, folder: Path, chunks: dict[Path, Sequence[str]], batch_size: int, workers: int
+) -> None:
+    """Describes the chunks, file of what is kept -> names, whose file is not there yet."""
+    missing = {file: part for file, part in chunks.items() if not file.exists()}
+    total = sum(map(len, chunks.values()))
+    with tqdm(total=total, initial=total - sum(map(len, missing.values())), unit=' images') as bar:
+        for file, part in missing.items():
+            _save_part(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
 
 
 def _describe_chunk(
@@ -187,6 +200,8 @@ def _open_parts(parts: Path, manifest: dict, force: bool) -> None:
             found = json.loads(file.read_text())
         except (OSError, ValueError, RecursionError):
             found = None
+        if isinstance(found, dict):  # before there was a choice, it was torch
+            found.setdefault('runtime', 'torch')
         if not isinstance(found, dict) or found.keys() != manifest.keys():
             raise UserError(
                 f'{printable(parts)} is not of an extraction, which would keep there what is done: move it, or give '

@@ -21,6 +21,7 @@ from ..method.similarity import SIMILARITIES
 from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
+from .fastest import chooser
 from .observers import CollapseAlarm, SkippedSteps
 from .precision import MixedPrecision
 from .verdict import signs_of
@@ -54,7 +55,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             mined among the former; or `centroid`, the release's: the embeddings of real images and surrogates are
             anchors, their image's centroid is the positive, negatives are mined among centroids.
         max_candidates: of CyclicRankingMiner.
-        amp: `off`, `bf16` or `fp16`, of MixedPrecision.
+        amp: `off`, `bf16` or `fp16`, of MixedPrecision, or `auto`: the fastest of these here.
         bank_dtype: the memory bank's storage, `float32` or, at half the memory, `bfloat16`.
         shard_memory: with several processes, each holds its share of the memory bank instead of all of it.
         collapse_cosine: mean cosine between the bank's descriptors over which a warning is printed, 1 for none.
@@ -116,7 +117,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.scheduler = scheduler
         self.register_model('model', model, optimizer, scheduler)
         self.device = next(model.parameters()).device
-        self.precision = MixedPrecision(amp, self.device)
+        self.precision = MixedPrecision(amp, self.device, chooser(datamanager, model))
 
         self.compared = SIMILARITIES[similarity]
         size = self.compared(torch.empty(1, net.num_patches, net.dim)).shape[1:]
@@ -174,6 +175,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     @torch.no_grad()
     def fill_memory(self) -> None:
         """Stores the features of every training image, one pass in training mode."""
+        self.precision.settle()  # its line stands before the bar
         self.model.train()
         loader = loaders.fill_loader(self.datamanager.train_loader, self.seed)
         share = self.datamanager.train_loader.batch_size // processes.world_size()

@@ -9,6 +9,7 @@ from ..host.data import DataManager
 from ..method.triplet import NearestTripletLoss
 from ..runtime import processes
 from .base import ResumableEngine
+from .fastest import chooser
 from .precision import MixedPrecision
 
 
@@ -45,7 +46,7 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
         weight_x: of the sum of cross-entropies.
         label_smooth: smooth the labels by 0.1.
         mixup: alpha of Mixup, 0 for none; the triplet loss is mixed in the same proportion.
-        amp: `off`, `bf16` or `fp16`, of MixedPrecision.
+        amp: `off`, `bf16` or `fp16`, of MixedPrecision, or `auto`: the fastest of these here.
 
     Example:
         >>> engine = ImagePretrainEngine(datamanager, model, optimizer, scheduler=scheduler)
@@ -68,7 +69,8 @@ class ImagePretrainEngine(ResumableEngine, torchreid.engine.ImageTripletEngine):
     ) -> None:
         super().__init__(datamanager, model, optimizer, margin, weight_t, weight_x, scheduler, use_gpu)
         self.criterion_t = NearestTripletLoss(margin)
-        self.precision = MixedPrecision(amp, next(model.parameters()).device)
+        device = next(model.parameters()).device
+        self.precision = MixedPrecision(amp, device, chooser(datamanager, model))
         self.smoothing = 0.1 if label_smooth else 0.0
         self.num_classes = datamanager.num_train_pids
         self.mixup = Mixup(mixup) if mixup > 0 else None

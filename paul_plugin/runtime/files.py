@@ -24,6 +24,7 @@ from . import lock
 from .declared import Excessive, check_declared, numpy_dtype, numpy_scalar
 from .errors import UserError, is_out_of_memory, printable
 from .foreign import kind_of
+from .safetensors_file import is_safetensors, read_safetensors
 
 # What is not whole yet: a hidden name that cannot be guessed, as someone may have put a link under one that can.
 _UNFINISHED = re.compile(r'\..+\.[0-9a-f]{16}\.partial')
@@ -218,11 +219,11 @@ def save_atomically(state: dict, path: Path) -> None:
 
 
 class Damaged(UserError):
-    """A file that can be read and is none of torch's, or no whole one."""
+    """A file that can be read and is none of torch's or of safetensors, or no whole one."""
 
 
 def read_saved(path: str | Path) -> object:
-    """Reads a file of torch's as data: nothing in it is executed.
+    """Reads a file of torch's, or of safetensors, as data: nothing in it is executed.
 
     Raises:
         UserError: if the file is missing, or cannot be read now.
@@ -235,6 +236,8 @@ def read_saved(path: str | Path) -> object:
     if is_special(path):
         raise UserError(f'{name} is a pipe or a device, not a file: name a weight file')
     try:
+        if is_safetensors(path):
+            return read_safetensors(path)
         check_declared(path)
         with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of others' files: the error says what they are
@@ -245,6 +248,8 @@ def read_saved(path: str | Path) -> object:
         raise UserError(f'{name} is a folder: name the weight file in it') from None
     except PermissionError:
         raise UserError(f'no permission to read {name}') from None
+    except UserError:
+        raise
     except Excessive as found:
         if kind := kind_of(path):
             raise Damaged(f'{name} {kind}') from None

@@ -1,7 +1,6 @@
 """Files of models that are no checkpoints, told by what is in them: their names end as people like."""
 
 import contextlib
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -21,10 +20,7 @@ def kind_of(path: str | Path) -> str:
         'is an ONNX file, an exported model: name the checkpoint that it was exported from'
     """
     with open(path, 'rb') as file:
-        head = file.read(10)
-    length = int.from_bytes(head[:8], 'little')  # of safetensors' header, a JSON text
-    if head[8:] == b'{"' and 2 < length <= os.path.getsize(path) - 8:
-        return 'is a safetensors file, which is not read: load it with safetensors.torch and save it with torch.save'
+        head = file.read(4)
     if _ONNX.match(head):
         return f'is an ONNX file, {_EXPORTED}'
     return _kind_of_archive(path) if head.startswith(b'PK') else ''

@@ -95,6 +95,7 @@ def test_good_values(words):
             ['train.batch_size = 32', 'sampler.num_cams, 5'],
         ),
         ('data.load_train_targets True', ['data.load_train_targets = True', 'market1501']),
+        ('train.amp auto', ["train.amp = 'auto'", 'have no mixed precision, set it to off']),
         ('test.visrank True', ['test.visrank = True', 'test.evaluate True']),
         ('train.optim sgd sgd.nesterov True sgd.momentum 0', ['sgd.nesterov = True', 'sgd.momentum']),
         ('paul data.type video', ["data.type = 'video'", 'needs image']),

@@ -56,7 +56,7 @@ def no_long_measuring(monkeypatch):
     monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
 
 
-RUNTIMES = {'.onnx': run_onnx, '.pt2': run_program, '.pt': run_torchscript}
+RUNTIMES = {'.onnx': run_onnx, '.pt2': run_program, '.pt': run_torchscript, '.torchscript': run_torchscript}
 
 
 @pytest.mark.parametrize('suffix', RUNTIMES)
@@ -77,7 +77,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
     assert (metadata['height'], metadata['width'], metadata['dimension']) == (96, 48, 96)
     assert metadata['mean'] == trained.cfg.data.norm_mean
     assert done.megabytes[1] == pytest.approx(done.megabytes[0], rel=0.1)
-    if suffix != '.pt':  # a trace remembers where its lines are from
+    if suffix not in ('.pt', '.torchscript'):  # a trace remembers where its lines are from
         assert str(PROJECT).encode() not in done.path.read_bytes()
     for name, value in trained.model.state_dict().items():
         assert value.equal(before[name]), name
@@ -93,7 +93,7 @@ def test_tool(embedded_run, tmp_path, capsys):
     assert out[5].startswith('the mAP that it costs was not measured: data set')
 
 
-@pytest.mark.parametrize('suffix', RUNTIMES)
+@pytest.mark.parametrize('suffix', ['.onnx', '.pt2', '.pt'])
 def test_a_full_disk(trained, tmp_path, suffix):
     """A limit on the size of files stands for it; in a process of its own, which torch may end."""
     program = (
@@ -108,6 +108,30 @@ def test_a_full_disk(trained, tmp_path, suffix):
     lines = [line for line in done.stderr.splitlines() if line]
     assert lines == [f'error: cannot write {target}: File too large']
     assert list(target.parent.iterdir()) == []
+
+
+def test_the_opset_that_was_asked_for(trained, tmp_path):
+    done = export(trained, tmp_path / 'model.onnx', batch=1, opset=18)
+    model = onnx.load(done.path)
+    assert [(part.domain, part.version) for part in model.opset_import] == [('', 18)]
+    onnx.checker.check_model(model, full_check=True)
+    assert done.difference < 1e-5
+
+
+def test_an_opset_that_cannot_be_had(trained, tmp_path, monkeypatch):
+    most = onnx.defs.onnx_opset_version()
+    for name, opset, message in (
+        ('a.onnx', 17, 'opset 17: must be at least 18, the least that the exporter writes'),
+        ('a.onnx', most + 1, f'opset {most + 1}: must be at most {most}, the newest that the installed onnx knows'),
+        ('a.pt', 18, r'opset 18: .*a.pt has none: leave it out, or name a file that ends in .onnx'),
+    ):
+        with pytest.raises(UserError, match=f'^--{message}$'):
+            export(trained, tmp_path / name, opset=opset)
+    of_18 = torch.onnx.export
+    monkeypatch.setattr(torch.onnx, 'export', lambda *args, opset_version, **how: of_18(*args, opset_version=18, **how))
+    with pytest.raises(UserError, match='^--opset 21: the installed exporter gives 18 for this network: name that'):
+        export(trained, tmp_path / 'a.onnx', opset=21)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_onnx_in_half_precision(trained, tmp_path):
@@ -190,7 +214,7 @@ def test_a_network_that_a_format_cannot_hold_is_refused_in_one_line(trained, tmp
 def test_refuses_before_any_work(trained, tmp_path, monkeypatch):
     (tmp_path / 'model.pt').touch()
     for name, message in (
-        ('model.pth', 'must end in one of .onnx, .pt2, .pt'),
+        ('model.pth', 'must end in one of .onnx, .pt2, .pt, .torchscript, which names the format, or in .safetensors'),
         ('model.pt', 'exists: give another name, or --force'),
     ):
         with pytest.raises(UserError, match=message):

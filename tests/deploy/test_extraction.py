@@ -305,7 +305,7 @@ def test_killed_program(trained, crops, tmp_path):
     code = f'import sys; sys.argv = {[str(TOOL), str(trained.path), str(crops), str(target), "--workers", "1"]!r}; '
     code += f'sys.path.insert(0, {str(TOOL.parent)!r}); import runpy; '  # as for a program that is run by its path
     code += 'from paul_plugin.deploy.extraction import extract; '
-    code += 'extract.__defaults__ = (64, 0, False, 10, False); '
+    code += 'extract.__defaults__ = (64, 0, False, 10, False, "auto"); '
     code += f'runpy.run_path({str(TOOL)!r}, run_name="__main__")'
     first = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while first.poll() is None and not list(tmp_path.glob('descriptors.npz.parts/0*.npz')):

@@ -8,7 +8,9 @@ import torchreid
 from torch.nn import functional as F
 
 from paul_plugin import ImagePretrainEngine
+from paul_plugin.engines import fastest
 from paul_plugin.engines.schedule import schedule_parts
+from paul_plugin.host.engine import set_random_seed
 
 
 @pytest.fixture
@@ -88,3 +90,16 @@ def test_is_registered_and_saves(make_pretraining, tmp_path):
     assert torchreid.engine.ImagePretrainEngine is ImagePretrainEngine
     make_pretraining().run(save_dir=str(tmp_path), max_epoch=1, ranks=[1, 5])
     assert torch.load(tmp_path / 'model/model.pth.tar-1', weights_only=True)['epoch'] == 1
+
+
+def test_the_fastest_precision(make_pretraining, monkeypatch):
+    """Chosen before the first step, which is that of an engine that was given it."""
+    monkeypatch.setattr(fastest, 'seconds', lambda net, images, amp: {'off': 0.2, 'bf16': 0.1}[amp])
+    summaries = []
+    for amp in ('auto', 'bf16', 'off'):
+        set_random_seed(3)
+        engine = make_pretraining(amp=amp)
+        batch = next(iter(engine.train_loader))
+        engine.two_stepped_transfer_learning(0, 0, None)
+        summaries.append(engine.forward_backward(batch))
+    assert summaries[0] == summaries[1] != summaries[2]

@@ -1,6 +1,5 @@
 """Files of models that are no checkpoints."""
 
-import json
 import zipfile
 
 import pytest
@@ -27,11 +26,6 @@ def onnx(path):
     path.write_bytes(b'\x08\n\x12\x07pytorch\x1a\x052.1.0:\x00')
 
 
-def safetensors(path):
-    header = json.dumps({'a': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}).encode()
-    path.write_bytes(len(header).to_bytes(8, 'little') + header + bytes(8))
-
-
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('name', ['weights.pth', 'model.pt2'])  # the names say nothing
 @pytest.mark.parametrize(
@@ -40,10 +34,6 @@ def safetensors(path):
         (torchscript, f'is a TorchScript program, {EXPORTED}'),
         (program, f'is a file of torch.export, {EXPORTED}'),
         (onnx, f'is an ONNX file, {EXPORTED}'),
-        (
-            safetensors,
-            'is a safetensors file, which is not read: load it with safetensors.torch and save it with torch.save',
-        ),
     ],
 )
 def test_a_file_of_another_kind_is_called_what_it_is(write, words, name, tmp_path, recwarn):

@@ -60,6 +60,16 @@ CONFIG = [
         'GPU where there is none', 'use_gpu True', 'use_gpu = True: torch finds no GPU, set it to False', limit=no_gpu
     ),
     Case(
+        'mixed precision of another name',
+        'train.amp int8',
+        "train.amp = 'int8': must be one of off, bf16, fp16, auto",
+    ),
+    Case(
+        "the fastest precision, torchreid's engines",
+        f'{SOFTMAX} train.amp auto',
+        "train.amp = 'auto': torchreid's own engines have no mixed precision, set it to off",
+    ),
+    Case(
         'layer that the model lacks',
         'train.fixbase_epoch 1 train.open_layers [branchs]',
         "train.open_layers: paul_osnet_x0_25 has no layer 'branchs' .did you mean 'branches'",

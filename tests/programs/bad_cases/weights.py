@@ -10,6 +10,7 @@ from programs.bad_cases.case import SOFTMAX, Case
 from programs.bad_cases.config import EVIL, SHOWN
 from programs.bad_cases.files import unreadable, write
 from programs.bad_cases.limits import as_another_user, no_network
+from safetensors.torch import save_file
 
 PROJECT = Path(__file__).parents[3]
 
@@ -57,10 +58,16 @@ WEIGHTS = [
         prepare=write(EVIL, 'no weights'),
     ),
     Case(
-        'safetensors',
-        'model.load_weights HERE/bad.pth',
-        'HERE/bad.pth is a safetensors file, which is not read: load it with safetensors.torch',
-        prepare=write('bad.pth', (10).to_bytes(8, 'little') + b'{"a": [1]}'),
+        'safetensors, damaged',
+        'model.load_weights HERE/bad.safetensors',
+        'HERE/bad.safetensors is damaged or no weight file .SafetensorError.: get it again',
+        prepare=write('bad.safetensors', (10).to_bytes(8, 'little') + b'{"a": [1]}'),
+    ),
+    Case(
+        'safetensors of another model',
+        'model.load_weights HERE/bad.safetensors',
+        'HERE/bad.safetensors holds the weights of another model, its first layers are a: set model.name',
+        prepare=lambda here: save_file({'a.weight': torch.ones(2)}, here / 'bad.safetensors'),
     ),
     Case(
         'TorchScript',

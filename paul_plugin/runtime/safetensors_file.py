@@ -1,0 +1,56 @@
+"""safetensors files: tensors by name, and texts in the header; a format of weights that others read too."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import import_optional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIX = '.safetensors'
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is of this format: by its first bytes, or by a name that says so.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with open(path, 'rb') as file:
+        head = file.read(10)
+        size = file.seek(0, 2)
+    length = int.from_bytes(head[:8], 'little')  # of the header, a JSON text
+    return (head[8:] == b'{"' and 2 < length <= size - 8) or Path(path).suffix == SUFFIX
+
+
+def read_safetensors(path: str | Path) -> dict:
+    """What a file holds, as a checkpoint: `state_dict`, and of the header's texts `config` and `adapted`.
+
+    Returns:
+        `{'state_dict': name -> tensor, 'config': text, 'adapted': bool}`, without the last two where a file, such as
+        another program's, does not tell them.
+
+    Raises:
+        UserError: if the package safetensors is missing.
+        Exception: safetensors' own, if the file is damaged.
+    """
+    with import_optional('safetensors').safe_open(path, framework='pt') as file:
+        texts = file.metadata() or {}
+        found = {'state_dict': {name: file.get_tensor(name).clone() for name in file.keys()}}  # noqa: SIM118
+    if 'config' in texts:
+        found['config'] = texts['config']
+    if 'adapted' in texts:
+        found['adapted'] = texts['adapted'] == 'True'
+    return found
+
+
+def as_safetensors(state: Mapping[str, 'Tensor'], texts: Mapping[str, str]) -> bytes:
+    """The bytes of a file with these tensors, and these texts in its header.
+
+    Raises:
+        UserError: if the package safetensors is missing.
+    """
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+    return import_optional('safetensors.torch').save(tensors, {'format': 'pt', **texts})

@@ -18,8 +18,8 @@ from .method.pooling import pool_patches
 from .method.surrogate import SurrogatePositive
 from .method.triplet import NearestTripletLoss
 from .run.trained import Trained, open_trained
+from .version import __version__  # noqa: F401
 
-__version__ = '0.1.0'
 __all__ = [
     'CyclicRankingMiner',
     'FolderDataset',

@@ -3,7 +3,7 @@
 Example: python tools/ablate.py components --config-file configs/paul_synthetic.yaml --seeds 1 2 3
 """
 
-from paul_plugin.ablation.main import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('ablate')

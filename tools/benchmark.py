@@ -3,7 +3,7 @@
 Example: python tools/benchmark.py --only ranking --repeats 3 --json benchmark.json
 """
 
-from paul_plugin.benchmark.main import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('benchmark')

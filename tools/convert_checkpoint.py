@@ -3,43 +3,7 @@
 Example: python tools/convert_checkpoint.py released.pth patchnet.pth
 """
 
-import argparse
-from pathlib import Path
-
-from paul_plugin.checkpoints.convert import CHECKPOINT_FORMATS, convert
-from paul_plugin.run import command
-
-EPILOG = """\
-example:
-  python tools/convert_checkpoint.py released.pth patchnet.pth
-
-patchnet.pth is then read by paul_plugin.load_weights, and by torchreid itself:
-  torchreid.utils.load_pretrained_weights(model, 'patchnet.pth')
-  torchreid.utils.FeatureExtractor('paul', model_path='patchnet.pth')
-
-Weights only are written: no epoch, no optimizer. torch 1.6 or newer reads the file.
-"""
-
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Converts a PatchNet checkpoint of the 2019 release into one that torchreid reads, and back.',
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('source', metavar='FROM', type=Path, help='the checkpoint to read')
-    parser.add_argument('target', metavar='TO', type=Path, help='the checkpoint to write')
-    parser.add_argument(
-        '--to', choices=CHECKPOINT_FORMATS, help='the format to write (default: the one that FROM is not in)'
-    )
-    parser.add_argument('--force', action='store_true', help='write over TO')
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: print(convert(**vars(parse(argv)))))
-
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('convert')

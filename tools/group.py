@@ -3,7 +3,7 @@
 Example: python tools/group.py log/paul_folder crops groups.csv
 """
 
-from paul_plugin.commands.group import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('group')

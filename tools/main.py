@@ -3,7 +3,7 @@
 Example: python tools/main.py --config-file configs/paul_synthetic.yaml
 """
 
-from paul_plugin.run.main import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('train')

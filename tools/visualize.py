@@ -3,7 +3,7 @@
 Example: python tools/visualize.py patches log/paul_synthetic
 """
 
-from paul_plugin.report.main import main
+from paul_command import tool
 
 if __name__ == '__main__':
-    main()
+    tool('visualize')

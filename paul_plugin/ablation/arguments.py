@@ -1,4 +1,4 @@
-"""The command line of an ablation: its own words, those of tools/main.py, and the plan that they ask for."""
+"""The command line of an ablation: its own words, and those of a run."""
 
 import argparse
 from collections import deque
@@ -9,26 +9,25 @@ from ..config import command_line
 from ..config.command_line import starts_pair
 from ..config.keys import get_default_config
 from ..run import command
-from ..runtime.errors import UserError, nearest
+from ..runtime.errors import UserError
 from . import tables
-from .plan import Plan, check_base, make_plan
 
 DESCRIPTION = """\
-Makes a table of the paper: runs tools/main.py for each row and seed and writes OUT/TABLE.csv, .md and .png after each.
-The table comes first; all words that are not listed here are those of tools/main.py: options, KEY VALUE pairs.
+Makes a table of the paper: trains for each row and seed and writes OUT/TABLE.csv, .md and .png after each.
+The table comes first; all words that are not listed here are those of `paul train`: CONFIG, options, KEY VALUE pairs.
 A run that is finished is not repeated, whichever table it was made for, and one that was stopped goes on: give the
 same command again. train.seed, data.save_dir and model.resume are set for each run.
 """
 EXAMPLE = """\
-  python tools/ablate.py components --config-file configs/paul_synthetic.yaml --seeds 1 2 3 --dry-run
-  python tools/ablate.py k --values 1 5 10 20 --config-file configs/paul_market.yaml --root /data/reid paul.scale 20
+components paul_synthetic --seeds 1 2 3 --dry-run
+k paul_market --values 1 5 10 20 --root /data/reid paul.scale 20
 """
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of this program's own words."""
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
-    parser.usage = '%(prog)s TABLE [options] [options and KEY VALUE pairs of tools/main.py]'
+    parser.usage = '%(prog)s TABLE [CONFIG] [options] [options and KEY VALUE pairs of paul train]'
     letters = ', '.join(f'{letter} for {name}' for letter, name in tables.ALIASES.items())
     parser.add_argument(
         'table', metavar='TABLE', choices=[*tables.TABLES, *tables.ALIASES],
@@ -48,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Divides a command line into the words of this program and those of tools/main.py."""
+    """Divides a command line into the words of this program and those of `paul train`."""
     options = {'--seeds': None, '--rows': None, '--values': None, '--out': 1, '--jobs': 1, '--dry-run': 0}
     cfg = get_default_config()
     words = deque(argv)
@@ -70,19 +69,17 @@ def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, others
 
 
-def plan_of(arguments: argparse.Namespace, words: Sequence[str]) -> Plan:
-    """The plan that a command line asks for.
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """What a command line asks for: this program's own words, and as `words` those of a run, as `argv` all of them.
 
     Raises:
         UserError: for what is wrong with it.
     """
+    own, words = split_words(argv)
+    arguments = make_parser().parse_args(own)
     if arguments.jobs < 1:
         raise UserError(f'--jobs {arguments.jobs}: must be at least 1')
-    cfg = command_line.load_config(words)
-    check_base(cfg)
-    table = tables.make_table(arguments.table, cfg, arguments.values)
-    names = [row.name for row in table.rows]
-    for name in arguments.rows or ():
-        if name not in names:
-            raise UserError(f'--rows {name!r}{nearest(name, names)}: must be of {", ".join(map(repr, names))}')
-    return make_plan(table, words, cfg, arguments.seeds, arguments.out, arguments.rows)
+    if command_line.parse(words).dry_run:  # and what is wrong with the words of a run is said at once, too
+        raise UserError('--dry-run is to be written out: each of the runs would be a dry one')
+    arguments.words, arguments.argv = words, list(argv)
+    return arguments

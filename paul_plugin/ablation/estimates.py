@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.data import items_of
+from ..registry import BACKBONES
 from ..run import build
 from ..run.data import build_datamanager
 from ..runtime import randomness
@@ -63,7 +64,7 @@ class Estimates:
             return mean(self.known[kind])
         if kind not in self.timed:
             with _threads(self.threads), contextlib.redirect_stdout(io.StringIO()), randomness.seeded(0):
-                self.timed[kind] = _seconds_of_images(run)
+                self.timed[kind] = seconds_of_images(run.cfg, run.stage)
         return self.timed[kind]
 
 
@@ -97,15 +98,25 @@ def _like(identity: dict[str, object]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _seconds_of_images(run: Run) -> float:
-    """What the run's images take in the model; loading them, the losses and the ranking come on top."""
-    cfg, stage = run.cfg, run.stage
+def seconds_of_images(
+    cfg: CfgNode, stage: CfgNode | None = None, count: Callable[[CfgNode], tuple[int, int]] | None = None
+) -> float:
+    """What a run's images take in the model; loading them, the losses and the ranking come on top.
+
+    Args:
+        cfg: the run's config.
+        stage: that of the pre-training that it makes, if it makes one.
+        count: config -> how many images are trained on, and how many are in all queries and galleries; by default
+            the data are read.
+    """
+    count = count or number_of_images
     learn, look = _seconds_an_image(cfg)
-    train, test = _number_of_images(cfg)
+    train, test = count(cfg)
     seconds = test * look
     if stage is not None:
-        source, source_test = _number_of_images(stage)
-        seconds += stage.train.max_epoch * source * learn + source_test * look
+        seconds += _seconds_with_labels(stage, count(stage), learn, look)
+    if cfg.loss.name != 'paul':
+        return _seconds_with_labels(cfg, (train, test), learn, look)
     if not cfg.test.evaluate:
         epochs, between = cfg.train.max_epoch, cfg.test.eval_freq
         tests = 1 + (epochs // between if between > 0 else 0)
@@ -113,7 +124,12 @@ def _seconds_of_images(run: Run) -> float:
     return seconds
 
 
-def _number_of_images(cfg: CfgNode) -> tuple[int, int]:
+def _seconds_with_labels(cfg: CfgNode, numbers: tuple[int, int], learn: float, look: float) -> float:
+    train, test = numbers
+    return test * look + (0 if cfg.test.evaluate else cfg.train.max_epoch * train * learn)
+
+
+def number_of_images(cfg: CfgNode) -> tuple[int, int]:
     """How many images are trained on, and how many are in all queries and galleries together."""
     if {*cfg.data.sources, *cfg.data.targets} <= set(SYNTHETIC):  # not rendered yet, maybe
         counts = cfg.paul.synthetic
@@ -126,6 +142,8 @@ def _number_of_images(cfg: CfgNode) -> tuple[int, int]:
 
 def _seconds_an_image(cfg: CfgNode) -> tuple[float, float]:
     """What one image takes in training and in testing, on random images."""
+    cfg = cfg.clone()
+    cfg.loss.name = 'paul' if cfg.model.name in BACKBONES else 'softmax'  # either gives one tensor
     model = build.build_model(cfg, 1, pretrained=False)
 
     def learn(images: Tensor) -> None:

@@ -1,17 +1,17 @@
 """Makes a table of the paper: shows the plan, runs what is pending, and writes the table after each run."""
 
+import argparse
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from ..run import command
-from ..runtime import stopping
-from ..runtime.errors import import_optional, printable
+from ..config import command_line
+from ..runtime import program, stopping
+from ..runtime.errors import UserError, import_optional, nearest, printable
 from ..runtime.files import write_atomically
-from .arguments import make_parser, plan_of, split_words
+from . import tables
 from .estimates import Estimates, in_words
-from .plan import Plan, Run
+from .plan import Plan, Run, check_base, make_plan
 from .plot import draw
 from .report import as_csv, as_markdown, measurements, per_cent
 from .runs import OUTPUT, make_runs
@@ -60,24 +60,38 @@ def write_report(plan: Plan, out: Path, command_line: str) -> str:
     return markdown
 
 
-def ablate(argv: Sequence[str]) -> None:
-    """Makes the table that a command line asks for.
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The plan that the arguments ask for.
 
     Raises:
-        UserError: for what is wrong with the command line.
+        UserError: for what is wrong with them.
+    """
+    cfg = command_line.load_config(arguments.words)
+    check_base(cfg)
+    table = tables.make_table(arguments.table, cfg, arguments.values)
+    names = [row.name for row in table.rows]
+    for name in arguments.rows or ():
+        if name not in names:
+            raise UserError(f'--rows {name!r}{nearest(name, names)}: must be of {", ".join(map(repr, names))}')
+    return make_plan(table, arguments.words, cfg, arguments.seeds, arguments.out, arguments.rows)
+
+
+def ablate(arguments: argparse.Namespace) -> None:
+    """Makes the table that the arguments, of `arguments.parse`, ask for.
+
+    Raises:
+        UserError: for what is wrong with them.
         SystemExit: with status 1 if a run failed, and with a signal's own if one stopped the work.
     """
-    own, words = split_words(argv)
-    arguments = make_parser().parse_args(own)
     import_optional('matplotlib')  # before hours of work, not after
-    plan = plan_of(arguments, words)
+    plan = plan_of(arguments)
     pending = plan.pending()
     estimates = Estimates(arguments.out, arguments.jobs)
     show_plan(plan, arguments.out)
     show_time(pending, estimates, arguments.jobs)
     if arguments.dry_run:
         return
-    command_line = shlex.join(['python', 'tools/ablate.py', *argv])
+    called = f'{program.called()} {shlex.join(arguments.argv)}'
     ended_runs = []
 
     def started(run: Run) -> None:
@@ -85,7 +99,7 @@ def ablate(argv: Sequence[str]) -> None:
 
     def ended(run: Run, reason: str) -> None:
         ended_runs.append(run)
-        write_report(plan, arguments.out, command_line)
+        write_report(plan, arguments.out, called)
         estimates.update()
         rest = [other for other in pending if other not in ended_runs]
         left = in_words(sum(map(estimates.seconds, rest)) / arguments.jobs)
@@ -97,7 +111,7 @@ def ablate(argv: Sequence[str]) -> None:
     except stopping.Stopped as stop:
         print(f'{stop}: the same command goes on', file=sys.stderr)
         sys.exit(stop.status)
-    print(write_report(plan, arguments.out, command_line))
+    print(write_report(plan, arguments.out, called))
     for name, reason in failed.items():
         print(f'failed: {name}: {reason}', file=sys.stderr)
     if failed:
@@ -110,8 +124,3 @@ def show_result(run: Run) -> str:
     return ', '.join(
         f'{name}: mAP {per_cent([of["mAP"]])}, Rank-1 {per_cent([of["rank1"]])}' for name, of in of_targets
     )
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend, 1 if a run failed."""
-    command.call(lambda: ablate(sys.argv[1:] if argv is None else argv))

@@ -33,7 +33,7 @@ _OF_WEIGHTS = marked(Mark.WEIGHTS)
 
 @dataclass(eq=False)
 class Run:
-    """One run of `tools/main.py`.
+    """One run of `paul train`.
 
     Attributes:
         name: for messages.
@@ -127,7 +127,7 @@ def make_plan(
 
     Args:
         table: of `make_table`.
-        words: the command line of `tools/main.py` that the rows change.
+        words: the command line of `paul train` that the rows change.
         cfg: what `load_config` makes of it.
         seeds: of the runs.
         out: the folder of the results.

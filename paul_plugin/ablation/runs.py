@@ -18,7 +18,6 @@ from .estimates import cores_of_each
 from .plan import RECORD, Plan, Run, read_record
 
 OUTPUT = 'output.log'  # in a run's folder: what its last process wrote to both streams
-_MAIN = Path(__file__).parents[2] / 'tools' / 'main.py'
 _POLL = 0.2  # seconds between two looks at the processes
 
 
@@ -28,7 +27,7 @@ class _Process:
     def __init__(self, run: Run, threads: int | None, lock: tuple[int, ...]) -> None:
         self.run = run
         self.start = time.monotonic()
-        command = [sys.executable, str(_MAIN), *run.words]
+        command = [sys.executable, '-m', 'paul_plugin', 'train', *run.words]
         run.folder.mkdir(parents=True, exist_ok=True)
         before = read_record(run.folder)
         self.record = {

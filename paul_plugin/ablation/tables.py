@@ -6,8 +6,7 @@ from yacs.config import CfgNode
 
 from ..config.keys import value_of
 from ..config.settings import merge_opts
-from ..method.surrogate import TRANSFORMATIONS
-from ..run.start import stage_config
+from ..method.choices import TRANSFORMATIONS
 from ..runtime.errors import UserError
 
 
@@ -129,6 +128,8 @@ def _pretraining(cfg: CfgNode, values: list[str] | None) -> Table:
         )
     if not cfg.paul.pretrain.config:
         raise UserError('the table pretraining needs paul.pretrain.config, the config of the pre-training stage')
+    from ..run.start import stage_config  # and with it torch
+
     stage = stage_config(cfg)
     own = '+'.join(stage.data.sources)
     rows = []

@@ -21,7 +21,7 @@ def peak_of_pedal(device: torch.device, images: int, batch: int = 40) -> dict[st
 
 def peak_in_a_process(device: torch.device, images: int) -> dict[str, float]:
     """`peak_of_pedal` in a new process, whose memory nothing else has used."""
-    command = [sys.executable, '-m', f'{__package__}.main', '--device', device.type, '--peak', str(images)]
+    command = [sys.executable, '-m', 'paul_plugin', 'benchmark', '--device', device.type, '--peak', str(images)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 

@@ -1,4 +1,4 @@
-"""The command line of the benchmark, and the tables that it prints."""
+"""The tables of the benchmark."""
 
 import argparse
 import json
@@ -16,13 +16,6 @@ from .parts import Runs, bench_ipfl, bench_pedal, bench_pooling, bench_ranking
 from .sizes import GALLERY, MARKET, QUERY
 from .step import bench_step
 
-DESCRIPTION = """\
-Times each part of the method and the whole training step against a straightforward implementation of the formulas.
-
-The two are run in turn, several times; medians, spreads and the ratio of medians are printed as a Markdown table."""
-
-EXAMPLE = '  python tools/benchmark.py --only ranking --repeats 3 --json benchmark.json'
-
 # name in the table -> makes what is run, from a device and the precision of our training step
 ROWS: dict[str, Callable[[torch.device, str], Runs]] = {
     'patch pooling, (8,2048,24,8)': lambda device, amp: bench_pooling(device),
@@ -32,20 +25,6 @@ ROWS: dict[str, Callable[[torch.device, str], Runs]] = {
     f'ranking evaluation, {QUERY:,} x {GALLERY:,}': lambda device, amp: bench_ranking(device),
     'whole training step, ResNet-50, 384x128, 4+4 images': bench_step,
 }
-
-
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=f'{DESCRIPTION}\n\nexample:\n{EXAMPLE}', formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
-    parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
-    parser.add_argument('--json', metavar='FILE', help='write all figures there')
-    parser.add_argument('--repeats', type=int, default=5, help='times that each is run (default: 5)')
-    parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
-    parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
 
 
 def machine(device: torch.device) -> str:
@@ -92,9 +71,8 @@ def time_parts(device: torch.device, amp: str, repeats: int, only: Sequence[str]
     return figures
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: prints the tables, and writes their figures if a file is named."""
-    args = parse(argv)
+def benchmark(args: argparse.Namespace) -> None:
+    """Prints the tables that the arguments ask for, and writes their figures if a file is named."""
     device = torch.device(args.device)
     torch.manual_seed(0)
     if args.peak:
@@ -113,7 +91,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         with open(args.json, 'w') as file:
             json.dump(figures, file, indent=2)
-
-
-if __name__ == '__main__':  # growth.py runs it anew
-    main()

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import check_target, save_atomically
+from .formats import CHECKPOINT_FORMATS
 from .weights import read_checkpoint, state_of, to_release
 
-CHECKPOINT_FORMATS = ('torchreid', 'release')
 NEEDED_PARTS = ('backbone', 'pgn', 'branches')  # what makes a PatchNet; the heads may have been left out
 
 

@@ -62,6 +62,17 @@ def resolve(text: str) -> str:
     return str(fetch(text))
 
 
+def to_fetch(text: str) -> Path | None:
+    """Where the published file that `model.load_weights` means would be put; None if it means another, or is there.
+
+    Example:
+        >>> to_fetch('paul_msmt17_release')
+        PosixPath('/home/anna/.cache/torch/hub/checkpoints/paul_msmt17_release.pth')
+    """
+    path = cache_path(PUBLISHED[text]) if text in PUBLISHED else None
+    return None if path is None or path.is_file() else path
+
+
 def fetch(name: str) -> Path:
     """The published file of this name, from torch's cache, or fetched into it.
 

@@ -15,15 +15,15 @@ Writes a CSV file with the columns file and group, the largest group first, and 
 it: groups_1.png, groups_2.png, ... The groups are a model's guess. Look at the pictures before you rely on them."""
 
 EXAMPLE = """\
-  python tools/group.py log/paul_folder crops groups.csv
-  python tools/group.py log/paul_folder descriptors.npz groups.csv --neighbours 20"""
+log/paul_folder crops groups.csv
+log/paul_folder descriptors.npz groups.csv --neighbours 20"""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     command.add_trained(parser)
-    parser.add_argument('folder', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote')
+    parser.add_argument('folder', metavar='FOLDER', help='folder of crops, or a file that paul extract wrote')
     parser.add_argument('target', metavar='TARGET', type=Path, help='the file to write, .csv')
     number = command.at_least(1)
     parser.add_argument(
@@ -88,4 +88,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: run(parse(argv)))
+    command.main(parse, run, argv)

@@ -1,12 +1,16 @@
 """The command line of a run: torchreid's options and KEY VALUE pairs, in any order."""
 
 import sys
+import textwrap
 from collections import deque
 from collections.abc import Callable, Container, Sequence
+from typing import NamedTuple
 
 from yacs.config import CfgNode
 
+from ..runtime import program
 from ..runtime.errors import UserError, nearest, raise_together, show
+from . import packaged
 from .keys import all_keys, get_default_config
 from .manual import list_keys
 from .settings import Setting, has_gpu, merge, read, unknown_key
@@ -21,26 +25,33 @@ _OPTIONS = {
     '--transforms': 'data.transforms',
     '--root': 'data.root',
     '--keys': 'keys',
+    '--dry-run': 'dry_run',
     '-h': 'help',
     '--help': 'help',
 }
+_WITHOUT_KEY = ('keys', 'dry_run', 'help')  # what the other options are for; of these the first alone takes a value
 _HELP = """\
-usage: {prog} [options] [KEY VALUE ...]
+usage: {prog} [CONFIG] [options] [KEY VALUE ...]
 {description}
+CONFIG is a YAML file that sets keys, or one that comes with the package, by its name:
+  {configs}
+
 options, in any order, before, between or after the KEY VALUE pairs:
-  --config-file FILE      YAML file that sets keys
+  --config-file CONFIG    the same as CONFIG
   -s, --sources NAME ...  data sets to train on (data.sources)
   -t, --targets NAME ...  data sets to test on (data.targets)
   --transforms NAME ...   augmentation of training images (data.transforms)
   --root DIR              folder that holds the data sets' folders (data.root)
   --keys [WORD]           print the keys, those with WORD in their name or meaning
+  --dry-run               make all checks, show the stages and an estimate of their time, start and write nothing
   -h, --help              print this text
 
 KEY VALUE pairs win over the options, and these over the file. A list is written "['a', 'b']".
 The keys, their meanings and defaults: --keys.
 
 example:
-  python {prog} --config-file FILE.yaml -s market1501 -t market1501 dukemtmcreid train.lr 0.001
+  {prog} paul_synthetic
+  {prog} paul_market -s market1501 -t market1501 dukemtmcreid --root DIR train.lr 0.001
 """
 
 
@@ -50,12 +61,40 @@ def starts_pair(word: str, cfg: CfgNode) -> bool:
     return word == 'use_gpu' or bool(dot and nearest(group, cfg))
 
 
+class Asked(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+        cfg: the config of its settings.
+        settings: in the order in which they were set.
+        dry_run: only to be shown what would be done.
+    """
+
+    cfg: CfgNode
+    settings: list[Setting]
+    dry_run: bool
+
+
+def _is_config(words: Sequence[str], cfg: CfgNode, keys: Sequence[str]) -> bool:
+    """Whether the first of the words names a config, misspelt or not, rather than a key or an option."""
+    word, *others = words or ['-']
+    if word.startswith('-') or word in keys:
+        return False
+    if packaged.is_known(word) or word.endswith(packaged.SUFFIXES):
+        return True
+    ends = {part for key in keys for part in key.split('.')}  # `max_epoch` for `train.max_epoch` is a frequent slip
+    if starts_pair(word, cfg) or word in ends or nearest(word, ['use_gpu']):
+        return False
+    return not others or others[0].startswith('-') or starts_pair(others[0], cfg)  # else it is a key, with its value
+
+
 def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], list[Setting], list[str]]:
     """Command line -> values of the options by what they set, KEY VALUE pairs, errors."""
     keys = all_keys(cfg)
     options, pairs, errors = {}, [], []
     names = None  # where names go: the list of the last option, while it is open
     words = deque(argv)
+    first = words.popleft() if _is_config(argv, cfg, keys) else ''
     while words:
         word = words.popleft()
         if word.startswith('-'):
@@ -69,8 +108,8 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
                 continue
             target = _OPTIONS[option]
             names = options[target] = [value] if equals else []
-            if target in ('config_file', 'data.root', 'keys', 'help'):  # one value, even if it looks like a key
-                if not equals and words and not words[0].startswith('-') and target != 'help':
+            if target in ('config_file', 'data.root', *_WITHOUT_KEY):  # one value, even if it looks like a key
+                if not equals and words and not words[0].startswith('-') and target not in ('help', 'dry_run'):
                     names.append(words.popleft())
                 names = None
         elif names is not None and not starts_pair(word, cfg):
@@ -84,8 +123,12 @@ def _parse(argv: Sequence[str], cfg: CfgNode) -> tuple[dict[str, list[str]], lis
             else:
                 pairs.append(('', word, words.popleft()))
     for option, target in _OPTIONS.items():
-        if option.startswith('--') and target not in ('keys', 'help') and options.get(target) == []:
+        if option.startswith('--') and target not in _WITHOUT_KEY and options.get(target) == []:
             errors.append(f'option {option} needs a value')
+    if first and options.get('config_file'):
+        errors.append(f'two configs, {show(first)} and {show(options["config_file"][0])}: name one')
+    elif first:
+        options['config_file'] = [first]
     return options, pairs, errors
 
 
@@ -95,21 +138,12 @@ def _named_with(key: str, settings: Sequence[Setting]) -> set[str]:
     return {other for place, other, _ in settings if place in ('', where)}
 
 
-def load_config(
-    argv: Sequence[str] | None = None,
-    description: str = '',
-    complete: Callable[[CfgNode, Container[str]], None] | None = None,
-) -> CfgNode:
-    """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
-
-    The defaults are overridden by the config file, that by the options, these by the pairs. `--help` prints
-    the usage and `--keys` the keys; both exit. The values' ranges are left to `check_config`.
+def parse(argv: Sequence[str] | None = None, description: str = '') -> Asked:
+    """What a command line asks for, read without torch; `--help` prints the usage and `--keys` the keys, and both exit.
 
     Args:
         argv: the words, by default those of the running program.
         description: what the program does, for `--help`.
-        complete: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
-            config file's model and image size are for the weights that it names itself.
 
     Raises:
         UserError: for everything that is wrong with the command line and the config file, one line each.
@@ -118,12 +152,14 @@ def load_config(
     options, pairs, errors = _parse(sys.argv[1:] if argv is None else argv, cfg)
     if 'help' in options:
         about = f'\n{description}\n' if description else ''
-        print(_HELP.format(prog=sys.argv[0], description=about), end='')
+        configs = '\n  '.join(textwrap.wrap(', '.join(packaged.names()), 98))
+        print(_HELP.format(prog=program.called(), description=about, configs=configs), end='')
         raise SystemExit(0)
     if 'keys' in options:
         print(list_keys(*options['keys']))
         raise SystemExit(0)
 
+    dry_run = options.pop('dry_run', None) is not None
     settings = []
     for path in filter(None, options.pop('config_file', [])):
         try:
@@ -136,8 +172,39 @@ def load_config(
     settings += pairs
     errors += merge(cfg, settings)
     raise_together(errors)
-    if not any(key == 'use_gpu' for _, key, _ in settings):
+    return Asked(cfg, settings, dry_run)
+
+
+def finish(asked: Asked, complete: Callable[[CfgNode, Container[str]], None] | None = None) -> CfgNode:
+    """The config that is asked for, with what the machine and a file of weights tell.
+
+    Args:
+        asked: the command line.
+        complete: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
+            config file's model and image size are for the weights that it names itself.
+
+    Raises:
+        UserError: whatever `complete` raises.
+    """
+    cfg = asked.cfg.clone()
+    if not any(key == 'use_gpu' for _, key, _ in asked.settings):
         cfg.use_gpu = has_gpu()
     if complete is not None:
-        complete(cfg, _named_with('model.load_weights', settings))
+        complete(cfg, _named_with('model.load_weights', asked.settings))
     return cfg
+
+
+def load_config(
+    argv: Sequence[str] | None = None,
+    description: str = '',
+    complete: Callable[[CfgNode, Container[str]], None] | None = None,
+) -> CfgNode:
+    """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
+
+    The defaults are overridden by the config file, that by the options, these by the pairs. The values' ranges are
+    left to `check_config`. The arguments are those of `parse` and `finish`.
+
+    Raises:
+        UserError: for everything that is wrong with the command line and the config file, one line each.
+    """
+    return finish(parse(argv, description), complete)

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from yacs.config import CfgNode
 
-from ..method.patch_generation import PATCH_SOURCES
-from ..method.surrogate import SURROGATE, TRANSFORMATIONS
+from ..method.choices import PATCH_SOURCES, SURROGATE, TRANSFORMATIONS
 from . import rules
 from .rules import at_least, from_to, one_of
 

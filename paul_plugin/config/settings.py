@@ -5,12 +5,12 @@ from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 import yaml
 from yacs.config import CfgNode
 
 from ..runtime.errors import UserError, nearest, printable, raise_together, show
 from ..runtime.files import is_special
+from . import packaged
 from .keys import KEYS, all_keys, get_default_config, set_value, value_of
 from .rules import or_word
 
@@ -27,7 +27,7 @@ def unknown_key(key: object, keys: list[str]) -> str:
     same_end = [full for full in keys if full.rpartition('.')[2] == last]
     # `max_epoch` for `train.max_epoch` is a frequent slip, too unlike the full name for a search by likeness.
     hint = nearest(str(key), same_end) or (nearest(same_end[0], same_end) if len(same_end) == 1 else '')
-    hint = hint or nearest(str(key), keys) or ' (tools/main.py --keys lists them)'
+    hint = hint or nearest(str(key), keys) or ' (--keys lists them)'
     return f'unknown key {show(key)}{hint}'
 
 
@@ -117,7 +117,7 @@ def merge(cfg: CfgNode, settings: Sequence[Setting]) -> list[str]:
         if key == 'data.transforms':
             value = [name.lower() for name in value]  # as torchreid reads them
         if key == 'paul.pretrain.config' and value:
-            value = os.path.abspath(value)
+            value = os.path.abspath(packaged.find(value))
         set_value(cfg, key, value)
     if targets_are_sources:
         cfg.data.targets = list(cfg.data.sources)
@@ -172,11 +172,12 @@ def parse(text: str) -> object:
 
 
 def read(path: str) -> list[Setting]:
-    """The settings of a YAML file.
+    """The settings of a YAML file, or of a config that comes with the package, by its name.
 
     Raises:
         UserError: if it cannot be read or is no YAML mapping.
     """
+    path = packaged.find(path)
     if is_special(path):
         raise UserError(f'cannot read the config file {printable(path)}: it is a pipe or a device, not a file')
     if os.path.isfile(path) and os.path.getsize(path) > _LARGEST_FILE:
@@ -185,8 +186,7 @@ def read(path: str) -> list[Setting]:
     try:
         tree = parse(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
-        others = [other.name for other in Path(path).parent.glob('*')]
-        hint = nearest(Path(path).name, others) if isinstance(error, FileNotFoundError) else ''
+        hint = packaged.hint(path) if isinstance(error, FileNotFoundError) else ''
         raise UserError(f'cannot read the config file {printable(path)}: {error.strerror}{hint}') from None
     except UnicodeDecodeError:
         raise UserError(f'cannot read the config file {printable(path)}: it is not UTF-8 text') from None
@@ -236,4 +236,6 @@ def opts_errors(cfg: CfgNode, opts: Sequence[object], where: str = '') -> list[s
 
 
 def has_gpu() -> bool:
+    import torch  # here, as a command line is read, or refused, without it
+
     return torch.cuda.is_available()

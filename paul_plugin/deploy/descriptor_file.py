@@ -140,16 +140,16 @@ def _readable(path: Path) -> Iterator[None]:
     """Says in one line why a file cannot be read."""
     if path.suffix not in SUFFIXES:
         raise UserError(
-            f'{printable(path)} holds no descriptors: name a file that tools/extract.py wrote, {" or ".join(SUFFIXES)}'
+            f'{printable(path)} holds no descriptors: name a file that paul extract wrote, {" or ".join(SUFFIXES)}'
         )
     if not path.is_file():
-        raise UserError(f'no file of descriptors at {printable(path)}: tools/extract.py makes one')
+        raise UserError(f'no file of descriptors at {printable(path)}: paul extract makes one')
     try:
         yield
     except (UserError, MemoryError):
         raise
     except Exception:  # a damaged file fails in many ways inside zipfile, NumPy and pyarrow
-        raise UserError(f'{printable(path)} is damaged, or not written by tools/extract.py: write it again') from None
+        raise UserError(f'{printable(path)} is damaged, or not written by paul extract: write it again') from None
 
 
 def _meta_of_npz(path: Path) -> dict:

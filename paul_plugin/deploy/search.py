@@ -33,7 +33,7 @@ def model_for(trained: Trained, gallery: str | Path) -> Trained:
 
 
 def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]:
-    """A folder of crops, described now, or a file of descriptors (.npz, .parquet) that `tools/extract.py` made.
+    """A folder of crops, described now, or a file of descriptors (.npz, .parquet) that `paul extract` made.
 
     Crops that cannot be read are passed over, and counted in a line that is printed.
 

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from torchvision import transforms as T
 
-SURROGATE = 'surrogate_positive'  # its name among the transforms of torchreid's data manager
-TRANSFORMATIONS = ('crop', 'rotation', 'colour')
+from .choices import TRANSFORMATIONS
 
 
 class SurrogatePositive:

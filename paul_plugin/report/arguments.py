@@ -2,21 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from ..figures.sheet import save_png
 from ..run import command
-from ..run.trained import Trained
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..run.trained import Trained
 
 
-def target(trained: Trained, arguments: argparse.Namespace) -> Path:
+def target(trained: 'Trained', arguments: argparse.Namespace) -> Path:
     """Where to write: what `--out` says, or the folder of the run, or, for a bare weight file, here."""
     return arguments.out or (trained.run or Path()) / f'{arguments.figure}{arguments.suffix}'
 
 
-def save(image: Image.Image, trained: Trained, arguments: argparse.Namespace) -> Path:
+def save(image: 'Image.Image', trained: 'Trained', arguments: argparse.Namespace) -> Path:
     """Writes a picture where the arguments say."""
+    from ..figures.sheet import save_png
+
     path = target(trained, arguments)
     save_png(image, path)
     return path

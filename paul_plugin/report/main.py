@@ -1,4 +1,7 @@
-"""The command line of the pictures, the curves and the report: a sub-command each."""
+"""The command line of the pictures, the curves and the report: a sub-command each.
+
+What draws is imported by the functions that draw: the command line is read without torch.
+"""
 
 import argparse
 import json
@@ -6,17 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..figures.sheet import save_png
 from ..run import command
 from ..runtime.errors import UserError, printable
-from ..runtime.files import check_target, write_atomically
 from .arguments import add_common, common, save, target
-from .curves import curves_of
-from .distances import WITHOUT_LABELS, Nearest, measure
-from .gallery import Pictures
-from .pictures import run_pictures
 from .ranking import add_ranking, ranking
-from .summary import make_report
 
 
 class Subcommand(NamedTuple):
@@ -41,6 +37,8 @@ class Subcommand(NamedTuple):
 
 def patches(arguments: argparse.Namespace) -> Path:
     """The patches of images."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     return save(Pictures(trained, arguments.pixels).patches(**common(arguments)), trained, arguments)
 
@@ -51,6 +49,8 @@ def add_patches(parser: argparse.ArgumentParser) -> None:
 
 def neighbours(arguments: argparse.Namespace) -> Path:
     """The nearest patches and images of the memory bank."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     options = {'k': arguments.k, 'labels': arguments.labels}
     return save(Pictures(trained, arguments.pixels).neighbours(**common(arguments), **options), trained, arguments)
@@ -66,6 +66,8 @@ def add_neighbours(parser: argparse.ArgumentParser) -> None:
 
 def mining(arguments: argparse.Namespace) -> Path:
     """A batch and its mined negatives."""
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     return save(Pictures(trained, arguments.pixels).mining(**common(arguments)), trained, arguments)
 
@@ -77,6 +79,10 @@ def add_mining(parser: argparse.ArgumentParser) -> None:
 
 def distances(arguments: argparse.Namespace) -> list[Path]:
     """The distances of the same and of different persons: a picture, a table, and both as numbers beside it."""
+    from ..runtime.files import check_target, write_atomically
+    from .distances import WITHOUT_LABELS, Nearest, measure
+    from .gallery import Pictures
+
     trained = command.trained_of(arguments)
     measured = measure(Pictures(trained))
     out = target(trained, arguments)
@@ -100,6 +106,9 @@ def add_distances(parser: argparse.ArgumentParser) -> None:
 
 def curves(arguments: argparse.Namespace) -> Path:
     """The curves of runs."""
+    from ..figures.sheet import save_png
+    from .curves import curves_of
+
     path = arguments.out or Path(arguments.runs[0] if len(arguments.runs) == 1 else '.') / 'curves.png'
     save_png(curves_of(arguments.runs), path)
     return path
@@ -111,6 +120,9 @@ def add_curves(parser: argparse.ArgumentParser) -> None:
 
 def report(arguments: argparse.Namespace) -> Path:
     """The page of a run."""
+    from .pictures import run_pictures
+    from .summary import make_report
+
     trained = command.trained_of(arguments)
     return make_report(trained, target(trained, arguments), run_pictures(trained, arguments.pixels))
 
@@ -174,17 +186,13 @@ SUBCOMMANDS = {
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-
-    def example(figure: Subcommand) -> str:
-        return '\n'.join(f'  python tools/visualize.py {line}' for line in figure.examples)
-
     parser = command.make_parser(
         'Draws pictures of a trained model, curves of runs, and the report of a run.',
-        '\n'.join(map(example, SUBCOMMANDS.values())),
+        '\n'.join(line for figure in SUBCOMMANDS.values() for line in figure.examples),
     )
     figures = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
     for name, figure in SUBCOMMANDS.items():
-        options = {'epilog': f'example:\n{example(figure)}', 'formatter_class': parser.formatter_class}
+        options = {'epilog': command.examples('\n'.join(figure.examples)), 'formatter_class': parser.formatter_class}
         sub = figures.add_parser(name, help=figure.help, description=f'Draws {figure.help}.', **options)
         if not figure.several:
             command.add_trained(sub)
@@ -195,13 +203,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def draw(argv: list[str] | None = None) -> None:
-    """Draws what the command line asks for, and prints where it is.
+def run(arguments: argparse.Namespace) -> None:
+    """Draws what the arguments ask for, and prints where it is.
 
     Raises:
         UserError: for what the user can mend.
     """
-    arguments = parse(argv)
     figure = SUBCOMMANDS[arguments.figure]
     if arguments.out is not None and arguments.out.suffix.lower() != figure.suffix:
         out = printable(arguments.out)
@@ -213,4 +220,4 @@ def draw(argv: list[str] | None = None) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line: exit status 2 and one line for what the user can mend."""
-    command.call(lambda: draw(argv))
+    command.main(parse, run, argv)

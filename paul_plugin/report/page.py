@@ -111,7 +111,7 @@ def _text(value: object) -> str:
 def _command(config: CfgNode | None) -> str:
     """The command line that gives this configuration again."""
     pairs = [f'{key} {_quote(str(value))}' for key, value, _ in _changed(config)]
-    return ' \\\n  '.join(['python tools/main.py', *pairs])
+    return ' \\\n  '.join(['paul train', *pairs])
 
 
 def _quote(text: str) -> str:

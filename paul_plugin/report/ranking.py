@@ -3,26 +3,24 @@
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import checks
-from ..data.folder import check_folder
-from ..deploy.centring import centring_of
-from ..deploy.descriptor_file import SUFFIXES, folder_of
-from ..deploy.found_file import as_csv, as_json
-from ..deploy.search import model_for, read_gallery, search
-from ..figures.ranking import Ranked, draw_labelled, draw_search
-from ..figures.sheet import save_png
-from ..host.visrank import picture_names
 from ..run import command
-from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
-from ..runtime.files import check_target, write_atomically
 from .arguments import add_common, common, save, target
-from .gallery import Pictures
+
+if TYPE_CHECKING:
+    from ..figures.ranking import Ranked
+    from ..run.trained import Trained
 
 
 def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
+    from ..figures.ranking import draw_labelled
+    from ..runtime.files import check_target
+    from .gallery import Pictures
+
     if bool(arguments.query) != bool(arguments.gallery):
         raise UserError('--query and --gallery go together: the images to look for, and where to look for them')
     if arguments.camera is not None and not (arguments.query and arguments.centre_cameras):
@@ -44,8 +42,16 @@ def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     return save(draw_labelled(name, found, arguments.pixels), trained, arguments)
 
 
-def _search(trained: Trained, arguments: argparse.Namespace) -> list[Path]:
+def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
     """Any images in any gallery: prints what is found, and draws a picture a query."""
+    from ..data.folder import check_folder
+    from ..deploy.centring import centring_of
+    from ..deploy.descriptor_file import SUFFIXES, folder_of
+    from ..deploy.search import model_for, read_gallery, search
+    from ..figures.ranking import draw_search
+    from ..figures.sheet import save_png
+    from ..host.visrank import picture_names
+
     trained = model_for(trained, arguments.gallery)
     gallery = read_gallery(trained, arguments.gallery)
     centring = None
@@ -68,7 +74,10 @@ def _search(trained: Trained, arguments: argparse.Namespace) -> list[Path]:
     return written
 
 
-def _write_found(found: list[Ranked], arguments: argparse.Namespace) -> None:
+def _write_found(found: list['Ranked'], arguments: argparse.Namespace) -> None:
+    from ..deploy.found_file import as_csv, as_json
+    from ..runtime.files import write_atomically
+
     for path, content in ((arguments.json, as_json), (arguments.csv, as_csv)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +100,7 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
         '--query', nargs='+', default=[], metavar='FILE', help='any images, to be looked for in --gallery'
     )
     parser.add_argument(
-        '--gallery', metavar='FOLDER', help='folder of crops, or a file that tools/extract.py wrote (.npz, .parquet)'
+        '--gallery', metavar='FOLDER', help='folder of crops, or a file that paul extract wrote (.npz, .parquet)'
     )
     parser.add_argument(
         '--centre-cameras',

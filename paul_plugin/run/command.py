@@ -2,18 +2,31 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from ..runtime import streams
+from ..runtime import program, streams
 from .failures import exit_with
-from .trained import Trained, open_trained
+
+if TYPE_CHECKING:
+    from .trained import Trained
+
+Arguments = TypeVar('Arguments')
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose help ends with an example."""
+    """A parser whose help ends with examples: lines of arguments, before which the program's name is written."""
     return argparse.ArgumentParser(
-        description=description, epilog=f'example:\n{example}', formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program.called(),
+        description=description,
+        epilog=examples(example),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def examples(lines: str) -> str:
+    """Lines of arguments as examples of this program's call."""
+    return '\n'.join(['example:', *(f'  {program.called()} {line.strip()}' for line in lines.splitlines())])
 
 
 def add_trained(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +38,10 @@ def add_trained(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--opts', nargs='+', default=[], metavar='KEY VALUE', help="keys that override the run's")
 
 
-def trained_of(arguments: argparse.Namespace) -> Trained:
+def trained_of(arguments: argparse.Namespace) -> 'Trained':
     """The trained model that the arguments of `add_trained` name."""
+    from .trained import open_trained
+
     root = () if arguments.root is None else ('data.root', arguments.root)
     return open_trained(arguments.run, arguments.height, arguments.width, (*root, *arguments.opts))
 
@@ -52,3 +67,24 @@ def call(tool: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         exit_with(error)
+
+
+def main(
+    parse: Callable[[Sequence[str] | None], Arguments],
+    run: Callable[[Arguments], None],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """A tool from its two parts.
+
+    Args:
+        parse: reads the command line, without torch: help and what is wrong with the words come at once.
+        run: does the work; it imports what that takes.
+        argv: the words, by default those of the running program.
+    """
+
+    def tool() -> None:
+        arguments = parse(argv)
+        program.load_package()
+        run(arguments)
+
+    call(tool)

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import torchreid
@@ -14,7 +14,7 @@ from ..data.folder import NAME, FolderDataset, check_folder, read_crops
 from ..data.images import check_images, describe_bad
 from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
-from ..data.synthetic.render import render
+from ..data.synthetic.render import already_rendered, manifest_of, render
 from ..host.data import (
     DataManager,
     check_dataset,
@@ -33,16 +33,34 @@ from ..runtime import stopping
 from ..runtime.errors import UserError, is_out_of_memory, printable, raise_together
 
 
+def _rendered_sets(cfg: CfgNode) -> Iterator[tuple[str, Path, tuple]]:
+    """The synthetic data sets that the config names: name, folder, and what decides their images."""
+    options = cfg.paul.synthetic
+    seed = cfg.train.seed if options.seed < 0 else options.seed
+    counts = (options.train_ids, options.test_ids, options.images_per_id)
+    for name in sorted({*cfg.data.sources, *cfg.data.targets} & set(SYNTHETIC)):
+        yield name, Path(cfg.data.root, name), (SYNTHETIC[name], seed, *counts)
+
+
+def to_render(cfg: CfgNode) -> list[str]:
+    """The synthetic data sets that the config names and that are not rendered yet.
+
+    Raises:
+        UserError: if the folder of one holds something else.
+    """
+    try:
+        return [name for name, folder, what in _rendered_sets(cfg) if not already_rendered(folder, manifest_of(*what))]
+    except (FileExistsError, ValueError) as error:
+        raise UserError(str(error)) from None
+
+
 def render_data(cfg: CfgNode) -> None:
     """Renders the synthetic data sets that the config names, where they are not there yet.
 
     Raises:
         UserError: if the folder holds something else.
     """
-    options = cfg.paul.synthetic
-    seed = cfg.train.seed if options.seed < 0 else options.seed
-    counts = (options.train_ids, options.test_ids, options.images_per_id)
-    for name in sorted({*cfg.data.sources, *cfg.data.targets} & set(SYNTHETIC)):
+    for name, folder, what in _rendered_sets(cfg):
         with tqdm(desc=f'Rendering {name}', unit=' images', mininterval=1) as bar:
 
             def show(done: int, total: int, bar=bar) -> None:
@@ -51,7 +69,7 @@ def render_data(cfg: CfgNode) -> None:
                 stopping.check()
 
             try:
-                render(Path(cfg.data.root, name), SYNTHETIC[name], seed, *counts, progress=show)
+                render(folder, *what, progress=show)
             except (FileExistsError, ValueError) as error:
                 raise UserError(str(error)) from None
 

@@ -5,8 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from ..checkpoints import resume
-from ..runtime import launch, processes, stopping
+from ..runtime import launch, stopping
 from ..runtime.errors import UserError, is_lost_worker, is_out_of_memory, is_shared_memory_full, printable
 
 
@@ -18,6 +17,9 @@ def explain(error: Exception) -> tuple[list[str], int] | None:
     if isinstance(error, UserError):
         told = launch.first_of_machine() or error.of_one_process
         return [f'error: {line}' for line in str(error).splitlines() if told], 2
+    from ..checkpoints import resume  # and torch, which a command line is refused without
+    from ..runtime import processes
+
     if isinstance(error, stopping.Stopped):
         return [f'{error}: go on with model.resume {resume.AUTO}'] if launch.first_of_machine() else [], error.status
     if is_shared_memory_full(error):

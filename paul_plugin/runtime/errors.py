@@ -1,4 +1,7 @@
-"""The error that a user can cause, what its message is made of, and what other errors say."""
+"""The error that a user can cause, what its message is made of, and what other errors say.
+
+torch is imported where it is needed: a program must be able to refuse a command line without it.
+"""
 
 import difflib
 import errno
@@ -8,9 +11,6 @@ import traceback
 from collections.abc import Iterable
 from multiprocessing import synchronize
 from types import ModuleType
-
-import torch
-from torch.multiprocessing import reductions
 
 
 class UserError(Exception):
@@ -87,6 +87,8 @@ def reason(error: object, limit: int | None = None) -> str:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, the system or torch ran out of memory; on a CPU torch has no class of errors for that."""
+    import torch
+
     return (
         isinstance(error, (MemoryError, torch.OutOfMemoryError))
         or getattr(error, 'errno', None) == errno.ENOMEM
@@ -101,6 +103,8 @@ def _came_through(error: Exception, module: ModuleType) -> bool:
 def is_lost_worker(error: Exception) -> bool:
     """Whether a worker of a data loader died, such as by the system's killer for want of memory."""
     if isinstance(error, (OSError, EOFError)):  # it died before its last images were fetched
+        from torch.multiprocessing import reductions
+
         return _came_through(error, reductions)
     words = ('killed by signal', 'exited unexpectedly')
     return 'DataLoader worker' in str(error) and any(word in str(error) for word in words)

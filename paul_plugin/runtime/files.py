@@ -1,4 +1,7 @@
-"""Files that a reader, or a kill, finds whole or not at all, and files that can be read without waiting for ever."""
+"""Files that a reader, or a kill, finds whole or not at all, and files that can be read without waiting for ever.
+
+torch is imported by the two functions that need it: reading a config file does not.
+"""
 
 import contextlib
 import errno
@@ -16,7 +19,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from . import lock
 from .declared import Excessive, check_declared, numpy_dtype, numpy_scalar
@@ -204,6 +206,8 @@ def save_atomically(state: dict, path: Path) -> None:
     Raises:
         UserError: if it cannot be written, for want of space or permission; what was there is untouched.
     """
+    import torch
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
@@ -226,6 +230,8 @@ def read_saved(path: str | Path) -> object:
         Damaged: if it is damaged, declares more than it holds, or holds more than tensors, numbers, texts and their
             containers.
     """
+    import torch
+
     name = printable(path)
     if is_special(path):
         raise UserError(f'{name} is a pipe or a device, not a file: name a weight file')

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from .errors import import_optional
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = '.safetensors'
 
@@ -44,7 +46,7 @@ def read_safetensors(path: str | Path) -> dict:
     return found
 
 
-def as_safetensors(state: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
+def as_safetensors(state: Mapping[str, 'Tensor'], texts: Mapping[str, str]) -> bytes:
     """The bytes of a file with these tensors, and these texts in its header.
 
     Raises:

@@ -1,4 +1,7 @@
-"""What asks a run to stop: signals and streams that fail. Asked once, it stops at the next safe place."""
+"""What asks a run to stop: signals and streams that fail. Asked once, it stops at the next safe place.
+
+torch is imported where it is needed: what only reads a command line does not.
+"""
 
 import contextlib
 import multiprocessing
@@ -10,9 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch.utils.data._utils import signal_handling
-
-from . import launch, processes
+from . import launch
 
 # Ctrl-C, what job schedulers send, and what a terminal sends that is closed; Windows lacks the last.
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name))
@@ -112,6 +113,8 @@ def stop_signals() -> Iterator[None]:
 
     SIGHUP is left alone where `nohup` has told the process to ignore it.
     """
+    from torch.utils.data._utils import signal_handling
+
     # torch would raise the loss of a loader's worker from its handler of SIGCHLD, in the middle of whatever runs then,
     # such as a step or a clean-up. Without it, the loader says it when the next images are asked for.
     signal_handling._SIGCHLD_handler_set = True
@@ -138,6 +141,8 @@ def check_together() -> None:
     Raises:
         Stopped: if the run was asked to.
     """
+    from . import processes
+
     if processes.any_of(requested()):
         check()
         raise Stopped('another process of this run', 128 + signal.SIGTERM)

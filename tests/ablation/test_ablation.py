@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import runpy
 import signal
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from paul_plugin.ablation.plan import RECORD
 from paul_plugin.ablation.plot import draw
 from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation, measurements, per_cent
 from paul_plugin.ablation.runs import make_runs
+from paul_plugin.commands import ablate as tool
 from paul_plugin.config import command_line
 from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.runtime import stopping
@@ -23,7 +23,6 @@ from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked
 
 PROJECT = Path(__file__).parents[2]
-tool = runpy.run_path(str(PROJECT / 'tools/ablate.py'))
 
 
 # ---- tables and plans ----------------------------------------------------------------------------------------------
@@ -137,6 +136,7 @@ REFUSED = {
     'switched off': (('components', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table components needs'),
     'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
+    'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),
     'no jobs': (('k', '--jobs', '0'), '--jobs 0'),
 }  # fmt: skip
 
@@ -145,7 +145,7 @@ REFUSED = {
 def test_refuses_before_anything_starts(name, tmp_path, capsys):
     (table, *words), expected = REFUSED[name]
     with pytest.raises(SystemExit) as stop:
-        tool['main']([table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
+        tool.main([table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert expected in err.splitlines()[0], err
@@ -157,7 +157,7 @@ def test_refuses_before_anything_starts(name, tmp_path, capsys):
 
 
 def test_dry_run_starts_and_writes_nothing(tmp_path, capsys):
-    tool['main'](['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
+    tool.main(['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
                   '--root', str(tmp_path), '--dry-run'])  # fmt: skip
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -253,7 +253,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     """A pre-training, a row, and one that fails because it wants more neighbours than there are images."""
     options = ['--values', '3', '48', '--seeds', '5', '--jobs', '2', '--out', str(tmp_path)]
     with pytest.raises(SystemExit) as stop:
-        tool['main'](['k', *options, *WORDS, '--root', str(rendered)])
+        tool.main(['k', *options, *WORDS, '--root', str(rendered)])
     out, err = capsys.readouterr()
     assert stop.value.code == 1
     assert '[1/3] pre-training, seed 5: synthetic_target: mAP' in out

@@ -1,6 +1,5 @@
 """tools/convert_checkpoint.py: the release's files into torchreid's and back, nothing lost; and what it refuses."""
 
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ import torchreid
 from helpers.reference_numbers import release_state
 
 from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.commands import convert as tool
 
 TOOL = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
-tool = runpy.run_path(str(TOOL))
 
 
 def build(name='paul_osnet_x0_25', **options):
@@ -56,7 +55,7 @@ def run(capsys, tmp_path):
 
     def run(*words):
         try:
-            tool['main']([str(word) for word in words])
+            tool.main([str(word) for word in words])
             status = 0
         except SystemExit as stop:
             status = stop.code
@@ -238,4 +237,4 @@ def test_usage(run, words, status):
     code, out, err = run(*words)
     assert code == status
     assert 'usage:' in out + err
-    assert ('python tools/convert_checkpoint.py released.pth patchnet.pth' in out) == (status == 0)
+    assert (' released.pth patchnet.pth' in out) == (status == 0)

@@ -1,7 +1,6 @@
 """Exported descriptors in their own runtimes against torch: any batch, half precision, PCA; and what is refused."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +11,15 @@ import pytest
 import torch
 from torch import nn
 
+from paul_plugin.commands import export as tool
 from paul_plugin.deploy.export import THRESHOLD, export
 from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.host.models import build_backbone
 from paul_plugin.method.patchnet import PatchNet
-from paul_plugin.run import command
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
-tool = runpy.run_path(str(PROJECT / 'tools/export.py'))
 
 
 @pytest.fixture(scope='module')
@@ -88,7 +86,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
 def test_tool(embedded_run, tmp_path, capsys):
     target = tmp_path / 'model.pt'
     words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--root', str(tmp_path)]
-    command.call(lambda: tool['main'](words))
+    tool.main(words)
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f'{target}: images (batch, 3, 64, 48) -> descriptors (batch, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2

@@ -1,7 +1,6 @@
 """Descriptors of a folder in one file: what is in it, killed and resumed, what is left out, what is refused."""
 
 import json
-import runpy
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from paul_plugin.commands import extract as tool
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
@@ -21,12 +21,10 @@ from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.fingerprint import check_fingerprint
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
-from paul_plugin.run import command
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
 TOOL = Path(__file__).parents[2] / 'tools/extract.py'
-tool = runpy.run_path(str(TOOL))
 
 
 @pytest.fixture(scope='module')
@@ -287,7 +285,7 @@ def test_pickles_are_refused(tmp_path):
 
 def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
     words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
-    command.call(lambda: tool['main']([str(word) for word in words]))
+    tool.main([str(word) for word in words])
     out, err = capsys.readouterr()
     first, second, *listed, last = out.splitlines()
     assert first == f'{tmp_path}/short.npz: 18 descriptors of 8 numbers'
@@ -305,7 +303,8 @@ def test_killed_program(trained, crops, tmp_path):
         shutil.copy(crops / '00.jpg', crops / f'b/many{place}.jpg')
     target = tmp_path / 'descriptors.npz'
     code = f'import sys; sys.argv = {[str(TOOL), str(trained.path), str(crops), str(target), "--workers", "1"]!r}; '
-    code += 'import runpy; from paul_plugin.deploy.extraction import extract; '
+    code += f'sys.path.insert(0, {str(TOOL.parent)!r}); import runpy; '  # as for a program that is run by its path
+    code += 'from paul_plugin.deploy.extraction import extract; '
     code += 'extract.__defaults__ = (64, 0, False, 10, False, "auto"); '
     code += f'runpy.run_path({str(TOOL)!r}, run_name="__main__")'
     first = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -328,7 +327,7 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
     extract(trained, crops, plain)
     words = [str(trained.path), str(crops), str(target), '--centre-cameras', '--workers', '0']
     with pytest.raises(UserError, match='--centre-cameras: 21 of 21 images in .* such as .*, a regular expression'):
-        tool['main'](words)
+        tool.run(tool.parse(words))
     assert not target.exists()
     pattern = r'(\d)\.'  # the last digit of a name
     cfg = trained.cfg.clone()

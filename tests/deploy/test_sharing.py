@@ -1,7 +1,6 @@
 """Weights to be given away: what is in the file, who reads it, equal to the bit, and what is refused."""
 
 import json
-import runpy
 import struct
 import sys
 from pathlib import Path
@@ -14,17 +13,16 @@ from safetensors.torch import save_file
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights
+from paul_plugin.commands import export as tool
 from paul_plugin.config import command_line
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.sharing import KEYS, export_weights
-from paul_plugin.run import command
 from paul_plugin.run.trained import open_trained
 from paul_plugin.run.weights_file import take_from_file
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
-tool = runpy.run_path(str(PROJECT / 'tools/export.py'))
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +94,7 @@ def test_random_heads_are_left_out(trained, tmp_path):
 def test_tool(trained, tmp_path, capsys):
     target = tmp_path / 'weights.safetensors'
     words = [str(trained.path), str(target)]
-    command.call(lambda: tool['main'](words))
+    tool.main(words)
     assert capsys.readouterr().out.startswith(f'{target}: 623 tensors, 2.5 MB, read back equal to the bit; without')
     for more, message in (
         ([], 'exists: give another name, or --force'),
@@ -105,7 +103,7 @@ def test_tool(trained, tmp_path, capsys):
         (['--force', '--opset', '18'], '--opset is not for'),
     ):
         with pytest.raises(UserError, match=message):
-            tool['main'](words + more)
+            tool.run(tool.parse(words + more))
 
 
 def test_refuses(trained, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.commands import convert
 from paul_plugin.host.engine import unwrap
 from paul_plugin.run import main
 
@@ -46,7 +46,7 @@ def test_feature_extractor(make_engine, tmp_path, converted):
     if converted:
         released, path = tmp_path / 'released.pth', tmp_path / 'converted.pth'
         torch.save({'state_dict': to_release(engine.model.state_dict())}, released)
-        runpy.run_path(str(PROJECT / 'tools/convert_checkpoint.py'))['main']([str(released), str(path)])
+        convert.main([str(released), str(path)])
     extractor = torchreid.utils.FeatureExtractor(
         'paul_osnet_x0_25', model_path=str(path), image_size=(96, 48), device='cpu'
     )

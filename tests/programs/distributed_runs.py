@@ -24,7 +24,7 @@ from paul_plugin.data.synthetic.render import render
 from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['paul_plugin.run.main'])
+FORKS.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages'])
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},

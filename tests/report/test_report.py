@@ -303,7 +303,7 @@ def test_the_command_gives_the_configuration_again(tmp_path):
         'paul.supervised.schedule.heads', [[0, 1e-05], [12, 0.5]], 'data.transforms', [], 'train.lr', 1e-05,
     )  # fmt: skip
     command = _command(cfg)
-    shell = command.replace('python tools/main.py', "printf '%s\\0'")
+    shell = command.replace('paul train', "printf '%s\\0'")
     words = subprocess.run(['sh', '-c', shell], capture_output=True, text=True, check=True).stdout.split('\0')
     again = command_line.load_config(words[:-1])
     again.use_gpu = cfg.use_gpu

@@ -136,7 +136,7 @@ def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeyp
         drawn.extend(each.precision for each in found if each.precision is not None)
         return Image.new('L', (9, 9))
 
-    monkeypatch.setattr('paul_plugin.report.ranking.draw_labelled', draw)
+    monkeypatch.setattr('paul_plugin.figures.ranking.draw_labelled', draw)
     words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
     visualize.main(['ranking', str(runs[0]), *words])
     assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)
@@ -202,7 +202,7 @@ def test_a_distance_that_is_none(capsys):
 def test_help_ends_with_an_example(capsys, figure):
     with pytest.raises(SystemExit):
         visualize.parse([figure, '--help'])
-    assert f'python tools/visualize.py {figure} ' in capsys.readouterr().out.splitlines()[-1]
+    assert f' {figure} ' in capsys.readouterr().out.splitlines()[-1]
 
 
 def headings(drawn):

@@ -30,8 +30,8 @@ def _difference(key: str, found: object, wanted: object) -> str:
     return 'settings of the domain' if key == 'settings' else f'{key} {found} instead of {wanted}'
 
 
-def _already_rendered(folder: Path, manifest: dict) -> bool:
-    """Whether the folder holds just these images.
+def already_rendered(folder: Path, manifest: dict) -> bool:
+    """Whether the folder holds just the images of a manifest, of `manifest_of`.
 
     Raises:
         FileExistsError: if it holds anything else; one line that says what.
@@ -52,6 +52,22 @@ def _already_rendered(folder: Path, manifest: dict) -> bool:
             _difference(key, *pair) for key, pair in values.items() if pair[0] != pair[1]
         )
     raise FileExistsError(f'{str(folder)!r} {differs}; choose another root or delete the folder')
+
+
+def manifest_of(domain: str, seed: int, train_ids: int, test_ids: int, images_per_id: int) -> dict:
+    """What `render` keeps in `folder`/manifest.json, by the same arguments: it decides every pixel.
+
+    Raises:
+        ValueError: for a value out of range; it names the argument, its value and the range.
+    """
+    site = domain_named(domain, seed)
+    check_range('train_ids', train_ids, 2, MAX_PID - 2)
+    check_range('test_ids', test_ids, 2, MAX_PID - train_ids)
+    check_range('images_per_id', images_per_id, 4, MAX_IMAGES_PER_ID)
+    counts = {'train_ids': train_ids, 'test_ids': test_ids, 'images_per_id': images_per_id}
+    manifest = {'version': VERSION, 'layout': 'market1501', 'domain': domain, 'seed': seed, **counts}
+    # through JSON and back, so that it compares equal to the one read from a file
+    return json.loads(json.dumps({**manifest, 'settings': asdict(site)}))
 
 
 def render(
@@ -85,25 +101,18 @@ def render(
         >>> render('reid-data/market1501', 'source', seed=0)['train_ids']
         100
     """
-    site = domain_named(domain, seed)
-    check_range('train_ids', train_ids, 2, MAX_PID - 2)
-    check_range('test_ids', test_ids, 2, MAX_PID - train_ids)
-    check_range('images_per_id', images_per_id, 4, MAX_IMAGES_PER_ID)
-    counts = {'train_ids': train_ids, 'test_ids': test_ids, 'images_per_id': images_per_id}
-    manifest = {'version': VERSION, 'layout': 'market1501', 'domain': domain, 'seed': seed, **counts}
-    # through JSON and back, so that it compares equal to the one read from a file
-    manifest = json.loads(json.dumps({**manifest, 'settings': asdict(site)}))
+    manifest = manifest_of(domain, seed, train_ids, test_ids, images_per_id)
     folder = Path(folder)
-    if _already_rendered(folder, manifest):
+    if already_rendered(folder, manifest):
         return manifest
     with scratch_folder(folder) as partial:
-        _render_images(partial / INNER, site, manifest, progress)
+        _render_images(partial / INNER, domain_named(domain, seed), manifest, progress)
         (partial / 'manifest.json').write_text(json.dumps(manifest, indent=1) + '\n')
         try:
             partial.rename(folder)
         except OSError:
             # another process may have finished the same data set in the meantime
-            if not _already_rendered(folder, manifest):
+            if not already_rendered(folder, manifest):
                 raise
     return manifest
 

@@ -1,0 +1,39 @@
+"""Times each part of the method and the whole training step against a straightforward implementation of the formulas.
+
+Example: paul benchmark --only ranking --repeats 3 --json benchmark.json
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from ..run import command
+
+DESCRIPTION = """\
+Times each part of the method and the whole training step against a straightforward implementation of the formulas.
+
+The two are run in turn, several times; medians, spreads and the ratio of medians are printed as a Markdown table."""
+
+EXAMPLE = '--only ranking --repeats 3 --json benchmark.json'
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = command.make_parser(DESCRIPTION, EXAMPLE)
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
+    parser.add_argument('--json', metavar='FILE', help='write all figures there')
+    parser.add_argument('--repeats', type=int, default=5, help='times that each is run (default: 5)')
+    parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
+    parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints the tables that the arguments ask for."""
+    from ..benchmark.main import benchmark
+
+    benchmark(arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    command.main(parse, run, argv)

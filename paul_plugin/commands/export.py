@@ -1,0 +1,101 @@
+"""Writes a trained descriptor as one file that runs without this project, and checks it against torch.
+
+Example: paul export log/paul_synthetic model.onnx
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..run import command
+from ..runtime.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from ..deploy.export import Exported
+    from ..deploy.sharing import Shared
+
+DESCRIPTION = """\
+Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
+
+The name's end is the format: .onnx; .pt2 for torch.export.load; .pt or .torchscript for torch.jit.load, which runs on
+CPUs and is deprecated by torch in favour of .pt2. They take float32 images (batch, 3, height, width), any number of
+them, and give float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata.
+
+.safetensors holds the weights alone, to be given to others, who open it as a checkpoint: no memory bank, whose rows
+describe people, no classifier and no optimizer."""
+
+EXAMPLE = """\
+log/paul_synthetic model.onnx
+log/paul_synthetic model.pt2 --half --dim 256
+log/paul_synthetic weights.safetensors"""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = command.make_parser(DESCRIPTION, EXAMPLE)
+    command.add_trained(parser)
+    parser.add_argument('target', metavar='TARGET', help='the file to write')
+    parser.add_argument(
+        '--half', action='store_true', help='weights in float16 (.pt2 and .pt are slow to check on a CPU)'
+    )
+    parser.add_argument(
+        '--dim', type=command.at_least(1), help='numbers of a descriptor, by PCA of the memory bank (default: all)'
+    )
+    parser.add_argument(
+        '--batch', type=command.at_least(1), default=16, help='images of a batch when the speed is measured'
+    )
+    parser.add_argument(
+        '--opset', type=int, help="opset of .onnx, at least 18 (default: the one that torch's exporter takes)"
+    )
+    parser.add_argument('--force', action='store_true', help='write over TARGET')
+    return parser.parse_args(argv)
+
+
+def report(done: 'Exported') -> str:
+    """What was exported, and how it compares with torch."""
+    import torch
+
+    shape = done.metadata
+    lines = [
+        f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
+        f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}',
+        f'against torch: lowest cosine {done.cosine:.7f}, largest difference {done.difference:.2g}',
+        f'on this CPU, {torch.get_num_threads()} threads:',
+    ]
+    names = 'torch, float32', printable(done.path.name)
+    for name, size, rate in zip(names, done.megabytes, done.rates, strict=True):
+        lines.append(f'  {name:20} {size:8.1f} MB {rate:8.1f} images/s')
+    return '\n'.join(lines)
+
+
+def report_shared(done: 'Shared') -> str:
+    """What was written to be shared."""
+    return (
+        f'{printable(done.path)}: {done.count} tensors, {done.megabytes:.1f} MB, read back equal to the bit; without '
+        'memory bank, classifier and optimizer'
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Writes the file that the arguments ask for, and prints how it compares with torch."""
+    from ..deploy.export import export
+    from ..deploy.pca import cost_of, reduce_dimension
+    from ..deploy.sharing import export_weights
+    from ..runtime.safetensors_file import SUFFIX
+
+    if arguments.target.endswith(SUFFIX):
+        refused = [name for name in ('half', 'dim', 'opset') if getattr(arguments, name)]
+        if refused:
+            raise UserError(f'--{refused[0]} is not for {printable(arguments.target)}, which holds weights as they are')
+        print(report_shared(export_weights(command.trained_of(arguments), arguments.target, arguments.force)))
+        return
+    trained = command.trained_of(arguments)
+    if arguments.dim is not None:
+        trained = reduce_dimension(trained, arguments.dim)
+    options = {name: getattr(arguments, name) for name in ('half', 'force', 'batch', 'opset')}
+    print(report(export(trained, arguments.target, **options)))
+    if arguments.dim is not None:
+        print(cost_of(trained))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: exit status 2 and one line for what the user can mend."""
+    command.main(parse, run, argv)

@@ -1,0 +1,6 @@
+"""The names by which a config chooses among variants; apart, as a command line is read without importing torch."""
+
+PATCH_SOURCES = ('pgn', 'stripe', 'random')
+SURROGATE = 'surrogate_positive'  # the name of the pairs' transform among those of torchreid's data manager
+TRANSFORMATIONS = ('crop', 'rotation', 'colour')
+RUNTIMES = ('auto', 'onnx', 'torch')  # what describes images

@@ -1,0 +1,123 @@
+"""The programs read their command lines without torch, and do their work with the whole package, however they start."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torchreid
+
+from paul_plugin.commands.main import VERBS
+
+PROJECT = Path(__file__).parents[2]
+TOOLS = sorted(path for path in (PROJECT / 'tools').glob('*.py') if path.stem != 'paul_command')
+# Calls the command with each list of words, in one process, and prints what torch's modules are there after each.
+CALLS = """
+import sys
+from paul_command import main
+for words in {calls!r}:
+    sys.argv = ['paul', *words]
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code
+    print(words, status, sorted({{'torch', 'torchreid', 'torchvision'}} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def python(*words, cwd=None):
+    return subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def called(tmp_path, *calls):
+    """The front is in tools/, as it is for the tools themselves."""
+    (tmp_path / 'program.py').write_text(
+        f'import sys; sys.path.insert(0, {str(PROJECT / "tools")!r})' + CALLS.format(calls=[*map(list, calls)])
+    )
+    return python(tmp_path / 'program.py', cwd=tmp_path)
+
+
+def test_help_is_told_without_torch(tmp_path):
+    calls = [[], ['--help'], ['--version'], *([verb, '--help'] for verb in VERBS), ['train', '--keys', 'train.lr']]
+    done = called(tmp_path, *calls)
+    assert done.stderr.splitlines() == [f'{words} 0 []' for words in calls]
+    for verb in VERBS:
+        assert f'usage: paul {verb} ' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('words', 'error'),
+    [
+        (['trian'], "error: unknown verb trian (did you mean 'train'?): expected one of train, "),
+        (['--rot'], 'error: unknown verb --rot: expected one of train, '),
+        (['train', 'train.lrr', '1'], "error: unknown key 'train.lrr' (did you mean 'train.lr'?)"),
+        (
+            ['train', 'paul_markt'],
+            "(did you mean 'paul_market'?): the configs that come with the package are paul_duke,",
+        ),
+        (['ablate', 'k', 'train.lrr', '1'], "error: unknown key 'train.lrr' (did you mean 'train.lr'?)"),
+        (['ablate', 'k', '--jobs', '0'], 'error: --jobs 0: must be at least 1'),
+    ],
+)
+def test_wrong_words_are_refused_in_a_line_without_torch(tmp_path, words, error):
+    line, state = called(tmp_path, words).stderr.splitlines()
+    assert error in line
+    assert state == f'{words} 2 []'
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.stem)
+def test_a_tool_tells_how_it_was_called(tool, tmp_path):
+    done = python(tool, '--help', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f'usage: python {tool} ' in done.stdout
+
+
+def test_the_package_as_a_program(tmp_path):
+    done = python('-m', 'paul_plugin', 'export', '--help', cwd=PROJECT)
+    assert 'usage: python -m paul_plugin export ' in done.stdout, done.stderr
+
+
+def test_the_work_is_done_with_the_whole_package(tmp_path):
+    """Registered in torchreid, and in the module object that was there before."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(PROJECT / 'tools')!r})
+import paul_command
+paul_command._stand_in()
+package = sys.modules['paul_plugin']
+assert 'torch' not in sys.modules and not hasattr(package, 'PatchNet')
+from paul_plugin.run import command
+command.main(lambda argv: argv, lambda argv: print(package.__version__, package.PatchNet.__name__), [])
+import paul_plugin, torchreid
+assert paul_plugin is package
+torchreid.models.build_model('paul_osnet_x0_25', 4, loss='paul', pretrained=False)
+command.main(lambda argv: argv, lambda argv: None, [])  # once is enough
+assert sys.modules['paul_plugin'] is package
+"""
+    (tmp_path / 'program.py').write_text(code)
+    done = python(tmp_path / 'program.py', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'PatchNet' in done.stdout
+
+
+@pytest.mark.parametrize('method', ['spawn', 'forkserver'])
+def test_a_worker_that_starts_anew_has_the_package(method, rendered, tmp_path):
+    """It imports the program, whose front does nothing there, and gets a data set of the package's own."""
+    program = tmp_path / 'program.py'
+    program.write_text(
+        'import multiprocessing, sys\n'
+        f'sys.path.insert(0, {str(PROJECT / "tools")!r})\n'
+        'from paul_command import tool\n'
+        "if __name__ == '__main__':\n"
+        f"    multiprocessing.set_start_method('{method}')\n"
+        "    tool('extract')\n"
+    )
+    model = torchreid.models.build_model('paul_osnet_x0_25', num_classes=1, loss='paul', pretrained=False)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'small.pth')
+    crops = rendered / 'synthetic_target/Market-1501-v15.09.15/query'
+    size = ('--height', '48', '--width', '48', '--workers', '1')
+    done = python(program, tmp_path / 'small.pth', crops, tmp_path / 'crops.npz', *size, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f'{tmp_path}/crops.npz: {len(list(crops.iterdir()))} descriptors' in done.stdout

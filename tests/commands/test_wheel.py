@@ -30,7 +30,7 @@ def test_a_wheel_is_whole(tmp_path):
         metadata = archive.read(f'{info}/METADATA').decode()
     ours = {str(path.relative_to(PROJECT)) for path in (PROJECT / 'paul_plugin').rglob('*.py')}
     configs = {f'paul_plugin/configs/{path.name}' for path in (PROJECT / 'configs').glob('*.yaml')}
-    expected = {*ours, *configs, 'paul_command.py', 'paul_plugin/report/page.html'}
+    expected = {*ours, *configs, 'paul_command.py', 'paul_plugin/py.typed', 'paul_plugin/report/page.html'}
     assert {name for name in names if not name.startswith(info)} == expected
     assert 'paul = paul_command:main' in entry_points
     assert 'Author: The PAUL plugin authors' in metadata

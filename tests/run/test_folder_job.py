@@ -132,5 +132,7 @@ def test_the_config_file():
         other.data.update({'sources': [], 'targets': [], 'save_dir': '', 'bad_images': ''})
     assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
     assert (cfg.paul.keep, market.paul.keep) == ('best', 'last')
+    assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
     cfg.paul.neighbours, cfg.paul.keep = 'all', 'last'
+    cfg.train.lr, cfg.paul.weight_ipfl = market.train.lr, market.paul.weight_ipfl
     assert cfg == market

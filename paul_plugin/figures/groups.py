@@ -33,10 +33,11 @@ def draw_groups(groups: Sequence[Group], total: int, most: int = 12, pixels: int
         for each in groups
     ]
     names = f'{groups[0].name} to {groups[-1].name}' if len(groups) > 1 else groups[0].name
+    some = f' Of a larger group {most} are shown.' if max(len(each.files) for each in groups) > most else ''
     return sheet(
         f'Groups {names} of {total}' if len(groups) > 1 else f'Group {names} of {total}',
         'Crops that the model takes for one person, without labels: look for rows that show several people, and for '
-        'people who are in several rows.',
+        f'people who are in several rows.{some}',
         rows,
         row_headings=[Heading(f'{each.name}: {len(each.files)} crops') for each in groups],
     )

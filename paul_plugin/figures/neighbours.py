@@ -145,7 +145,9 @@ def draw_neighbours(found: Neighbours, pixels: int = 160) -> Image.Image:
     """
     parts = len(found.near)
     colours = palette(parts - 1)
-    frames = {True: RIGHT, False: WRONG, None: None}  # by whether the person is the same
+    # By whether the person is the same; told by a word too, as patches are drawn in the same colours
+    frames = {True: RIGHT, False: WRONG, None: None}
+    words = {True: ' same', False: ' other', None: ''}
 
     def picture(path: str, part: int) -> Image.Image:
         """The image; the part 0 is the whole, others are patches."""
@@ -159,7 +161,9 @@ def draw_neighbours(found: Neighbours, pixels: int = 160) -> Image.Image:
             near = zip(found.near[part][number], found.distances[part, number].tolist(), strict=True)
             same = itertools.repeat(None) if found.same is None else found.same[part][number]
             cells.append(Cell(picture(query, part)))
-            cells += [Cell(picture(path, part), f'{to:.3f}', frames[of]) for (path, to), of in zip(near, same)]
+            cells += [
+                Cell(picture(path, part), f'{to:.3f}{words[of]}', frames[of]) for (path, to), of in zip(near, same)
+            ]
         rows.append(cells)
     count, width = len(found.queries), 1 + found.distances.shape[2]
     headings = [Heading('image'), Heading('its nearest training images'), *[Heading()] * (width - 2)] * count

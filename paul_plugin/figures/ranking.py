@@ -140,8 +140,8 @@ def draw_ranking(title: str, explanation: str, found: Sequence[Ranked], pixels: 
         )
     labelled = any(each.right is not None for each in found)
     legend = [Heading('the same person', RIGHT), Heading('another person', WRONG)] if labelled else []
-    if not labelled and any(each.known is not None for each in found):
-        legend = [Heading('unknown: beyond the threshold', GREY)]
+    if any(each.known is not None for each in found):
+        legend.append(Heading('unknown: beyond the threshold', None if labelled else GREY))
     return sheet(
         title,
         explanation,

@@ -19,7 +19,7 @@ RIGHT, WRONG = GREEN, VERMILLION
 _TITLE, _WORDS, _CAPTION = 26, 17, 15  # pixels, sizes of the type
 _MARGIN, _SPACE, _GAP = 24, 10, 30  # around the sheet, between cells, where a new group of columns begins
 _FRAME = 5  # width of a frame, and the room that is kept for it
-_NARROWEST = 640  # of a sheet: a title needs room
+_NARROWEST = 640  # of a sheet: a title needs room. No line of the explanation is longer: some 75 letters read well
 
 
 class Cell(NamedTuple):
@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
     Attributes:
         image: None leaves the place empty, for the caption alone.
-        caption: under the image; what is too long for a line is cut in its middle.
+        caption: under the image; what is too long for a line goes on below it, at most twice.
         frame: colour of the frame, None for none.
     """
 
@@ -91,6 +91,26 @@ def _shortened(text: str, size: int, width: int) -> str:
     return short
 
 
+def _caption_lines(caption: str, width: int) -> list[str]:
+    """A caption as it stands under a cell of a width, nothing of it cut if three lines are enough for each of its own.
+
+    Breaks come after a space, an underscore or a hyphen, where there is one. Cut in its middle, `0.334 unknown` would
+    say `known`, and names of files would lose what tells them apart.
+    """
+    room = width + _SPACE - 4
+    lines = []
+    for text in caption.splitlines():
+        for _ in range(2):
+            if _width(text, _CAPTION) <= room:
+                break
+            fits = max((end for end in range(1, len(text)) if _width(text[:end], _CAPTION) <= room), default=1)
+            end = max(text.rfind(mark, 0, fits) for mark in ' _-') + 1 or fits
+            lines.append(text[:end].rstrip())
+            text = text[end:]
+        lines.append(_shortened(text, _CAPTION, room))
+    return lines
+
+
 class _Grid(NamedTuple):
     """Where the cells of a sheet are: left edges and widths of columns, upper edges and image heights of rows."""
 
@@ -117,7 +137,7 @@ def _lay_out(rows: Sequence[Sequence[Cell]], row_headings: Sequence[Heading], gr
     tops, heights = [], []
     for row in rows:
         height = max((cell.image.height for cell in row if cell.image), default=0) + 2 * _FRAME
-        lines = max(len(cell.caption.splitlines()) for cell in row)
+        lines = max(len(_caption_lines(cell.caption, width)) for cell, width in zip(row, widths))
         tops.append(top)
         heights.append(height)
         top += height + lines * (_CAPTION + 4) + _SPACE
@@ -152,7 +172,7 @@ def sheet(
     """
     groups = set(groups)
     right = max(_NARROWEST, _lay_out(rows, row_headings, groups, 0).right)
-    words = _wrapped(explanation, _WORDS, right - 2 * _MARGIN)
+    words = _wrapped(explanation, _WORDS, _NARROWEST - 2 * _MARGIN)
     titles = _wrapped(title, _TITLE, right - 2 * _MARGIN)
     top = _MARGIN + len(titles) * (_TITLE + 12) + len(words) * (_WORDS + 6) + 16
     top += (_WORDS + 14 if legend else 0) + (_WORDS + 10 if column_headings else 0)
@@ -196,8 +216,7 @@ def _draw_cell(image: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, box: t
             outer = (x - _FRAME, y - _FRAME, x + cell.image.width + _FRAME - 1, y + cell.image.height + _FRAME - 1)
             draw.rectangle(outer, cell.frame)
         image.paste(cell.image, (x, y))
-    for number, line in enumerate(cell.caption.splitlines()):
-        line = _shortened(line, _CAPTION, width + _SPACE - 4)
+    for number, line in enumerate(_caption_lines(cell.caption, width)):
         where = middle - _width(line, _CAPTION) // 2, top + height + number * (_CAPTION + 4)
         draw.text(where, line, TEXT, _font(_CAPTION))
 

@@ -25,6 +25,8 @@ from paul_plugin.figures.sheet import (
     WRONG,
     Cell,
     Heading,
+    _caption_lines,
+    _width,
     palette,
     sheet,
     spread,
@@ -286,6 +288,18 @@ def test_sheet_holds_what_it_is_given():
     assert counts[RIGHT] == 40 * 70 - 30 * 60
     assert counts[PURPLE] > 0
     assert image.getpixel((0, 0)) == image.getpixel((image.width - 1, image.height - 1)) == WHITE
+
+
+def test_captions_go_on_below_and_do_not_say_the_opposite():
+    """`0.334 unknown`, cut in its middle, read `0.334 ...known`."""
+    assert _caption_lines('0.334 unknown\nperson 7', 90) == ['0.334', 'unknown', 'person 7']
+    assert _caption_lines('0101_c1s1_001102_01.jpg', 90) == ['0101_c1s1_', '001102_', '01.jpg']
+    for long in ('x' * 200, 'a name_of-a file ' * 9, '_' * 99):
+        lines = _caption_lines(long, 90)
+        assert len(lines) == 3
+        assert max(_width(line, 15) for line in lines) <= 100
+        assert '…' in lines[2]
+    assert all(_caption_lines('wide', width) for width in range(12))
 
 
 def test_a_ranking_calls_people_by_the_users_names():

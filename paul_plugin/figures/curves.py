@@ -87,7 +87,7 @@ def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> 
         axes.axhline(level, color=colour, linestyle='--', linewidth=1.2, zorder=1)
         if len(runs) == 1:
             _write_number(axes, 0.5, level, 'left')
-    axes.set_title(title.replace('$', r'\$'), loc='left', fontsize=9.5)  # which would begin a formula
+    axes.set_title(title.replace('$', r'\$'), loc='left', fontsize=10)  # which would begin a formula
     axes.set_xlim(0.5, last + max(0.5, 0.02 * last))
     axes.margins(y=0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
@@ -105,7 +105,7 @@ def _draw_panel(axes, quantity: str, runs: Sequence[RunCurves], last: float) -> 
 
 def _write_number(axes, epoch: float, value: float, side: str) -> None:
     axes.annotate(
-        f'{value:.1f}', (epoch, value), (3 if side == 'left' else 0, 5), textcoords='offset points', ha=side, fontsize=8
+        f'{value:.1f}', (epoch, value), (3 if side == 'left' else 0, 5), textcoords='offset points', ha=side, fontsize=9
     )
 
 
@@ -117,6 +117,9 @@ def _scale_rate(axes) -> None:
     if min(rates) > 0 and 5 <= max(rates) / min(rates) < 1e30:  # more is no rate, and no axis is as long
         axes.set_yscale('log')
         axes.yaxis.set_minor_formatter(NullFormatter())
+        steps = sorted({float(f'{rate:.4g}') for rate in rates})
+        if len(steps) <= 4:  # else a scale of powers of ten may name none of them
+            axes.set_yticks(steps)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f'{rate:g}'))
 
 

@@ -51,7 +51,7 @@ def draw_separation(
         right.plot([100 * accepted], [100 * found], 'o', color='#333333', markersize=4)
         if accepted:
             right.annotate(
-                f'{100 * found:.0f} %', (100 * accepted, 100 * found), (5, -10), textcoords='offset points', fontsize=8
+                f'{100 * found:.0f} %', (100 * accepted, 100 * found), (5, -10), textcoords='offset points', fontsize=9
             )
     _finish(left, f'{metric} distance', 'share of the pairs, %', 'Distances between cameras')
     lowest = max(100 / len(different), 0.001)
@@ -61,7 +61,7 @@ def draw_separation(
     right.xaxis.set_major_formatter(lambda share, _: f'{share:g}')
     tidy(right)
     right.set_xlabel('different pairs accepted, %', fontsize=9)
-    right.set_title('Same pairs found, %  (ROC)', loc='left', fontsize=9.5)
+    right.set_title('Same pairs found, %  (ROC)', loc='left', fontsize=10)
     return as_image(figure)
 
 
@@ -95,5 +95,5 @@ def _finish(axes, x: str, y: str, title: str) -> None:
     axes.set_ylim(0, 1.45 * axes.get_ylim()[1])  # room for the legend
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
-    axes.set_title(title, loc='left', fontsize=9.5)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, loc='left', fontsize=10)
+    axes.legend(facecolor='white', edgecolor='none', framealpha=0.9, fontsize=9)  # over the thresholds' lines

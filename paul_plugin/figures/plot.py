@@ -5,7 +5,7 @@ from PIL import Image
 from ..runtime.errors import import_optional
 
 WIDTH = 7.3  # inches
-DPI = 192  # two pixels of the picture to a pixel of CSS
+DPI = 192  # two pixels of the picture to a pixel of CSS; type of 9 points, the smallest used, is 12 of them
 
 
 def new_figure(height: float):
@@ -42,7 +42,7 @@ def colour_of(colour: tuple[int, int, int]) -> str:
 
 def tidy(axes) -> None:
     """A panel's frame and grid."""
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize=9)
     axes.grid(color='#e4e4e4')
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)

@@ -15,7 +15,7 @@ _QUANTITIES = {
     'loss_t': ('Triplet loss', 1),
     'acc': ('Training accuracy, %', 1),
     'mined': ('Anchors with a mined negative, %', 100),
-    'recall': ('Patches that find themselves in the memory bank, %', 100),
+    'recall': ('Patches that find themselves, %', 100),
     'cosine': ('Mean cosine in the memory bank', 1),
     'lr': ('Learning rate', 1),
 }

@@ -28,8 +28,9 @@ def write_report(
 ) -> None:
     """Writes the page. All text is escaped, images are embedded, and the browser is told to load nothing.
 
-    An image is shown at the size that its `info['dpi']` gives it (96 to an inch if it has none), smaller
-    where the window is smaller; on a phone at least 608 pixels wide, and it scrolls in its own box.
+    An image is shown at the size that its `info['dpi']` gives it (96 to an inch if it has none). Where the window is
+    smaller, a desk shows it smaller, a phone moves it sideways in its own box, as its words could not be read; a
+    checkbox does the other.
 
     Args:
         path: the HTML file.
@@ -63,7 +64,7 @@ def write_report(
 
 
 def _result_tables(results: dict[str, dict[str, dict[str, float]]]) -> list[NumberTable]:
-    """A table for each data set, in per cent: the stages, and what the adaptation changed."""
+    """A table for each data set, in per cent: the stages, and what changed to the model that the run keeps."""
     tables = []
     for dataset in dict.fromkeys(name for tests in results.values() for name in tests):
         stages = {stage: tests[dataset] for stage, tests in results.items() if dataset in tests}
@@ -75,8 +76,8 @@ def _result_tables(results: dict[str, dict[str, dict[str, float]]]) -> list[Numb
             )
             for stage, test in stages.items()
         ]
-        if {'direct_transfer', 'adapted'} <= stages.keys():
-            before, after = stages['direct_transfer'], stages['adapted']
+        before, after = stages.get('direct_transfer'), stages.get('kept', stages.get('adapted'))
+        if before and after:
             both = before.keys() & after.keys()
             change = [f'{100 * (after[name] - before[name]):+.1f}' if name in both else '' for name in columns]
             rows.append(('change', change))

@@ -48,7 +48,7 @@ def _verdict(trained: Trained, run: RunNumbers) -> str:
     if trained.cfg.loss.name != 'paul' or recorded is None or not run.history:
         return ''
     signs = read_signs(trained.run) if trained.run else []
-    return verdict(signs or signs_of(recorded), run.history, trained.cfg.paul.keep)
+    return f'{verdict(signs or signs_of(recorded), run.history, trained.cfg.paul.keep)}.'
 
 
 def _last_test(history: list[dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:

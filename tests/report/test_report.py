@@ -313,11 +313,13 @@ def test_the_command_gives_the_configuration_again(tmp_path):
 
 
 def test_report_of_several_targets(tmp_path):
-    results = {'direct_transfer': {'viper': BEFORE, 'grid': AFTER}, 'adapted': {'viper': AFTER}}
+    kept = {'viper': AFTER | {'mAP': 0.41}}
+    results = {'direct_transfer': {'viper': BEFORE, 'grid': AFTER}, 'adapted': {'viper': AFTER}, 'kept': kept}
     write_report(tmp_path / 'report.html', 'title', [], None, results, [], [])
     page = Page(tmp_path / 'report.html')
     assert page.text.index('viper, per cent') < page.text.index('change') < page.text.index('grid, per cent')
     assert page.rows.count(['direct transfer', '40.0', '43.8', '75.0', '100.0']) == 1
+    assert ['change', '+9.6', '-6.2', '+0.0', '+12.5'] in page.rows  # to the model that the run keeps
 
 
 def test_report_without_tests_labels_or_folder(make_trained, tmp_path):

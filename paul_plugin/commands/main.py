@@ -41,7 +41,8 @@ PAUL, patch-based unsupervised person re-identification.
 verbs:
 {verbs}
 
-{called} VERB --help tells what a verb takes, {called} --version the versions.
+{called} VERB --help tells what a verb takes,
+{called} --version the versions.
 
 example:
   {called} train paul_synthetic

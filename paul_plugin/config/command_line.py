@@ -43,7 +43,7 @@ options, in any order, before, between or after the KEY VALUE pairs:
   --transforms NAME ...   augmentation of training images (data.transforms)
   --root DIR              folder that holds the data sets' folders (data.root)
   --keys [WORD]           print the keys, those with WORD in their name or meaning
-  --dry-run               make all checks, show the stages and an estimate of their time, start and write nothing
+  --dry-run               check all, show the stages and an estimate of their time, write nothing
   -h, --help              print this text
 
 KEY VALUE pairs win over the options, and these over the file. A list is written "['a', 'b']".
@@ -51,7 +51,7 @@ The keys, their meanings and defaults: --keys.
 
 example:
   {prog} paul_synthetic
-  {prog} paul_market -s market1501 -t market1501 dukemtmcreid --root DIR train.lr 0.001
+  {prog} paul_market -t market1501 dukemtmcreid --root DIR train.lr 0.001
 """
 
 

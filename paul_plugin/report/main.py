@@ -157,7 +157,7 @@ SUBCOMMANDS = {
         'queries and the gallery images nearest to them, or any image against a folder of crops',
         (
             'ranking log/paul_market --worst',
-            'ranking log/paul_market --query me.jpg --gallery crops --threshold 0.3 --csv found.csv',
+            'ranking log/paul_market --query me.jpg --gallery crops --threshold 0.3',
         ),
         add_ranking,
     ),
@@ -193,7 +193,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     figures = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
     for name, figure in SUBCOMMANDS.items():
         options = {'epilog': command.examples('\n'.join(figure.examples)), 'formatter_class': parser.formatter_class}
-        sub = figures.add_parser(name, help=figure.help, description=f'Draws {figure.help}.', **options)
+        sub = figures.add_parser(
+            name, help=figure.help, description=command.wrapped(f'Draws {figure.help}.'), **options
+        )
         if not figure.several:
             command.add_trained(sub)
         figure.add_arguments(sub)

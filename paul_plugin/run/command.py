@@ -1,7 +1,9 @@
 """What the tools share: help with an example, the trained model that they work on, errors in one line."""
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,10 +20,21 @@ def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with examples: lines of arguments, before which the program's name is written."""
     return argparse.ArgumentParser(
         prog=program.called(),
-        description=description,
+        description=wrapped(description),
         epilog=examples(example),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs as wide as the terminal, at most 100 columns: argparse wraps either all of a help or only the options.
+
+    Example:
+        >>> wrapped('one\\ntwo\\n\\nthree')
+        'one two\\n\\nthree'
+    """
+    width = min(100, shutil.get_terminal_size().columns - 2)  # as argparse reckons
+    return '\n\n'.join(textwrap.fill(paragraph, width, break_on_hyphens=False) for paragraph in text.split('\n\n'))
 
 
 def examples(lines: str) -> str:

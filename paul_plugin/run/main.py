@@ -11,9 +11,7 @@ from ..runtime import stopping
 from ..runtime.errors import UserError
 from . import command
 
-DESCRIPTION = (
-    'Trains and tests a person re-ID model; with loss.name paul, adapts PatchNet to new cameras without labels.'
-)
+DESCRIPTION = 'Trains and tests a person re-ID model; loss.name paul adapts PatchNet to cameras without labels.'
 
 
 def parse(argv: Sequence[str] | None = None) -> Asked:

@@ -9,6 +9,7 @@ import torch
 import torchreid
 
 from paul_plugin.commands.main import VERBS
+from paul_plugin.report.main import SUBCOMMANDS
 
 PROJECT = Path(__file__).parents[2]
 TOOLS = sorted(path for path in (PROJECT / 'tools').glob('*.py') if path.stem != 'paul_command')
@@ -39,12 +40,16 @@ def called(tmp_path, *calls):
     return python(tmp_path / 'program.py', cwd=tmp_path)
 
 
-def test_help_is_told_without_torch(tmp_path):
+def test_help_is_told_without_torch(tmp_path, monkeypatch):
+    """And in lines that fit a window."""
+    monkeypatch.setenv('COLUMNS', '80')
     calls = [[], ['--help'], ['--version'], *([verb, '--help'] for verb in VERBS), ['train', '--keys', 'train.lr']]
+    calls += [['visualize', figure, '--help'] for figure in SUBCOMMANDS]
     done = called(tmp_path, *calls)
     assert done.stderr.splitlines() == [f'{words} 0 []' for words in calls]
     for verb in VERBS:
         assert f'usage: paul {verb} ' in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """What the runs of a table found: mean and standard deviation over the seeds, as CSV and as Markdown."""
 
-import csv
-import io
 import statistics
 from typing import NamedTuple
 
+from ..runtime.csv_text import csv_text
 from .plan import METRICS, Plan, read_record
 
 
@@ -68,15 +67,13 @@ def per_cent(values: list[float]) -> str:
 
 def as_csv(found: list[Measurement]) -> str:
     """One line a row, seed and target; fractions, and seconds."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator='\n')
-    writer.writerow(['row', 'seed', *METRICS, 'seconds', 'target', 'direct_transfer_mAP', 'direct_transfer_rank1'])
+    rows = [['row', 'seed', *METRICS, 'seconds', 'target', 'direct_transfer_mAP', 'direct_transfer_rank1']]
     for one in found:
         transfer = [(one.transfer or {}).get(metric, '') for metric in ('mAP', 'rank1')]
         metrics = [one.found[metric] for metric in METRICS]
         seconds = '' if one.seconds is None else round(one.seconds, 1)
-        writer.writerow([one.row, one.seed, *metrics, seconds, one.target, *transfer])
-    return file.getvalue()
+        rows.append([one.row, one.seed, *metrics, seconds, one.target, *transfer])
+    return csv_text(rows)
 
 
 def as_markdown(plan: Plan, found: list[Measurement], command: str) -> str:

@@ -1,11 +1,10 @@
 """Groups the crops of a folder by person, without labels: a CSV file, and contact sheets of the largest groups."""
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 from ..run import command
+from ..runtime.csv_text import csv_text
 from ..runtime.errors import UserError, printable
 
 DESCRIPTION = """\
@@ -69,11 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     groups: dict[int, list[str]] = {}
     for number, path in sorted(zip(numbers.tolist(), paths, strict=True)):
         groups.setdefault(number, []).append(path)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator='\n')
-    table.writerows([('file', 'group'), *((path, number) for number, files in groups.items() for path in files)])
+    table = csv_text([('file', 'group'), *((path, number) for number, files in groups.items() for path in files)])
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(text.getvalue().encode(errors='surrogateescape'), target)
+    write_atomically(table.encode(errors='surrogateescape'), target)
     alone = sum(len(files) == 1 for files in groups.values())
     print(f'{printable(target)}: {len(paths)} crops in {len(groups) - alone} groups, and {alone} like no other')
 

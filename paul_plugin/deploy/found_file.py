@@ -1,11 +1,10 @@
 """What a ranking found, for other programs: a row each query and gallery image, as JSON or as CSV."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
 from ..figures.ranking import Ranked
+from ..runtime.csv_text import csv_text
 
 COLUMNS = ('query', 'rank', 'file', 'distance', 'known')
 
@@ -27,9 +26,5 @@ def as_json(found: Sequence[Ranked]) -> bytes:
 
 def as_csv(found: Sequence[Ranked]) -> bytes:
     """A table with a header; `known` is true, false or, without a threshold, empty. A name's bytes stay as they are."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator='\n')
-    table.writerow(COLUMNS)
-    for *told, known in (row.values() for row in rows_of(found)):
-        table.writerow([*told, '' if known is None else str(known).lower()])
-    return text.getvalue().encode(errors='surrogateescape')
+    rows = ([*told, '' if known is None else str(known).lower()] for *told, known in map(dict.values, rows_of(found)))
+    return csv_text([COLUMNS, *rows]).encode(errors='surrogateescape')

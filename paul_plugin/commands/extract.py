@@ -5,7 +5,7 @@ Example: paul extract log/paul_synthetic crops descriptors.npz
 
 import argparse
 
-from ..method.choices import RUNTIMES
+from ..deploy.runtimes import RUNTIMES
 from ..run import command
 from ..runtime.errors import printable
 

@@ -6,10 +6,10 @@ import io
 import torch
 from torch import Tensor, nn
 
-from ..method.choices import RUNTIMES
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, reason
 from .export import FORMATS, compare, portable, read_onnx, sample_images, write_onnx
+from .runtimes import RUNTIMES
 
 LARGEST_DIFFERENCE = 1e-5  # of a descriptor's number to the one of torch
 WORTH = 4096  # images from which on `auto` takes the time to export a model, some 20 s

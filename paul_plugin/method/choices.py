@@ -3,4 +3,3 @@
 PATCH_SOURCES = ('pgn', 'stripe', 'random')
 SURROGATE = 'surrogate_positive'  # the name of the pairs' transform among those of torchreid's data manager
 TRANSFORMATIONS = ('crop', 'rotation', 'colour')
-RUNTIMES = ('auto', 'onnx', 'torch')  # what describes images

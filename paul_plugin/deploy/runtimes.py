@@ -1,0 +1,3 @@
+"""The names of what computes descriptors; apart, as a command line is read without torch."""
+
+RUNTIMES = ('auto', 'onnx', 'torch')

@@ -1,7 +1,7 @@
 """The alarm: bank recall that falls far below its start says, within an epoch, that the learning rate is too high."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from statistics import fmean
 
 from ..runtime.errors import UserError, printable
 from .observers import Observer
@@ -12,11 +12,6 @@ STEPS = 3
 # accuracy there. At rates that help, it stays above.
 SHARE = 0.5
 GUARDS = ('warn', 'stop')
-
-
-def mean(numbers: Sequence[float]) -> float:
-    """Their mean, rounded once."""
-    return math.fsum(numbers) / len(numbers)
 
 
 class RecallAlarm(Observer):
@@ -69,7 +64,7 @@ class RecallAlarm(Observer):
         self.last = [*self.last, summary['recall']][-STEPS:]
         if engine.done[1] == 1:  # the first step of an epoch
             self.sounded = False
-        low = len(self.first) == STEPS and mean(self.last) < SHARE * mean(self.first)
+        low = len(self.first) == STEPS and fmean(self.last) < SHARE * fmean(self.first)
         if low and self.guard == 'stop':
             self._stop(engine)
         if low and not self.sounded:
@@ -80,8 +75,8 @@ class RecallAlarm(Observer):
         epoch, step = engine.done
         rate = engine.get_current_lr()
         return (
-            f'epoch {epoch + 1}, step {step}: bank recall has fallen from {mean(self.first):.2f} at the start to '
-            f'{mean(self.last):.2f}, less than {SHARE:g} of it: the network outruns its memory bank, its descriptors '
+            f'epoch {epoch + 1}, step {step}: bank recall has fallen from {fmean(self.first):.2f} at the start to '
+            f'{fmean(self.last):.2f}, less than {SHARE:g} of it: the network outruns its memory bank, its descriptors '
             f'change faster than one visit an epoch can follow: set train.lr {rate / 3:.1g} instead of {rate:g}, or '
             'train.lr auto'
         )

@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import torch
 
@@ -10,7 +11,6 @@ from ..data import loaders
 from ..host.engine import unwrap
 from ..runtime import processes, randomness, stopping
 from .alarm import STEPS as FIRST
-from .alarm import mean
 from .finite import NotFinite
 from .paul import ImagePAULEngine
 
@@ -62,7 +62,7 @@ def choose_rate(
             _take(engine, *build(rate))
             recall = _trial(engine, fixbase_epoch, open_layers)
             healthy = _is_healthy(recall)
-            told = ', '.join(f'{mean(part):.2f}' for part in (recall[:FIRST], recall[-LAST:]) if part)
+            told = ', '.join(f'{fmean(part):.2f}' for part in (recall[:FIRST], recall[-LAST:]) if part)
             print(f'  rate {rate:g}: bank recall at the start and the end of {len(recall)} steps: {told or "none"}'
                   f'{", taken" if healthy else ""}')  # fmt: skip
             if healthy:
@@ -82,7 +82,7 @@ def choose_rate(
 
 def _is_healthy(recall: Sequence[float]) -> bool:
     """Whether recall stays at its share; of a trial that was ended by a number that is not finite, it is empty."""
-    return bool(recall) and mean(recall[-LAST:]) >= HEALTHY * mean(recall[:FIRST])
+    return bool(recall) and fmean(recall[-LAST:]) >= HEALTHY * fmean(recall[:FIRST])
 
 
 def _states(modules: Sequence[torch.nn.Module]) -> list[dict[str, torch.Tensor]]:

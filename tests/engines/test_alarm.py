@@ -1,11 +1,12 @@
 """The alarm sounds once an epoch when bank recall falls below its share, and survives a resume."""
 
+from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
 
 from paul_plugin.checkpoints.weights import read_checkpoint
-from paul_plugin.engines.alarm import SHARE, STEPS, RecallAlarm, mean
+from paul_plugin.engines.alarm import SHARE, STEPS, RecallAlarm
 from paul_plugin.runtime.errors import UserError
 
 HIGH, LOW = 0.8, 0.1
@@ -35,7 +36,7 @@ def warnings(capsys):
 
 
 def test_it_sounds_once_an_epoch_and_where_an_undisturbed_run_sounds(make_forgetful_engine, tmp_path, capsys):
-    first = next(n for n in range(STEPS, len(RECALL)) if mean(RECALL[n - STEPS + 1 : n + 1]) < SHARE * HIGH)
+    first = next(n for n in range(STEPS, len(RECALL)) if fmean(RECALL[n - STEPS + 1 : n + 1]) < SHARE * HIGH)
     assert divmod(first, 4) == (1, 0)  # the step that SOUNDS names
     make_forgetful_engine().run(save_dir=str(tmp_path), **RUN)
     said = warnings(capsys)

@@ -156,7 +156,7 @@ KEYS = (
     Key(
         'train.amp', 'off',
         'mixed precision of our engines (loss.name paul, paul.supervised.released); auto: the fastest on this machine, '
-        'by one convolution that is timed at the start; a resumed run keeps it',
+        'where the backbone is timed in each at the start; a resumed run keeps it',
         one_of('off', 'bf16', 'fp16', 'auto'),
     ),
     Key(

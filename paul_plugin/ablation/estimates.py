@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ class Estimates:
             return mean(self.known[kind])
         if kind not in self.timed:
             with _threads(self.threads), contextlib.redirect_stdout(io.StringIO()), randomness.seeded(0):
-                self.timed[kind] = seconds_of_images(run.cfg, run.stage)
+                self.timed[kind] = seconds_of_images(*map(_counted, filter(None, (run.cfg, run.stage))))
         return self.timed[kind]
 
 
@@ -98,25 +99,32 @@ def _like(identity: dict[str, object]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def seconds_of_images(
-    cfg: CfgNode, stage: CfgNode | None = None, count: Callable[[CfgNode], tuple[int, int]] | None = None
-) -> float:
+class Work(NamedTuple):
+    """What a training takes its time for.
+
+    Attributes:
+        cfg: its config.
+        train: images that it is trained on.
+        test: images in all queries and galleries together.
+    """
+
+    cfg: CfgNode
+    train: int
+    test: int
+
+
+def seconds_of_images(own: Work, stage: Work | None = None) -> float:
     """What a run's images take in the model; loading them, the losses and the ranking come on top.
 
     Args:
-        cfg: the run's config.
+        own: the run's.
         stage: that of the pre-training that it makes, if it makes one.
-        count: config -> how many images are trained on, and how many are in all queries and galleries; by default
-            the data are read.
     """
-    count = count or number_of_images
+    cfg, train, test = own
     learn, look = _seconds_an_image(cfg)
-    train, test = count(cfg)
-    seconds = test * look
-    if stage is not None:
-        seconds += _seconds_with_labels(stage, count(stage), learn, look)
     if cfg.loss.name != 'paul':
-        return _seconds_with_labels(cfg, (train, test), learn, look)
+        return _seconds_with_labels(own, learn, look)
+    seconds = test * look + (0 if stage is None else _seconds_with_labels(stage, learn, look))
     if not cfg.test.evaluate:
         epochs, between = cfg.train.max_epoch, cfg.test.eval_freq
         tests = 1 + (epochs // between if between > 0 else 0)
@@ -124,9 +132,13 @@ def seconds_of_images(
     return seconds
 
 
-def _seconds_with_labels(cfg: CfgNode, numbers: tuple[int, int], learn: float, look: float) -> float:
-    train, test = numbers
+def _seconds_with_labels(work: Work, learn: float, look: float) -> float:
+    cfg, train, test = work
     return test * look + (0 if cfg.test.evaluate else cfg.train.max_epoch * train * learn)
+
+
+def _counted(cfg: CfgNode) -> Work:
+    return Work(cfg, *number_of_images(cfg))
 
 
 def number_of_images(cfg: CfgNode) -> tuple[int, int]:

@@ -10,14 +10,13 @@ from typing import NamedTuple
 from torch import nn
 from yacs.config import CfgNode
 
-from ..ablation.estimates import in_words, number_of_images, seconds_of_images
+from ..ablation.estimates import Work, in_words, number_of_images, seconds_of_images
 from ..checkpoints import published
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import load_host_weights, load_weights
+from ..checkpoints.weights import load_weights
 from ..data.folder import NAME
 from ..host.data import DataManager, items_of
-from ..registry import BACKBONES
-from ..run.build import build_engine, build_model, build_test_engine
+from ..run.build import build_engine, build_model, build_test_engine, load_into
 from ..run.data import build_datamanager, check_data, to_render
 from ..run.record import read_results, results_path
 from ..run.stages import only_run_of
@@ -153,8 +152,7 @@ def _load(start: Start, model: nn.Module) -> None:
     if start.point is not None:
         load_weights(model, start.point.path, start.point.checkpoint)
     elif os.path.isfile(start.weights):
-        load = load_weights if cfg.loss.name == 'paul' or cfg.model.name in BACKBONES else load_host_weights
-        load(model, start.weights)
+        load_into(cfg, model, start.weights)
         print(f'Weights: {printable(start.weights)} is readable, and of {cfg.model.name}')
     elif cfg.model.pretrained and not start.weights:
         print(f"Weights: ImageNet's of {cfg.model.name}, fetched where torch's cache lacks them")
@@ -210,12 +208,11 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
 
 def _estimate(parts: list[Looked]) -> float:
     """Seconds."""
-    left = [(part.start.cfg.clone(), (part.train, part.test)) for part in parts]
-    for part, (cfg, _) in zip(parts, left):
-        cfg.train.max_epoch = part.epochs
-    stage = left[0][0] if len(left) > 1 else None
+    left = [Work(part.start.cfg.clone(), part.train, part.test) for part in parts]
+    for part, work in zip(parts, left):
+        work.cfg.train.max_epoch = part.epochs
     with contextlib.redirect_stdout(io.StringIO()):
-        return seconds_of_images(left[-1][0], stage, lambda asked: next(of for cfg, of in left if cfg is asked))
+        return seconds_of_images(left[-1], *left[:-1])
 
 
 def _show_target(own: Looked) -> None:

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from yacs.config import CfgNode
 
 from .. import registry
+from ..checkpoints.weights import load_host_weights, load_weights
 from ..config import arguments
 from ..config.keys import AUTO_RATE
 from ..engines.base import ResumableEngine
@@ -123,6 +124,15 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     if cfg.loss.name == 'paul':
         engine.observers += [CameraSigns(), *([KeepBest()] if cfg.paul.keep == 'best' else [])]  # which needs the signs
     return engine
+
+
+def load_into(cfg: CfgNode, model: nn.Module, path: str) -> None:
+    """Loads a file of weights into a model that was built by a config: one of ours, or torchreid's own.
+
+    Raises:
+        UserError: for a file that cannot be read, or weights of another model.
+    """
+    (load_weights if cfg.model.name in BACKBONES else load_host_weights)(model, path)
 
 
 def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:

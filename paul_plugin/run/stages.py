@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import load_host_weights, load_weights, read_checkpoint
+from ..checkpoints.weights import load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import not_default
 from ..engines.base import ResumableEngine
@@ -18,13 +18,12 @@ from ..engines.keep import find_kept
 from ..engines.verdict import in_words, verdict
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
-from ..registry import BACKBONES
 from ..runtime import processes
 from ..runtime.errors import UserError, is_out_of_memory, printable
 from ..runtime.files import save_atomically
 from ..runtime.lock import locked
 from . import agreement
-from .build import build_engine, build_model, build_test_engine, fit_rate
+from .build import build_engine, build_model, build_test_engine, fit_rate, load_into
 from .config_file import config_path, write_config
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .record import (
@@ -58,7 +57,7 @@ def train_supervised(start: Start) -> nn.Module:
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
     if load:
-        (load_weights if cfg.model.name in BACKBONES else load_host_weights)(model, start.weights)
+        load_into(cfg, model, start.weights)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:
         go_on(engine, point)
@@ -200,7 +199,7 @@ def adapt(start: Start) -> None:
 
 
 def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -> dict[str, dict]:
-    """Puts the model that the run keeps into the engine, and measures it where there are labels.
+    """Measures the model that the run keeps, where there are labels, and leaves it in the engine.
 
     Returns:
         `kept` -> what `measure` gives; the figures of `adapted` where it is the last epoch, which is not tested twice;
@@ -213,9 +212,9 @@ def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -
         return {}
     if sign is engine.signs[-1]:
         return {'kept': results['adapted']} if 'adapted' in results else {}
-    load_weights(engine.model, folder.kept, read_checkpoint(folder.kept))
     if not engine.test_loader:
         return {}
+    load_weights(engine.model, folder.kept, read_checkpoint(folder.kept))
     _title(f'Test of the model that the run keeps: {in_words(sign["name"])}')
     return {'kept': measure(engine, cfg)}
 

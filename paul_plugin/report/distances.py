@@ -21,6 +21,7 @@ _HEADING = 'Distances'
 _MOST_PAIRS = 100_000_000  # 400 MB of distances
 _MOST_CROPS = 2000  # whose nearest crop is looked for, where there are no labels
 _MOST_COLUMNS = 12  # cameras of a table
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WITHOUT_LABELS = (
     'Without labels it cannot be said which of these crops show the same person, and so no threshold: label query and '
     'gallery images of some people, or look at searches and take a distance beyond which all are wrong.'
@@ -109,10 +110,10 @@ class Nearest(NamedTuple):
             ]
             return NumberTable('median distance to the nearest crop of each camera', ['', *names], rows)
         rows = [
-            (name, [f'{value:.4f}' for value in np.quantile(each, (0.05, 0.25, 0.5, 0.75, 0.95))])
-            for name, each in self._groups().items()
+            (name, [f'{value:.4f}' for value in np.quantile(each, _QUANTILES)]) for name, each in self._groups().items()
         ]
-        return NumberTable('distance to the nearest crop, quantiles', ['', '5 %', '25 %', '50 %', '75 %', '95 %'], rows)
+        columns = ['', *(f'{100 * quantile:g} %' for quantile in _QUANTILES)]
+        return NumberTable('distance to the nearest crop, quantiles', columns, rows)
 
     def image(self) -> Image.Image:
         return draw_nearest(self._groups(), str(self.told['metric']))
@@ -122,12 +123,11 @@ class Nearest(NamedTuple):
         return Picture(_HEADING, f'{words} {WITHOUT_LABELS}', self.image(), self.table())
 
     def summary(self) -> dict[str, object]:
-        quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
         pairs = {
-            name: {other: np.quantile(each, quantiles).tolist() for other, each in row.items()}
+            name: {other: np.quantile(each, _QUANTILES).tolist() for other, each in row.items()}
             for name, row in self.by_camera.items()
         }
-        return {**self.told, 'note': WITHOUT_LABELS, 'quantiles': quantiles, 'nearest': pairs}
+        return {**self.told, 'note': WITHOUT_LABELS, 'quantiles': _QUANTILES, 'nearest': pairs}
 
 
 def measure(pictures: Pictures) -> Separation | Nearest:

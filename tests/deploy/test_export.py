@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from helpers.models import DecidesInPython
 from torch import nn
 
 from paul_plugin.commands import export as tool
@@ -177,20 +178,6 @@ def test_half_keeps_the_model(patch_source):
     assert half.dtype == torch.float32
     assert not half.equal(before)
     assert nn.functional.cosine_similarity(half, before) >= THRESHOLD
-
-
-class DecidesInPython(nn.Module):
-    """What a trace cannot hold: it does another thing with one image, and a trace of two does not know."""
-
-    feature_dim = 96
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images):
-        descriptors = self.model(images)
-        return descriptors.flip(1) if len(images) == 1 else descriptors
 
 
 def test_a_file_that_is_not_the_model_is_refused(trained, tmp_path):

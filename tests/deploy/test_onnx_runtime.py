@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from helpers.models import DecidesInPython
 from torch import nn
 
 from paul_plugin.deploy import extraction, onnx_runtime
@@ -111,19 +112,6 @@ def test_auto(trained, monkeypatch, capsys):
     monkeypatch.setattr(onnx_runtime.importlib.util, 'find_spec', lambda name: None)
     monkeypatch.setattr(onnx_runtime, 'with_onnx', None)
     assert at_runtime('auto', trained, 10) == ('torch', trained)
-
-
-class DecidesInPython(nn.Module):
-    """What no export can hold."""
-
-    feature_dim = 96
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images):
-        return self.model(images) * (2 if images.mean().item() > 0 else 1)
 
 
 def test_refuses(trained, crops, tmp_path, monkeypatch):

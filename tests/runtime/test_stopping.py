@@ -123,7 +123,15 @@ def test_the_first_cause_counts():
     assert not stopping.requested()
 
 
-def test_a_closed_terminal_stops_as_a_signal_does(capfd):
+@pytest.fixture
+def hangup_heard():
+    """SIGHUP as a terminal leaves it: under nohup the tests have been told to ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_stops_as_a_signal_does(hangup_heard, capfd):
     before = [signal.getsignal(number) for number in stopping.SIGNALS]
     with stopping.stop_signals():
         os.kill(os.getpid(), signal.SIGHUP)

@@ -228,8 +228,9 @@ def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
         print(f'\nWritten to {printable(path)}')
     else:
         folder = checkpoints_of(cfg)
-        model = printable(folder.kept if folder.kept.exists() else folder.newest())
-        print(f'\nNo results, as there is nothing to test on. The adapted model is {model}')
+        kept = folder.kept.exists()  # it may be the start
+        which, file = ('model that the run keeps', folder.kept) if kept else ('adapted model', folder.newest())
+        print(f'\nNo results, as there is nothing to test on. The {which} is {printable(file)}')
 
 
 def set_aside(cfg: CfgNode) -> None:

@@ -4,6 +4,7 @@ from . import host, registry  # noqa: F401  # host first: it quiets a warning of
 from .checkpoints.weights import load_weights, read_checkpoint
 from .data.folder import FolderDataset
 from .deploy.descriptor_file import read_descriptors
+from .deploy.pca import reduce_dimension
 from .deploy.search import read_gallery, search
 from .engines.base import ResumableEngine
 from .engines.paul import ImagePAULEngine
@@ -39,6 +40,7 @@ __all__ = [
     'read_checkpoint',
     'read_descriptors',
     'read_gallery',
+    'reduce_dimension',
     'resumable',
     'search',
 ]

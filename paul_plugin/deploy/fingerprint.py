@@ -38,10 +38,13 @@ def check_fingerprint(path: str | Path, trained: Trained) -> None:
             f'{printable(path)} holds descriptors without the mean of their camera, which no other images have: make '
             'it again without --centre-cameras, and give --centre-cameras to the search'
         )
-    if any(meta.get(key) != value for key, value in fingerprint(trained).items()):
+    own = fingerprint(trained)
+    if any(meta.get(key) != value for key, value in own.items()):
+        dim = meta['dim']
+        reduced = f'; if it was made by --dim {dim}, take reduce_dimension(model, {dim})' if dim < own['dim'] else ''
         raise UserError(
-            f'{printable(path)} holds descriptors of {meta["dim"]} numbers of another model than '
-            f'{printable(trained.path)}, or of images of another size: make it again from this one'
+            f'{printable(path)} holds descriptors of {dim} numbers of another model than {printable(trained.path)}, or '
+            f'of images of another size: make it again from this one{reduced}'
         )
 
 

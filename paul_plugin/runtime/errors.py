@@ -62,6 +62,10 @@ def raise_together(errors: list[str]) -> None:
         raise UserError('\n'.join(errors))
 
 
+# A package whose name at PyPI is another than the one that is imported.
+_DISTRIBUTIONS = {'sklearn': 'scikit-learn'}
+
+
 def import_optional(name: str) -> ModuleType:
     """Imports a package of the extra `tools`, or a module of one.
 
@@ -72,7 +76,8 @@ def import_optional(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         package = name.partition('.')[0]
-        raise UserError(f"the package {package} is not there: pip install --editable '.[tools]' installs it") from None
+        package = _DISTRIBUTIONS.get(package, package)
+        raise UserError(f'the package {package} is not there: pip install {package}') from None
 
 
 def reason(error: object, limit: int | None = None) -> str:

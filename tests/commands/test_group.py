@@ -62,5 +62,5 @@ def test_refuses_in_one_line(trained, crops, tmp_path, capsys, monkeypatch):
     assert 'a.txt must end in .csv' in refusal([*words[:2], tmp_path / 'a.txt'], capsys)
     assert 'must be above 0 and at most 1, got 0' in refusal([*words, '--overlap', '0'], capsys)
     monkeypatch.setitem(sys.modules, 'sklearn.cluster', None)
-    assert 'the package sklearn is not there: pip install --editable' in refusal(words, capsys)
+    assert 'the package scikit-learn is not there: pip install scikit-learn' in refusal(words, capsys)
     assert not (tmp_path / 'a.csv').exists()

@@ -207,6 +207,6 @@ def test_refuses_before_any_work(trained, tmp_path, monkeypatch):
         with pytest.raises(UserError, match=message):
             export(trained, tmp_path / name)
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
-    with pytest.raises(UserError, match=r"the package onnxscript is not there: pip install --editable '.\[tools\]'"):
+    with pytest.raises(UserError, match='the package onnxscript is not there: pip install onnxscript$'):
         export(trained, tmp_path / 'model.onnx')
     assert [path.name for path in tmp_path.iterdir()] == ['model.pt']

@@ -18,10 +18,7 @@ from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
 from paul_plugin.deploy.extraction import extract
-from paul_plugin.deploy.fingerprint import check_fingerprint
-from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
-from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
 TOOL = Path(__file__).parents[2] / 'tools/extract.py'
@@ -241,23 +238,6 @@ def test_refuses(trained, crops, tmp_path):
     (tmp_path / 'empty/notes.txt').write_text('no image')
     assert 'notes.txt: it is no image' in refuse(trained, tmp_path / 'empty', tmp_path / 'a.npz')
     assert not list(tmp_path.glob('a.npz*'))
-
-
-def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, tmp_path):
-    file = extract(trained, crops, tmp_path / 'a.npz').path
-    torch.save({'state_dict': without_heads(trained)}, tmp_path / 'bare.pth')
-    for _ in range(2):  # what the file lacks is random, and no part of the descriptor
-        check_fingerprint(file, open_trained(tmp_path / 'bare.pth', 96, 48))
-    for other in (make_trained(seed=1), open_trained(trained.path, 96, 64), reduce_dimension(trained, 8)):
-        with pytest.raises(UserError, match='descriptors of 96 numbers of another model than'):
-            check_fingerprint(file, other)
-        with pytest.raises(UserError, match='of another model than'):
-            read_gallery(other, file)
-
-
-def without_heads(trained):
-    state = trained.model.state_dict()
-    return {name: value for name, value in state.items() if not name.startswith(('classifier', 'embedding'))}
 
 
 @pytest.mark.parametrize('suffix', ['.npz', '.parquet'])

@@ -1,0 +1,51 @@
+"""Descriptors of another model, or of another size, are refused; those of fewer numbers name the way to them."""
+
+import shutil
+
+import pytest
+import torch
+
+from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.fingerprint import check_fingerprint
+from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.deploy.search import read_gallery
+from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def trained(make_trained):
+    return make_trained()
+
+
+@pytest.fixture
+def crops(rendered, tmp_path):
+    (tmp_path / 'crops').mkdir()
+    for path in sorted(rendered.rglob('query/*.jpg'))[:6]:
+        shutil.copy(path, tmp_path / 'crops')
+    return tmp_path / 'crops'
+
+
+def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, tmp_path):
+    file = extract(trained, crops, tmp_path / 'a.npz').path
+    torch.save({'state_dict': without_heads(trained)}, tmp_path / 'bare.pth')
+    for _ in range(2):  # what the file lacks is random, and no part of the descriptor
+        check_fingerprint(file, open_trained(tmp_path / 'bare.pth', 96, 48))
+    for other in (make_trained(seed=1), open_trained(trained.path, 96, 64), reduce_dimension(trained, 8)):
+        with pytest.raises(UserError, match='descriptors of 96 numbers of another model than'):
+            check_fingerprint(file, other)
+        with pytest.raises(UserError, match='of another model than'):
+            read_gallery(other, file)
+
+
+def test_descriptors_of_fewer_numbers_name_the_way_to_them(trained, crops, tmp_path):
+    reduced = reduce_dimension(trained, 8)
+    file = extract(reduced, crops, tmp_path / 'a.npz').path
+    with pytest.raises(UserError, match=r'if it was made by --dim 8, take reduce_dimension\(model, 8\)$'):
+        read_gallery(trained, file)
+    assert read_gallery(reduced, file)[1].shape[1] == 8
+
+
+def without_heads(trained):
+    state = trained.model.state_dict()
+    return {name: value for name, value in state.items() if not name.startswith(('classifier', 'embedding'))}

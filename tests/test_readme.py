@@ -1,6 +1,7 @@
 """The Python code that the README shows is run, on small images, under each way in which workers can start."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,12 @@ import torch
 import torchreid
 from helpers.crops import market1501
 
+from paul_plugin.deploy.extraction import extract
+from paul_plugin.run.trained import open_trained
+
 README = (Path(__file__).parents[1] / 'README.md').read_text()
 SNIPPETS = re.findall(r'^```python\n(.*?)^```$', README, re.M | re.S)
+METHODS = pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
 MODEL = 'paul_osnet_x0_25'
 # What the README says -> what is small enough for a test
 SMALL = {
@@ -21,9 +26,54 @@ SMALL = {
     'k=10': 'k=3',
     'max_epoch=60': 'max_epoch=1',
 }
+# force: a worker that imports the program has a method already. The preload, which the README names, spares each
+# worker of a fork server the imports.
+START = """\
+import multiprocessing
+multiprocessing.set_start_method('{method}', force=True)
+multiprocessing.set_forkserver_preload(['paul_plugin'])
+"""
 
 
-@pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
+def run_as_a_program(text: str, method: str, folder: Path) -> str:
+    """Runs a program in a folder; returns what it printed."""
+    (folder / 'program.py').write_text(START.format(method=method) + text)
+    command = [sys.executable, 'program.py']
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_every_snippet_is_run():
+    used = [[word for word in ('describe(', 'search(', 'engine.run(') if word in snippet] for snippet in SNIPPETS]
+    assert used == [['describe('], ['search('], ['engine.run(']]
+
+
+@METHODS
+def test_describe_and_search(embedded_run, tmp_path, method):
+    """Both in one program without a main guard, twice, with workers."""
+    shutil.copytree(embedded_run, tmp_path / 'log/paul_market')
+    query = sorted(open_trained(embedded_run).datamanager().test_loader['synthetic_target']['query'].dataset.data)[0][0]
+    for name in ('a.jpg', 'b.jpg', 'me.jpg'):
+        shutil.copy(query, tmp_path / name)
+    extract(open_trained(embedded_run), Path(query).parent, tmp_path / 'descriptors.npz')
+    describe, search = SNIPPETS[:2]
+    text = f'{describe}print(descriptors.shape, descriptors.dtype)\n{search}'
+    opened = "open_trained('log/paul_market'"
+    assert text.count(opened) == 2
+    out = run_as_a_program(2 * text.replace(opened, f"{opened}, opts=('data.workers', 2)"), method, tmp_path)
+    lines = out.splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+    assert lines[0] == '(2, 1536) float32'
+    found = [line.split() for line in lines[1:11]]
+    distances = [float(distance) for _, distance, _ in found]
+    assert found[0][0] == query  # me.jpg is a copy of it
+    assert distances[0] == pytest.approx(0, abs=1e-4)
+    assert distances == sorted(distances)
+    assert [known for *_, known in found] == ['known' if distance <= 0.3 else 'unknown' for distance in distances]
+
+
+@METHODS
 def test_the_training_in_your_own_code(tmp_path, method):
     (snippet,) = [snippet for snippet in SNIPPETS if 'engine.run(' in snippet]
     for shown, small in SMALL.items():
@@ -34,11 +84,5 @@ def test_the_training_in_your_own_code(tmp_path, method):
     weights.parent.mkdir(parents=True)
     model = torchreid.models.build_model(MODEL, num_classes=6, pretrained=False, loss='paul')
     torch.save({'state_dict': model.state_dict()}, weights)
-    program = tmp_path / 'program.py'
-    # force: a worker that imports the program has a method already
-    start = f"import multiprocessing; multiprocessing.set_start_method('{method}', force=True)"
-    program.write_text(f'{start}\n{snippet}')
-    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert 'mAP' in done.stdout
+    assert 'mAP' in run_as_a_program(snippet, method, tmp_path)
     assert list((tmp_path / 'log/paul').rglob('model.pth.tar-1'))

@@ -37,7 +37,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--rows', type=number, default=20, help='groups of a picture (default: 20)')
     parser.add_argument('--sheets', type=command.at_least(0), default=5, help='at most so many pictures (default: 5)')
     parser.add_argument('--pixels', type=number, default=120, help='height of a crop in a picture (default: 120)')
-    parser.add_argument('--force', action='store_true', help='write over TARGET')
+    parser.add_argument('--force', action='store_true', help='write over TARGET and its pictures')
     return parser.parse_args(argv)
 
 
@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> None:
     target = arguments.target
     if target.suffix.lower() != '.csv':
         raise UserError(f'{printable(target)} must end in .csv')
-    check_target(target, arguments.force)
+    sheets = [target.with_name(f'{target.stem}_{sheet}.png') for sheet in range(1, arguments.sheets + 1)]
+    for path in (target, *sheets):
+        check_target(path, arguments.force)
     import_optional('sklearn.cluster')  # refused before the long work
     trained = model_for(command.trained_of(arguments), arguments.folder)
     paths, descriptors = read_gallery(trained, arguments.folder)
@@ -75,9 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f'{printable(target)}: {len(paths)} crops in {len(groups) - alone} groups, and {alone} like no other')
 
     shown = [Group(str(number), files) for number, files in groups.items() if len(files) > 1]
-    starts = range(0, len(shown), arguments.rows)
-    for sheet, start in enumerate(starts[: arguments.sheets], start=1):
-        path = target.with_name(f'{target.stem}_{sheet}.png')
+    for path, start in zip(sheets, range(0, len(shown), arguments.rows)):
         image = draw_groups(shown[start : start + arguments.rows], len(shown), pixels=arguments.pixels)
         save_png(image, path)
         print(f'Written to {printable(path)}')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ..data.descriptors import describe_images, eval_mode
 from ..data.images import read_image
@@ -39,7 +40,7 @@ class CameraSigns(Observer):
 
     def __init__(self) -> None:
         self._images: list[Image.Image] = []
-        self._cameras = torch.empty(0, dtype=torch.int64)
+        self._cameras: Tensor | None = None  # of the crops; until they are drawn None
 
     def at_start(self, engine) -> None:
         engine.signs.clear()
@@ -70,9 +71,9 @@ class CameraSigns(Observer):
         return sign
 
     def _measure(self, engine) -> dict[str, float] | None:
+        if self._cameras is None:
+            self._cameras = self._read(engine)
         if not self._images:
-            self._read(engine)
-        if len(self._cameras.unique()) < 2:
             return None
         model, (_, to_tensor) = unwrap(engine.model), test_stages(engine.datamanager)
         with eval_mode(model):
@@ -81,16 +82,16 @@ class CameraSigns(Observer):
         signs = camera_mutuality, camera_mixing
         return dict(zip(('mutuality', 'mixing'), (sign(descriptors, self._cameras) for sign in signs), strict=True))
 
-    def _read(self, engine) -> None:
-        """Draws the crops and reads them, at the network's size."""
+    def _read(self, engine) -> Tensor:
+        """Draws the crops and reads them, at the network's size, unless all are of one camera; gives their cameras."""
         paths, cameras = training_images(engine.datamanager), torch.tensor(training_cameras(engine.datamanager))
         if len(cameras.unique()) < 2:
-            return
+            return cameras
         own = torch.Generator().manual_seed(engine.seed)
         drawn = torch.randperm(len(paths), generator=own)[: crops_described(len(paths))].sort().values
         to_size, _ = test_stages(engine.datamanager)
         self._images = [to_size(read_image(paths[index])) for index in drawn.tolist()]
-        self._cameras = cameras[drawn]
+        return cameras[drawn]
 
 
 class _Transformed(torch.utils.data.Dataset):
@@ -100,7 +101,7 @@ class _Transformed(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
+    def __getitem__(self, index: int) -> Tensor:
         return self.transform(self.images[index])
 
 

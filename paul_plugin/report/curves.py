@@ -10,6 +10,7 @@ from ..figures.curves import RunCurves, draw_curves
 from ..run.record import RunNumbers, read_run
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
+from ..runtime.names import short_names
 from .embedding import Picture
 
 
@@ -23,8 +24,8 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
         >>> curves_of(['log/pedal', 'log/ipfl']).save('curves.png')
     """
     folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
-    names = map(printable, _unique_names(folders))
-    runs = [RunCurves(name, *read_run(folder)) for name, folder in zip(names, folders, strict=True)]
+    names = short_names(map(str, folders))
+    runs = [RunCurves(printable(names[str(folder)]), *read_run(folder)) for folder in folders]
     if not any(run.history for run in runs):
         where = ' or '.join(printable(folder / 'history.json') for folder in folders)
         raise UserError(f'no epoch in {where}: name the folder (data.save_dir) of a run that has trained an epoch')
@@ -54,10 +55,14 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
     parts = ['Means over the steps of each epoch.']
     method = cfg.paul
     if cfg.loss.name == 'paul':
+        losses = {
+            'PEDAL (section 3.2), which draws patches to their nearest in the memory bank': method.weight_pedal,
+            'IPFL (section 3.3), which draws an image to its surrogate and away from a negative that cyclic ranking '
+            'mines': method.weight_ipfl,
+        }
+        weighted = ', + '.join(f'{weight:g} x {words}' for words, weight in losses.items() if weight)
         parts += [
-            f'The loss is {method.weight_pedal:g} x PEDAL (section 3.2), which draws patches to their nearest in the',
-            f'memory bank, + {method.weight_ipfl:g} x IPFL (section 3.3), which draws an image to its surrogate and',
-            'away from a negative that cyclic ranking mines. The mean cosine between the descriptors in the bank warns',
+            f'The loss is {weighted}. The mean cosine between the descriptors in the bank warns',
             f'of a collapse when it passes {method.collapse_cosine:g}. A patch finds itself if its own row of the',
             f'bank, before the step, is among the {method.k} nearest: where few do, the network outruns its bank.',
         ]
@@ -70,12 +75,3 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
         parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')
         parts.append('a dashed line is the direct transfer, the model before it was adapted.')
     return ' '.join(parts)
-
-
-def _unique_names(folders: Sequence[Path]) -> list[str]:
-    """The last parts of different absolute paths, as many as tell them apart."""
-    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
-        names = ['/'.join(folder.parts[-depth:]) for folder in folders]
-        if len(set(names)) == len(names):
-            break
-    return names

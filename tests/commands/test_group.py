@@ -59,6 +59,9 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
 
 def test_refuses_in_one_line(trained, crops, tmp_path, capsys, monkeypatch):
     words = [trained.path, crops, tmp_path / 'a.csv']
+    (tmp_path / 'a_2.png').touch()
+    assert 'a_2.png exists: give another name, or --force' in refusal(words, capsys)
+    (tmp_path / 'a_2.png').unlink()
     assert 'a.txt must end in .csv' in refusal([*words[:2], tmp_path / 'a.txt'], capsys)
     assert 'must be above 0 and at most 1, got 0' in refusal([*words, '--overlap', '0'], capsys)
     monkeypatch.setitem(sys.modules, 'sklearn.cluster', None)

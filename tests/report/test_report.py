@@ -1,61 +1,27 @@
-"""Curves of runs and the report's page: what a run left is read, drawn and written, and broken files are survived."""
+"""The report's page: what a run left is read and written, and broken files are survived."""
 
 import base64
 import io
-import json
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.records import AFTER, BEFORE, RESULTS, history_of_paul
 from PIL import Image
 from torchreid import models
 
 from paul_plugin.config import command_line, settings
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.figures.quantities import quantities
-from paul_plugin.report.curves import _unique_names, curves_of
+from paul_plugin.report.curves import curves_of
 from paul_plugin.report.embedding import NumberTable, Picture
 from paul_plugin.report.page import _command, write_report
 from paul_plugin.report.summary import make_report
 from paul_plugin.run.record import read_run
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
-
-BEFORE = {'mAP': 0.3141, 'rank1': 0.5, 'rank5': 0.75, 'rank10': 0.875}
-AFTER = {'mAP': 0.4, 'rank1': 0.4375, 'rank5': 0.75, 'rank10': 1.0}
-RESULTS = {'direct_transfer': BEFORE, 'adapted': AFTER}
-BLUE, RED = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)  # of the first and the second run
-
-
-def history_of_paul(epochs=4, eval_freq=2):
-    losses = {'loss': 1.5, 'pedal': 0.7, 'ipfl': 0.1, 'mined': 0.97, 'cosine': 0.06}
-    history = [{'epoch': epoch, 'lr': 1e-4 / epoch, **losses} for epoch in range(1, epochs + 1)]
-    for entry in history[eval_freq - 1 :: eval_freq] if eval_freq else []:
-        entry.update(mAP=AFTER['mAP'], rank1=AFTER['rank1'])
-    return history
-
-
-@pytest.fixture
-def make_run(tmp_path):
-    """Makes the folder of a run: a value is written as JSON, text as it is."""
-
-    def make(name='run', **files):
-        folder = tmp_path / name
-        folder.mkdir(parents=True)
-        for stem, value in files.items():
-            (folder / f'{stem}.json').write_text(value if isinstance(value, str) else json.dumps(value))
-        return folder
-
-    return make
-
-
-def holds(image, colour):
-    return bool((np.asarray(image) == colour).all(2).any())
-
 
 # ---- the folder of a run ---------------------------------------------------------------------------------------------
 
@@ -124,59 +90,6 @@ def test_a_checkpoint_that_tells_nonsense_of_itself_is_reported(make_trained, tm
     page = make_report(trained, tmp_path / 'report.html', []).read_text(encoding='utf-8')
     assert '000000' not in page
     assert r'a\nb 1' in page
-
-
-# ---- curves ----------------------------------------------------------------------------------------------------------
-
-
-def test_curves_of_one_run(make_run):
-    image = curves_of([make_run(history=history_of_paul(12, eval_freq=12), results=RESULTS)])
-    assert image.mode == 'RGB'
-    assert image.width == pytest.approx(1400, abs=5)
-    assert holds(image, BLUE)
-    assert not holds(image, RED)
-
-
-def test_curves_of_several_runs(make_run):
-    one = make_run('one', history=history_of_paul(), results=RESULTS)
-    other = make_run('a $\\frac$', history=history_of_paul(6), results=RESULTS)
-    untrained = make_run('untrained', results=RESULTS)
-    image = curves_of([one, other, untrained, one])
-    assert holds(image, BLUE)
-    assert holds(image, RED)
-    assert np.array_equal(image, curves_of([one, other, untrained]))  # a run named twice is drawn once
-    (other / 'results.json').write_text(json.dumps({'direct_transfer': AFTER}))
-    assert not np.array_equal(image, curves_of([one, other, untrained]))  # each has the line of its own direct transfer
-
-
-def test_curves_of_a_run_without_labels_have_no_tests(make_run):
-    labelled = make_run('labelled', history=history_of_paul(), results=RESULTS)
-    without = make_run('without', history=history_of_paul(eval_freq=0))
-    image = curves_of([without])
-    assert holds(image, BLUE)
-    assert image.height < curves_of([labelled]).height  # a row less: mAP and Rank-1
-
-
-def test_curves_take_whatever_a_supervised_run_records(make_run):
-    history = [
-        {'epoch': 1, 'lr': 0.1, 'own_loss': 3.0, 'loss_t': 0.2, 'loss_x': 4.0, 'acc': 5.0, 'mAP': 0.2, 'rank1': 0.3}
-    ]
-    assert quantities(history) == ['mAP', 'rank1', 'loss_x', 'loss_t', 'acc', 'lr', 'own_loss']
-    assert holds(curves_of([make_run(history=history)]), BLUE)  # one epoch is a point, not a line of no length
-
-
-def test_runs_are_called_by_what_tells_them_apart():
-    assert _unique_names([Path('/log/paul'), Path('/log/control')]) == ['paul', 'control']
-    assert _unique_names([Path('/log/1/paul'), Path('/log/2/paul')]) == ['1/paul', '2/paul']
-
-
-def test_curves_refuse_in_one_line(make_run, monkeypatch):
-    with pytest.raises(UserError, match=r'no run at nowhere: name the folder of a run \(its data.save_dir\)'):
-        read_run('nowhere')
-    run = make_run(history=history_of_paul())
-    monkeypatch.setitem(sys.modules, 'matplotlib', None)
-    with pytest.raises(UserError, match='matplotlib is not there: pip install matplotlib$'):
-        curves_of([run])
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------

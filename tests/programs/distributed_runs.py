@@ -21,6 +21,9 @@ from torch import nn
 import paul_plugin
 from paul_plugin.checkpoints.folder import CheckpointFolder
 from paul_plugin.data.synthetic.render import render
+from paul_plugin.engines.keep import KeepBest
+from paul_plugin.engines.rate import choose_rate
+from paul_plugin.engines.signs import CameraSigns
 from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
@@ -31,6 +34,8 @@ CASES = {
     'whole images in shards': {'similarity': 'image', 'shard_memory': True},
     'centroids': {'ipfl': 'centroid'},
     'centroids in shards': {'ipfl': 'centroid', 'shard_memory': True},
+    'cameras': {'neighbours': 'camera', 'k_camera': 2},
+    'cameras in shards': {'neighbours': 'camera', 'k_camera': 2, 'shard_memory': True},
 }
 
 
@@ -51,8 +56,7 @@ def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval().train = lambda mode=True, module=module: module
-    optimizer = torchreid.optim.build_optimizer(model, optim='sgd', lr=lr)
-    scheduler = torchreid.optim.build_lr_scheduler(optimizer, stepsize=50)
+    optimizer, scheduler = _optimizer(model, lr)
     engine = paul_plugin.ImagePAULEngine(
         datamanager, model, optimizer, scheduler=scheduler, use_gpu=False, k=5, scale=10.0, **options
     )
@@ -61,6 +65,11 @@ def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
     # torchreid's images are float32.
     model.register_forward_pre_hook(lambda module, inputs: (inputs[0].double(), *inputs[1:]))
     return engine
+
+
+def _optimizer(model: nn.Module, lr: float) -> tuple:
+    optimizer = torchreid.optim.build_optimizer(model, optim='sgd', lr=lr)
+    return optimizer, torchreid.optim.build_lr_scheduler(optimizer, stepsize=50)
 
 
 def work(rank: int, world: int, folder: Path, run: dict) -> None:
@@ -73,6 +82,9 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
             run['root'], run.get('fixed_statistics', True), run.get('lr', 0.01), **run.get('options', {})
         )
         engine.centre_cameras = run.get('centre_cameras', False)
+        if run.get('signs'):
+            engine.observers += [CameraSigns(), KeepBest()]
+        rate = choose_rate(engine, lambda lr: _optimizer(engine.model, lr), run['ladder']) if 'ladder' in run else None
         losses, distances = [], []
         step, evaluate_rank = engine.forward_backward, torchreid.metrics.evaluate_rank
 
@@ -98,6 +110,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
         bank = engine.memory.gathered_state()
         if rank == 0:
             state = {'losses': losses, 'bank': bank, 'distances': distances, 'results': engine.results}
+            state |= {'rate': rate, 'signs': engine.signs, 'recall': [entry['recall'] for entry in engine.history]}
             torch.save({**state, 'weights': dict(engine.model.named_parameters())}, folder / 'found.pt')
     if world > 1:
         dist.destroy_process_group()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
+from ..config.checks import has_surrogates
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.data import items_of
 from ..registry import BACKBONES
@@ -128,7 +129,8 @@ def seconds_of_images(own: Work, stage: Work | None = None) -> float:
     if not cfg.test.evaluate:
         epochs, between = cfg.train.max_epoch, cfg.test.eval_freq
         tests = 1 + (epochs // between if between > 0 else 0)
-        seconds += train * look + epochs * 2 * train * learn + tests * test * look  # the bank is filled; surrogates too
+        learned = epochs * train * (2 if has_surrogates(cfg) else 1)
+        seconds += train * look + learned * learn + tests * test * look  # the bank is filled first
     return seconds
 
 

@@ -35,7 +35,8 @@ def _value_errors(cfg: CfgNode) -> Iterator[str]:
     yield from opts_errors(get_default_config(), cfg.paul.pretrain.opts, 'paul.pretrain.opts: ')
 
 
-def _has_surrogates(cfg: CfgNode) -> bool:
+def has_surrogates(cfg: CfgNode) -> bool:
+    """Whether each training image comes with its surrogate."""
     return SURROGATE in map(str.lower, cfg.data.transforms)
 
 
@@ -152,7 +153,7 @@ def _engine_errors(cfg: CfgNode) -> Iterator[str]:
         yield _complaint(cfg, 'train.batch_size', way_out)
     if cfg.use_gpu and not has_gpu():
         yield _complaint(cfg, 'use_gpu', 'torch finds no GPU, set it to False')
-    if cfg.loss.name in ('softmax', 'triplet') and _has_surrogates(cfg):
+    if cfg.loss.name in ('softmax', 'triplet') and has_surrogates(cfg):
         yield _complaint(cfg, 'data.transforms', f'{SURROGATE} goes with loss.name paul only, take it out')
     # The PGN, a part of our models whatever the loss, convolves a feature map of 1/16 of the image's size by 3x3.
     if cfg.model.name.startswith('paul') and cfg.paul.patch_source == 'pgn':
@@ -172,9 +173,9 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
             'makes batches by who is on the images, which loss.name paul is not to know: set RandomSampler',
         ),
         (
-            not _has_surrogates(cfg) and not TRANSFORMS.unknown(cfg.data.transforms),
+            paul.weight_ipfl > 0 and not has_surrogates(cfg) and not TRANSFORMS.unknown(cfg.data.transforms),
             'data.transforms',
-            f'loss.name paul needs {SURROGATE} among them',
+            f'loss.name paul needs {SURROGATE} among them, unless paul.weight_ipfl is 0',
         ),
         (
             paul.surrogate.hue > 0 and not paul.surrogate.sequence,

@@ -251,7 +251,11 @@ KEYS = (
     Key('paul.r', 3, "cyclic ranking: length of the candidate's list that must not hold the anchor", at_least(1)),
     Key('paul.margin', 2.0, 'm, margin of IPFL', at_least(0)),
     Key('paul.weight_pedal', 2.0, 'lambda, weight of PEDAL in the objective', at_least(0)),
-    Key('paul.weight_ipfl', 1.0, 'weight of IPFL', at_least(0)),
+    Key(
+        'paul.weight_ipfl', 1.0,
+        'weight of IPFL; with 0 data.transforms may do without surrogate_positive, half of the images of a step',
+        at_least(0),
+    ),
     Key(
         'paul.collapse_cosine', 0.5, "mean cosine between the bank's descriptors over which a warning is printed",
         from_to(0, 1), _REPORTED,

@@ -113,13 +113,13 @@ def seeded_loader(loader: DataLoader, seed: int) -> DataLoader:
 
 
 def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
-    """A loader that gives every training image once, without its surrogate, in batches of nearly equal size.
+    """A loader that gives every training image once, without a surrogate, in batches of nearly equal size.
 
     torchreid's own train loader has `drop_last=True` and would leave images out; equal batches leave no last one
     of a single image, for which BatchNorm has no statistics. Each process gets its share of every batch.
     """
     dataset = copy.copy(loader.dataset)
-    dataset.transform = dataset.transform.single
+    dataset.transform = getattr(dataset.transform, 'single', dataset.transform)  # of a PairTransform
     with seeded(seed, FILL_ORDER):  # in data set order a batch would hold few people and few cameras
         order = torch.randperm(len(dataset)).tolist()
     keys = [(0, place, index) for place, index in enumerate(order)]

@@ -35,7 +35,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     for resuming and stopping is ResumableEngine's.
 
     Args:
-        datamanager: torchreid's ImageDataManager with `surrogate_positive` among its transforms.
+        datamanager: torchreid's ImageDataManager with `surrogate_positive` among its transforms; without IPFL they may
+            do without, which halves the images of a step.
         model: a `paul` model built with `loss='paul'`.
         optimizer: an optimizer of the model's parameters.
         scheduler: a learning rate scheduler, stepped once an epoch.
@@ -45,7 +46,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         r: of CyclicRankingMiner.
         momentum: of PatchMemory.
         weight_pedal: lambda of the paper.
-        weight_ipfl: 1 in the paper; 0 for the ablation.
+        weight_ipfl: 1 in the paper; 0 for PEDAL alone.
         neighbours: among which rows PEDAL looks for the k nearest: `all`, the paper's, or `camera`: among those of each
             camera, of CameraPEDALLoss; the bank's rows are then sorted by camera.
         k_camera: how many in each camera, 0 for k divided by the number of cameras, rounded, at least 1.
@@ -100,9 +101,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     ) -> None:
         super().__init__(datamanager, use_gpu)
         net = unwrap(model)
-        _check_fit(datamanager, net)
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
+        _check_fit(datamanager, net, needs_surrogates=weight_ipfl > 0)
         for name, value, choices in (
             ('neighbours', neighbours, ('all', 'camera')), ('similarity', similarity, SIMILARITIES),
             ('ipfl', ipfl, ('descriptor', 'centroid')), ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
@@ -196,36 +197,42 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         super().train(*args, **kwargs)
 
     def training_step(self, data: dict) -> dict[str, float]:
-        """One step: real images and surrogates in one forward pass, the bank's update, both losses.
+        """One step: real images and surrogates, if there are any, in one forward pass; the bank's update, the losses.
 
         Of several processes, each has its share of the images. PEDAL is the mean over that share, IPFL that of all
         images on every process; the average of the gradients is that of the whole batch's loss.
         """
-        images = torch.cat(data['img']).to(self.device, non_blocking=True)
+        images = data['img'] if isinstance(data['img'], list) else [data['img']]
         rows = data['row'].to(self.device)
         with self.precision.autocast():
-            real, surrogate = self.network(images).chunk(2)
+            described = self.network(torch.cat(images).to(self.device, non_blocking=True))
+        real, *surrogates = described.chunk(len(images))
         all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
         old = self.memory.read(all_rows)[:, processes.own(len(rows))].transpose(0, 1)
         self.memory.update(all_rows, self.compared(all_real))
         pedal, recall = self.pedal.loss_and_recall(
             self.compared(real), self.memory.bank, rows, old, self.memory.filled, self.memory.shard
         )
-        ipfl, mined = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
-        loss = self.weight_ipfl * ipfl + self.weight_pedal * pedal
+        losses, loss, shares = {'pedal': pedal}, self.weight_pedal * pedal, {'recall': recall}
+        for surrogate in surrogates:
+            losses['ipfl'], mined = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
+            loss, shares = self.weight_ipfl * losses['ipfl'] + loss, {'mined': mined, **shares}
 
-        self.guard.watch({'loss': loss, 'pedal': pedal, 'ipfl': ipfl})
+        losses = {'loss': loss, **losses}
+        self.guard.watch(losses)
         self.precision.step(loss, self.optimizer)
-        summary = torch.stack([loss, pedal, ipfl, mined, recall]).tolist()
-        return dict(zip(('loss', 'pedal', 'ipfl', 'mined', 'recall'), summary))
+        summary = losses | shares
+        return dict(zip(summary, torch.stack(list(summary.values())).tolist()))
 
 
-def _check_fit(datamanager: DataManager, net: PatchNet) -> None:
+def _check_fit(datamanager: DataManager, net: PatchNet, needs_surrogates: bool) -> None:
     """Refuses a model or a data manager that is not made for this stage."""
     if net.loss != 'paul':
         raise ValueError(f"ImagePAULEngine needs a model built with loss='paul', got loss={net.loss!r}")
-    if not loaders.gives_surrogates(datamanager):
-        raise ValueError("ImagePAULEngine needs 'surrogate_positive' among the data manager's transforms")
+    if needs_surrogates and not loaders.gives_surrogates(datamanager):
+        raise ValueError(
+            "ImagePAULEngine needs 'surrogate_positive' among the data manager's transforms, or weight_ipfl=0"
+        )
     if reads_people(datamanager):
         raise ValueError(
             "ImagePAULEngine: the data manager's sampler RandomIdentitySampler reads who is on the images: use "

@@ -51,7 +51,7 @@ def test_two_processes_are_as_one(root, alone, case):
 
 
 def test_the_rate_the_signs_and_the_kept_model_are_those_of_one_process(root):
-    """Camera by camera; at 1e30 the second step is not finite, in one process or in both."""
+    """Camera by camera, without surrogates; at 1e30 the second step is not finite, in one process or in both."""
     run = {'root': root, 'epochs': 2, 'signs': True, 'ladder': (1e30, 0.003, 0.001)}
     folders = [root / 'looks on alone', root / 'looks on by two']
     one = train(1, folders[0], options=CASES['cameras'], **run)

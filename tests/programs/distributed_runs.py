@@ -34,8 +34,8 @@ CASES = {
     'whole images in shards': {'similarity': 'image', 'shard_memory': True},
     'centroids': {'ipfl': 'centroid'},
     'centroids in shards': {'ipfl': 'centroid', 'shard_memory': True},
-    'cameras': {'neighbours': 'camera', 'k_camera': 2},
-    'cameras in shards': {'neighbours': 'camera', 'k_camera': 2, 'shard_memory': True},
+    'cameras': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0},
+    'cameras in shards': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0, 'shard_memory': True},
 }
 
 
@@ -47,9 +47,10 @@ def render_target(root: Path) -> Path:
 def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
     """An engine in float64; `fixed_statistics` keeps BatchNorm in eval mode, where an image is seen by itself."""
     set_random_seed(3)
+    surrogates = ['surrogate_positive'] if options.get('weight_ipfl', 1) else []  # PEDAL alone does without
     datamanager = torchreid.data.ImageDataManager(
         root=str(root), sources='synthetic_target', height=64, width=48, batch_size_train=16, batch_size_test=4,
-        transforms=['random_flip', 'surrogate_positive'], workers=0, use_gpu=False,
+        transforms=['random_flip', *surrogates], workers=0, use_gpu=False,
     )  # fmt: skip
     model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=16).double()
     if fixed_statistics:

@@ -135,4 +135,6 @@ def test_the_config_file():
     assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
     cfg.paul.neighbours, cfg.paul.keep = 'all', 'last'
     cfg.train.lr, cfg.paul.weight_ipfl = market.train.lr, market.paul.weight_ipfl
+    assert cfg.paul.scale == 10  # of the paper's two
+    cfg.paul.scale = market.paul.scale
     assert cfg == market

@@ -135,7 +135,7 @@ class Pictures:
         if not gives_surrogates(self.datamanager):
             raise UserError(
                 f'data.transforms of {printable(trained.path)} has no surrogate_positive, so there is nothing to mine: '
-                'name a run of the unsupervised stage'
+                'name a run with IPFL'
             )
         mining = mine_batch(
             trained.model,

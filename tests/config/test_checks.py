@@ -18,6 +18,7 @@ from paul_plugin.config.keys import KEYS, get_default_config, set_value
         [*PAUL, 'paul.patch_source', 'stripe', 'data.height', '32', 'data.width', '1'],
         [*PAUL, 'paul.weight_pedal', '0'],
         [*PAUL, 'paul.weight_ipfl', '0', 'paul.momentum', '1', 'paul.surrogate.crop', '[1,1]'],
+        [*PAUL, 'data.transforms', 'random_flip', 'paul.weight_ipfl', '0'],
         [*PAUL, 'paul.pretrain.opts', "['train.max_epoch', 1]", 'train.max_epoch', '0', 'train.lr', '0'],
         [*PAUL, 'train.fixbase_epoch', '1', 'train.open_layers', "['branches', 'classifier']"],
         ['model.name', 'paul', 'loss.name', 'triplet', 'sampler.train_sampler', 'RandomIdentitySampler'],

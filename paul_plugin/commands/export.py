@@ -26,6 +26,7 @@ describe people, no classifier and no optimizer."""
 EXAMPLE = """\
 log/paul_synthetic model.onnx
 log/paul_synthetic model.pt2 --half --dim 256
+log/paul_folder gate.onnx --camera gate
 log/paul_synthetic weights.safetensors"""
 
 
@@ -45,6 +46,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--opset', type=int, help="opset of .onnx, at least 18 (default: the one that torch's exporter takes)"
     )
+    parser.add_argument(
+        '--camera',
+        metavar='NAME',
+        help='take off the mean of this camera of the training images: a file for its crops, to be compared with those '
+        "of other cameras' files; test.centre_cameras measures what it gives",
+    )
     parser.add_argument('--force', action='store_true', help='write over TARGET')
     return parser.parse_args(argv)
 
@@ -56,7 +63,8 @@ def report(done: 'Exported') -> str:
     shape = done.metadata
     lines = [
         f'{printable(done.path)}: images (batch, 3, {shape["height"]}, {shape["width"]}) -> '
-        f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}',
+        f'descriptors (batch, {shape["dimension"]}){", half precision" if shape["half"] else ""}'
+        f'{", of camera " + shape["camera"] if "camera" in shape else ""}',
         f'against torch: lowest cosine {done.cosine:.7f}, largest difference {done.difference:.2g}',
         f'on this CPU, {torch.get_num_threads()} threads:',
     ]
@@ -77,23 +85,26 @@ def report_shared(done: 'Shared') -> str:
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file that the arguments ask for, and prints how it compares with torch."""
     from ..deploy.export import export
+    from ..deploy.one_camera import for_camera
     from ..deploy.pca import cost_of, reduce_dimension
     from ..deploy.sharing import export_weights
     from ..runtime.safetensors_file import SUFFIX
 
     if arguments.target.endswith(SUFFIX):
-        refused = [name for name in ('half', 'dim', 'opset') if getattr(arguments, name)]
+        refused = [name for name in ('half', 'dim', 'opset', 'camera') if getattr(arguments, name)]
         if refused:
             raise UserError(f'--{refused[0]} is not for {printable(arguments.target)}, which holds weights as they are')
         print(report_shared(export_weights(command.trained_of(arguments), arguments.target, arguments.force)))
         return
     trained = command.trained_of(arguments)
     if arguments.dim is not None:
-        trained = reduce_dimension(trained, arguments.dim)
+        trained = reduced = reduce_dimension(trained, arguments.dim)
+    if arguments.camera is not None:
+        trained = for_camera(trained, arguments.camera)
     options = {name: getattr(arguments, name) for name in ('half', 'force', 'batch', 'opset')}
     print(report(export(trained, arguments.target, **options)))
     if arguments.dim is not None:
-        print(cost_of(trained))
+        print(cost_of(reduced))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -24,7 +24,7 @@ from ..runtime.errors import UserError, import_optional, is_out_of_memory, print
 from ..runtime.files import check_target, whole_file
 from ..runtime.safetensors_file import SUFFIX
 from .half import HalfPatchNet
-from .pca import Reduced
+from .one_camera import OneCamera
 
 THRESHOLD = 0.9999  # least cosine of a descriptor to the one that torch gives in float32
 BATCHES = (1, 2, 5)  # images of the batches that are compared
@@ -251,6 +251,7 @@ def describe_export(trained: Trained, half: bool = False) -> dict:
         'dist_metric': trained.cfg.test.dist_metric,
         'half': half,
         'trained_with': trained.checkpoint.get('software', {}),
+        **({'camera': trained.model.camera} if isinstance(trained.model, OneCamera) else {}),
     }
 
 
@@ -291,15 +292,17 @@ def images_per_second(describe: Describe, images: Tensor) -> float:
 def portable(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in eval mode, of what the descriptor needs."""
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-    patchnet = network[0] if isinstance(network, Reduced) else network
+    patchnet = network
+    while isinstance(patchnet, nn.Sequential):  # a reduction, or a camera's mean, comes after it
+        patchnet = patchnet[0]
     for head in HEADS:
         setattr(patchnet, head, nn.ModuleList())
     return network
 
 
 def _halved(network: nn.Module) -> nn.Module:
-    if isinstance(network, Reduced):
-        return Reduced(HalfPatchNet(network[0]), network[1]).eval()
+    if isinstance(network, nn.Sequential):
+        return nn.Sequential(_halved(network[0]), *list(network)[1:]).eval()
     return HalfPatchNet(network)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from torch import nn
 
 from ..checkpoints.weights import is_adapted, read_checkpoint, state_of
 from ..config.changes import list_of
@@ -16,7 +17,6 @@ from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import check_target, whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
 from .export import describe_export
-from .pca import Reduced
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
 KEYS = (
@@ -54,7 +54,8 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         force: write over a file.
 
     Raises:
-        UserError: if the file cannot be written, or the model's descriptors were reduced, which is no weight of it.
+        UserError: if the file cannot be written, or the model's descriptors were reduced or centred, which no weights
+            hold.
 
     Example:
         >>> export_weights(open_trained('log/paul_market'), 'weights.safetensors').count
@@ -63,8 +64,8 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     path = Path(path)
     if path.suffix != SUFFIX:
         raise UserError(f'{printable(path)} must end in {SUFFIX}, which names the format')
-    if isinstance(trained.model, Reduced):
-        raise UserError(f'{printable(path)} holds weights alone: leave --dim out, or name another format')
+    if isinstance(trained.model, nn.Sequential):  # with a reduction, or a camera's mean, after it
+        raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
     check_target(path, force)
     import_optional('safetensors')
     known = state_of(trained.checkpoint, path)[1]

@@ -109,7 +109,7 @@ def test_tool(trained, tmp_path, capsys):
 def test_refuses(trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match='must end in .safetensors'):
         export_weights(trained, tmp_path / 'weights.pth')
-    with pytest.raises(UserError, match='leave --dim out'):
+    with pytest.raises(UserError, match='leave --dim and --camera out'):
         export_weights(reduce_dimension(trained, 8), tmp_path / 'weights.safetensors')
     monkeypatch.setattr('paul_plugin.deploy.sharing.read_checkpoint', lambda path: {'state_dict': {'a': torch.ones(1)}})
     with pytest.raises(UserError, match='no file was written to .*: it is not read back as it was written'):

@@ -1,0 +1,72 @@
+"""A model for one camera: its descriptors without the mean of that camera, as a last layer of the model."""
+
+from torch import Tensor, nn
+
+from ..data.labels import camera_name
+from ..run.trained import Trained
+from ..runtime.errors import UserError, nearest, printable
+from .centring import training_means
+
+
+class WithoutMean(nn.Module):
+    """Takes a mean off descriptors.
+
+    Args:
+        mean: (E,).
+    """
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer('mean', mean.float())
+
+    def forward(self, descriptors: Tensor) -> Tensor:
+        """(B, E) -> the same."""
+        return descriptors - self.mean
+
+
+class OneCamera(nn.Sequential):
+    """A model, and the mean of a camera that is taken off its descriptors.
+
+    Attributes:
+        camera: its name.
+        feature_dim: numbers of the descriptor, torchreid's name.
+    """
+
+    def __init__(self, model: nn.Module, without: WithoutMean, camera: str) -> None:
+        super().__init__(model, without)
+        self.camera = camera
+        self.feature_dim = model.feature_dim
+
+
+def for_camera(trained: Trained, camera: str) -> Trained:
+    """The same model for crops of one camera: descriptors without its mean, as the test has it that centres by cameras.
+
+    The mean is that of the run's training images from this camera (see `CameraMeans`). Descriptors of one camera's
+    model are compared with those of another's, each of its own camera's crops.
+
+    Args:
+        trained: the model, its descriptor reduced or not.
+        camera: its name, as pictures and logs show it: of torchreid's data sets a number from 1 on.
+
+    Raises:
+        UserError: if the training images are not there, are of one camera, or none is of that camera.
+
+    Example:
+        >>> for_camera(open_trained('log/paul_market'), '3').model.camera
+        '3'
+    """
+    datamanager = trained.datamanager()
+    means = training_means(trained, datamanager).means
+    named = {camera_name(datamanager.train_loader.dataset, number): mean for number, mean in sorted(means.items())}
+    if len(named) == 1:
+        raise UserError(
+            f'--camera {printable(camera)}: the training images of {printable(trained.path)} are of one camera, or '
+            'their cameras are unknown: name them by folder.camera when you train'
+        )
+    if camera not in named:
+        raise UserError(
+            f'--camera {printable(camera)}: no training image of {printable(trained.path)} is of that camera'
+            f'{nearest(camera, named)}: one of {", ".join(list(named)[:20])}'
+        )
+    model = OneCamera(trained.model, WithoutMean(named[camera]), camera)
+    return trained._replace(model=model.to(trained.device).eval())

@@ -1,0 +1,66 @@
+"""A file for one camera's crops: as the test that centres by cameras describes them, and what is refused."""
+
+import json
+
+import pytest
+import torch
+
+from paul_plugin.commands import export as tool
+from paul_plugin.deploy.as_tested import described
+from paul_plugin.deploy.export import FORMATS, export
+from paul_plugin.deploy.one_camera import for_camera
+from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.report.gallery import Pictures
+from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
+
+
+def test_descriptors_are_those_of_the_centred_test(embedded_run):
+    trained = open_trained(embedded_run, opts=('test.centre_cameras', 'True'))
+    queries = Pictures(trained).tested.queries
+    rows = Pictures(trained).rows(queries)
+    of_camera = [place for place, item in enumerate(queries) if item[2] == 2]
+    assert of_camera
+    found = described(for_camera(trained, '3'), [queries[place][0] for place in of_camera])
+    torch.testing.assert_close(found, rows[of_camera], rtol=0, atol=1e-5)
+    reduced = reduce_dimension(trained, 8)
+    of_reduced = for_camera(reduced, '3')
+    assert of_reduced.model.feature_dim == 8
+    paths = [item[0] for item in Pictures(trained).datamanager.train_loader.dataset.data if item[2] == 2]
+    torch.testing.assert_close(described(of_reduced, paths).mean(0), torch.zeros(8), rtol=0, atol=1e-5)
+
+
+def test_the_file_gives_them(embedded_run, tmp_path, monkeypatch):
+    """With both layers, in half precision."""
+    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+    expected = for_camera(reduce_dimension(open_trained(embedded_run), 8), '3')
+    export(expected, tmp_path / 'third.torchscript', half=True)
+    describe, text = FORMATS['.torchscript'].read(tmp_path / 'third.torchscript')
+    assert json.loads(text)['camera'] == '3'
+    images = torch.randn(3, 3, 64, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(describe(images), expected.model(images), rtol=0, atol=1e-2)
+
+
+def test_the_tool_writes_it(embedded_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+    tool.main([str(embedded_run), str(tmp_path / 'third.torchscript'), '--camera', '3'])
+    assert ', of camera 3\n' in capsys.readouterr().out
+    images = torch.randn(3, 3, 64, 48)
+    plain, ours = open_trained(embedded_run).model, torch.jit.load(tmp_path / 'third.torchscript')
+    with torch.no_grad():
+        off = plain(images) - ours(images)
+    torch.testing.assert_close(off, off[:1].expand(3, -1), rtol=0, atol=1e-5)
+    assert off.abs().max() > 0.01
+
+
+def test_refuses_in_one_line(embedded_run, tmp_path, bare):
+    trained = open_trained(embedded_run)
+    with pytest.raises(UserError, match=r'--camera 9: no training image of .* one of 1, 2, 3, 4, 5, 6$'):
+        for_camera(trained, '9')
+    unknown = open_trained(embedded_run, opts=('data.sources', "['folder']", 'folder.path', str(bare)))
+    with pytest.raises(UserError, match='are of one camera, or their cameras are unknown: name them by folder.camera'):
+        for_camera(unknown, '1')
+    with pytest.raises(SystemExit):
+        tool.main([str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
+    assert not list(tmp_path.glob('*.*'))

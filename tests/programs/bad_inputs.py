@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch._dynamo  # optimizers import it
 import torchreid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this program is run by its path, too
@@ -32,6 +33,7 @@ from programs.bad_cases.case import TWO, Case, NotPossible
 from programs.kill_and_resume import PROJECT, kill, run
 
 from paul_plugin.data.synthetic.render import render
+from paul_plugin.run import stages  # noqa: F401  # what a run imports late, a fork has
 
 SECONDS = 10  # that a run may take, from the fork
 

@@ -21,7 +21,7 @@ import torch
 
 # Every run is a fork of a server that has imported everything once and computed nothing.
 FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages'])
+FORKS.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages', 'torch._dynamo'])
 PROJECT = Path(__file__).parents[2]
 
 

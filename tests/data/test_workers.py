@@ -8,16 +8,20 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 LIMIT = 200  # seconds; it takes some 15
 
-# The package is imported inside of main(): a worker that is spawned imports this file, and so torchreid alone.
+CASES = ['spawn query', 'spawn train', 'spawn fill', 'forkserver seeded']
+# The package is imported inside of main(): a worker that is spawned imports this file, and so torchreid alone. One
+# process starts them all.
 PROGRAM = """
 import sys
 import torch, torchreid
 
-def main(root, method, part):
+def main(root, *cases):
+    for case in cases:
+        refused(root, *case.split())
+
+def refused(root, method, part):
     import paul_plugin
     from paul_plugin.data.loaders import fill_loader, seeded_loader
     datamanager = torchreid.data.ImageDataManager(
@@ -35,26 +39,24 @@ def main(root, method, part):
         for _ in loader:
             pass
     except paul_plugin.data.images.BadImage as error:
-        print('REFUSED', error)
+        print('REFUSED', method, part, error, flush=True)
 
 if __name__ == '__main__':
     main(*sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(
-    ('method', 'part'), [('spawn', 'query'), ('spawn', 'train'), ('spawn', 'fill'), ('forkserver', 'seeded')]
-)
-def test_a_damaged_image_ends_a_spawned_worker(market, tmp_path, method, part):
+def test_a_damaged_image_ends_a_spawned_worker(market, tmp_path):
     """torchreid's own reader tries for ever there."""
-    folder = {'query': 'query', 'gallery': 'bounding_box_test'}.get(part, 'bounding_box_train')
-    damaged = sorted((market.folder / folder).iterdir())[0]
-    content = damaged.read_bytes()
-    damaged.write_bytes(content[: len(content) // 2])
+    damaged = {}
+    for folder in ('query', 'bounding_box_train'):
+        damaged[folder] = sorted((market.folder / folder).iterdir())[0]
+        content = damaged[folder].read_bytes()
+        damaged[folder].write_bytes(content[: len(content) // 2])
     program = tmp_path / 'program.py'
     program.write_text(PROGRAM)
     with subprocess.Popen(
-        [sys.executable, str(program), str(market.root), method, part],
+        [sys.executable, str(program), str(market.root), *CASES],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,5 +69,7 @@ def test_a_damaged_image_ends_a_spawned_worker(market, tmp_path, method, part):
         limit.cancel()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert f'REFUSED bad image {damaged}: it is damaged' in out, out[-2000:]
+    for case in CASES:
+        image = damaged['query' if case.endswith('query') else 'bounding_box_train']
+        assert f'REFUSED {case} bad image {image}: it is damaged' in out, out[-2000:]
     assert 'Will redo' not in out

@@ -94,21 +94,32 @@ def test_tool(embedded_run, tmp_path, capsys):
     assert out[5].startswith('the mAP that it costs was not measured: data set')
 
 
-@pytest.mark.parametrize('suffix', ['.onnx', '.pt2', '.pt'])
-def test_a_full_disk(trained, tmp_path, suffix):
+FULL_DISK = """
+import resource, sys, torch
+from paul_plugin.deploy.export import export
+from paul_plugin.run import command
+from paul_plugin.run.trained import open_trained
+weights, model, *targets = sys.argv[1:]
+trained = open_trained(weights, 96, 48)._replace(model=torch.load(model, weights_only=False))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+for target in targets:
+    try:
+        command.call(lambda: export(trained, target))
+    except SystemExit as end:
+        print(end.code)
+"""
+
+
+def test_a_full_disk(trained, tmp_path):
     """A limit on the size of files stands for it; in a process of its own, which torch may end."""
-    program = (
-        'import resource, sys; from paul_plugin.deploy.export import export; from paul_plugin.run import command; '
-        'from paul_plugin.run.trained import open_trained; trained = open_trained(sys.argv[1], 96, 48); '
-        'resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); '
-        'command.call(lambda: export(trained, sys.argv[2]))'
-    )
-    target = tmp_path / f'new/model{suffix}'
-    done = subprocess.run([sys.executable, '-c', program, trained.path, target], capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
+    targets = [tmp_path / f'new{suffix}/model{suffix}' for suffix in ('.onnx', '.pt2', '.pt')]
+    torch.save(trained.model, tmp_path / 'model')
+    command = [sys.executable, '-c', FULL_DISK, trained.path, tmp_path / 'model', *targets]
+    done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stderr.splitlines() if line]
-    assert lines == [f'error: cannot write {target}: File too large']
-    assert list(target.parent.iterdir()) == []
+    assert lines == [f'error: cannot write {target}: File too large' for target in targets]
+    assert done.stdout == '2\n2\n2\n'
+    assert [list(target.parent.iterdir()) for target in targets] == [[], [], []]
 
 
 def test_the_opset_that_was_asked_for(trained, tmp_path):

@@ -122,6 +122,10 @@ def config_in(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if not line.startswith(('  save_dir: ', '  workers: '))]
 
 
+def saved(log: Path) -> bool:
+    return any(log.rglob('model.pth.tar-*'))
+
+
 def saving(log: Path) -> bool:
     return any(log.glob('model/.model*')) or any(log.glob('pretrain/model/.model*'))
 
@@ -160,9 +164,14 @@ class Disturbed:
         self.ends += 1
         shutil.rmtree(self.log)
 
-    def kill_once(self, in_save: bool) -> bool:
-        """Starts the job and kills it at a random instant, or in its next save; False if it was faster."""
+    def kill_once(self, in_save: bool, after_save: bool) -> bool:
+        """Starts the job and kills it at a random instant, or in its next save; False if it was faster.
+
+        With `after_save` the instant is counted from when there is a checkpoint, from which the next life goes on.
+        """
         process = self.start()
+        while after_save and process.is_alive() and not saved(self.log):
+            time.sleep(0.01)
         process.join(self.random.uniform(0.05, self.seconds))
         while in_save and process.is_alive() and not saving(self.log):
             pass
@@ -195,7 +204,7 @@ def main() -> None:
     disturbed = Disturbed(folder, undisturbed, options.seconds, options.seed)
     kills = 0
     while kills < options.kills:
-        kills += disturbed.kill_once(in_save=kills % 3 == 0)
+        kills += disturbed.kill_once(in_save=kills % 3 == 0, after_save=kills % 2 == 1)
     disturbed.end(disturbed.start())
     resumed = disturbed.output.read_text().count('Going on from')
     print(

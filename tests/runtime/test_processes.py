@@ -160,7 +160,7 @@ def found(request, tmp_path_factory) -> list[dict]:
     """What each of some processes found."""
     folder = tmp_path_factory.mktemp('processes')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['paul_plugin'])  # imported once, for all processes
+    context.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages', 'torch._dynamo'])  # as others do
     running = [context.Process(target=work, args=(rank, request.param, folder)) for rank in range(request.param)]
     for process in running:
         process.start()

@@ -111,7 +111,7 @@ def test_torchreid_reads_all_of_a_converted_file(run, tmp_path, capsys):
 def test_the_whole_release(run, tmp_path, capsys):
     """All 395 tensors of the ResNet-50 model, by torchreid's own functions."""
     first, ours = tmp_path / 'first.pth', tmp_path / 'ours.pth'
-    released = release_state()
+    released = dict(release_state())
     torch.save({'state_dict': released, 'epoch': 60, 'acc': np.float64(0.5)}, first)
     status, out, _ = run(first, ours)
     assert status == 0

@@ -19,7 +19,7 @@ from paul_plugin.runtime.errors import UserError
 def release_file(tmp_path_factory):
     """A file as the release saved it: a DataParallel state dict under `state_dict`."""
     path = tmp_path_factory.mktemp('release') / 'checkpoint.pth'
-    torch.save({'state_dict': release_state(), 'epoch': 60, 'acc': np.float64(0.5)}, path)
+    torch.save({'state_dict': dict(release_state()), 'epoch': 60, 'acc': np.float64(0.5)}, path)
     return path
 
 

@@ -1,8 +1,11 @@
 """Reads the reference numbers in tests/reference, and rebuilds the weights behind the PatchNet ones."""
 
+import functools
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -29,10 +32,16 @@ def load(name: str) -> dict[str, torch.Tensor]:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 
-def release_state() -> dict[str, torch.Tensor]:
-    """A state dict with the release's keys and shapes, filled by the recipe behind the PatchNet numbers."""
+@functools.cache  # drawing 30 million numbers takes seconds
+def release_state() -> Mapping[str, torch.Tensor]:
+    """A state dict with the release's keys and shapes, filled by the recipe behind the PatchNet numbers.
+
+    It is shared by the tests of a process: none may change a tensor in place.
+    """
     shapes = json.loads((FOLDER / 'checkpoint_keys.json').read_text())
-    return {key: torch.from_numpy(_fill(key.removeprefix('module.'), shape)) for key, shape in shapes.items()}
+    return MappingProxyType(
+        {key: torch.from_numpy(_fill(key.removeprefix('module.'), shape)) for key, shape in shapes.items()}
+    )
 
 
 def _fill(key: str, shape: list[int]) -> np.ndarray:

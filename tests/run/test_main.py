@@ -96,8 +96,8 @@ def test_real_layouts(run, tmp_path, layout, model):
     name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
     status, out, err = run(
         '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
-        'model.name', model, 'data.height', '192', 'data.width', '64',
-        'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 4]", root=tmp_path,
+        'model.name', model, 'data.height', '96', 'data.width', '48',
+        'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 8]", root=tmp_path,
     )  # fmt: skip
     assert status == 0, err
     results = json.loads((tmp_path / 'log/results.json').read_text())

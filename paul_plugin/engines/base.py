@@ -222,6 +222,7 @@ class ResumableEngine(CentredTests):
             self.loader = None
             with contextlib.suppress(OSError):  # of a full disk: reported already
                 self.writer.close()
+            self.writer = None  # another run of the engine has a folder of its own
 
     def _lacks_test(self, max_epoch: int, start_eval: int = 0, eval_freq: int = -1, **options) -> bool:
         """Whether the run was killed in the test that followed the last epoch that is done."""

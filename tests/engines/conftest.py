@@ -10,12 +10,15 @@ from paul_plugin.host.engine import set_random_seed
 
 @pytest.fixture
 def make_fresh_engine(make_engine, make_datamanager):
-    """Makes an engine that saves after every step, each time as a new process would; it can crash after so many."""
+    """Makes an engine that saves after every step, each time as a new process would; it can crash after so many.
 
-    def make(crash_after=math.inf, data=(), **options):
+    With `minutes=math.inf` it saves at the end of an epoch alone, which spares a third of a run's time.
+    """
+
+    def make(crash_after=math.inf, data=(), minutes=0, **options):
         set_random_seed(3)
         engine = make_engine(make_datamanager(**dict(data)), **options)
-        engine.checkpoint_minutes = 0
+        engine.checkpoint_minutes = minutes
         engine.keep_checkpoints = 100
         step = engine.training_step
         steps = []

@@ -1,5 +1,7 @@
 """PEDAL camera by camera in the engine: the rows' order, a run to the bit, what is refused."""
 
+import math
+
 import pytest
 from helpers.batches import batch_of
 from helpers.crashes import RUN
@@ -43,7 +45,7 @@ def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path):
     engine = make_fresh_engine(**options)
     engine.run(save_dir=str(tmp_path / 'whole'), **RUN)
     path = tmp_path / 'whole/model/model.pth.tar-1-2'
-    again = make_fresh_engine(**options)
+    again = make_fresh_engine(minutes=math.inf, **options)
     again.run(save_dir=str(tmp_path / 'again'), start_epoch=again.resume(read_checkpoint(path)), **RUN)
     finals = (read_checkpoint(tmp_path / name / 'model/model.pth.tar-3') for name in ('whole', 'again'))
     assert differences(*finals) == []
@@ -54,7 +56,8 @@ def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsy
     """Cameras that are unknown are one: nothing but a line that is printed tells them from neighbours='all'."""
     finals = []
     for neighbours in ('all', 'camera'):
-        engine = make_fresh_engine(data=(('first', 48),), neighbours=neighbours, k_camera=2)
+        options = {'neighbours': neighbours, 'k_camera': 2}
+        engine = make_fresh_engine(data=(('first', 48),), minutes=math.inf, **options)
         said = 'PEDAL looks for the nearest among all of them (folder.camera names' in capsys.readouterr().out
         assert said == (neighbours == 'camera')
         engine.run(save_dir=str(tmp_path / neighbours), **RUN)

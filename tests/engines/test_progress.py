@@ -1,5 +1,6 @@
 """The lines that an engine prints as it trains: one an epoch at least, the time that is left, no test without one."""
 
+import math
 import sys
 
 import pytest
@@ -44,13 +45,13 @@ def slow(monkeypatch):
 
 
 def test_an_epoch_shorter_than_print_freq_has_a_line(make_fresh_engine, tmp_path, capsys):
-    make_fresh_engine().run(save_dir=str(tmp_path), **RUN | {'print_freq': 20})
+    make_fresh_engine(minutes=math.inf).run(save_dir=str(tmp_path), **RUN | {'print_freq': 20})
     lines = lines_of(capsys.readouterr().out)
     assert [line.split('\t')[0] for line in lines] == [f'epoch: [{epoch}/3][{STEPS}/{STEPS}]' for epoch in (1, 2, 3)]
 
 
 def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slow, tmp_path, capsys):
-    engine = make_fresh_engine()
+    engine = make_fresh_engine(minutes=math.inf)
     slow(engine, [100] * STEPS + [10] * 2 * STEPS + [1] * 3 * STEPS)
     engine.run(save_dir=str(tmp_path), **RUN)
     lines = lines_of(capsys.readouterr().out)
@@ -61,12 +62,13 @@ def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slo
     # Another run of the same engine begins anew.
     engine.run(save_dir=str(tmp_path / 'again'), **RUN)
     assert seconds_left(lines_of(capsys.readouterr().out)[0]) == 3 * STEPS - 1
+    assert len(list((tmp_path / 'again').glob('events.*'))) == 1
 
 
 def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_fresh_engine, slow, tmp_path, capsys):
     make_fresh_engine().run(save_dir=str(tmp_path), **RUN)
     undisturbed = lines_of(capsys.readouterr().out)
-    engine = make_fresh_engine()
+    engine = make_fresh_engine(minutes=math.inf)
     slow(engine, [10] * (2 + STEPS))
     start = engine.resume(read_checkpoint(tmp_path / 'model/model.pth.tar-1-2'))
     engine.run(save_dir=str(tmp_path / 'again'), start_epoch=start, **RUN)

@@ -23,7 +23,7 @@ def main(root, *cases):
 
 def refused(root, method, part):
     import paul_plugin
-    from paul_plugin.data.loaders import fill_loader, seeded_loader
+    from paul_plugin.data.loaders import fill_loader, seeded_loader, stop_workers
     datamanager = torchreid.data.ImageDataManager(
         root=root, sources='market1501', height=48, width=24, batch_size_train=2, batch_size_test=2, workers=1,
         use_gpu=False, transforms=['surrogate_positive'],
@@ -40,6 +40,8 @@ def refused(root, method, part):
             pass
     except paul_plugin.data.images.BadImage as error:
         print('REFUSED', method, part, error, flush=True)
+    finally:
+        stop_workers(loader)  # those that outlive a signal would keep the program for their 10 seconds
 
 if __name__ == '__main__':
     main(*sys.argv[1:])

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from ..data.descriptors import eval_mode
+from ..data.loaders import gives_surrogates
 from ..host.data import training_images
 from ..host.engine import unwrap
 from ..runtime import processes
@@ -24,7 +25,7 @@ class TensorBoardPictures:
     `mines_centroids`, `seed` and `epoch`.
 
     The first process writes; nothing is sent. Of a bank in shards it holds a share only, and draws no neighbours:
-    `tools/visualize.py neighbours` draws them from a checkpoint.
+    `tools/visualize.py neighbours` draws them from a checkpoint. Without surrogates nothing is mined, or drawn of it.
 
     Args:
         freq: epochs between two sets of pictures, at least 1; a ranking is drawn in each test.
@@ -47,9 +48,10 @@ class TensorBoardPictures:
                 bank = memory.bank, memory.filled
                 near = find_neighbours(model, transform, bank, paths, chosen[:: PEOPLE // 2])
                 _write(engine, 'neighbours', draw_neighbours(near))
-            pair = train.dataset.transform
-            mining = mine_batch(model, pair, paths, engine.miner, train.batch_size, seed=engine.seed)
-            _write(engine, 'mining', draw_mining(mining, centroid=engine.mines_centroids))
+            if gives_surrogates(datamanager):
+                pair = train.dataset.transform
+                mining = mine_batch(model, pair, paths, engine.miner, train.batch_size, seed=engine.seed)
+                _write(engine, 'mining', draw_mining(mining, centroid=engine.mines_centroids))
 
     def after_ranking(self, engine, target: int, distances: np.ndarray) -> None:
         """In a test: some queries of a target with the distances that were just evaluated.

@@ -46,6 +46,15 @@ def test_a_share_of_a_bank_has_no_neighbours(engine):
     assert written(engine) == {'patches': [1], 'mining': [1]}
 
 
+def test_without_surrogates_nothing_is_mined(make_engine, make_datamanager, tmp_path):
+    engine = make_engine(make_datamanager(transforms=['random_flip']), weight_ipfl=0.0)
+    engine.fill_memory()
+    engine.writer = SummaryWriter(str(tmp_path))
+    engine.epoch = 0
+    TensorBoardPictures(freq=1).after_epoch(engine)
+    assert written(engine) == {'patches': [1], 'neighbours': [1]}
+
+
 def test_a_ranking_in_each_test(engine):
     (target,) = engine.datamanager.test_loader
     sizes = [len(engine.datamanager.test_loader[target][part].dataset.data) for part in ('query', 'gallery')]

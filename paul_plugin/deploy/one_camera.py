@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from ..data.cameras import normal
 from ..data.labels import camera_name
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
@@ -46,7 +47,7 @@ def for_camera(trained: Trained, camera: str) -> Trained:
 
     Args:
         trained: the model, its descriptor reduced or not.
-        camera: its name, as pictures and logs show it: of torchreid's data sets a number from 1 on.
+        camera: its name, as it is or as pictures and logs show it: of torchreid's data sets a number from 1 on.
 
     Raises:
         UserError: if the training images are not there, are of one camera, or none is of that camera.
@@ -58,15 +59,16 @@ def for_camera(trained: Trained, camera: str) -> Trained:
     datamanager = trained.datamanager()
     means = training_means(trained, datamanager).means
     named = {camera_name(datamanager.train_loader.dataset, number): mean for number, mean in sorted(means.items())}
+    shown = camera if camera in named else printable(normal(camera))
     if len(named) == 1:
         raise UserError(
             f'--camera {printable(camera)}: the training images of {printable(trained.path)} are of one camera, or '
             'their cameras are unknown: name them by folder.camera when you train'
         )
-    if camera not in named:
+    if shown not in named:
         raise UserError(
             f'--camera {printable(camera)}: no training image of {printable(trained.path)} is of that camera'
-            f'{nearest(camera, named)}: one of {", ".join(list(named)[:20])}'
+            f'{nearest(shown, named)}: one of {", ".join(list(named)[:20])}'
         )
-    model = OneCamera(trained.model, WithoutMean(named[camera]), camera)
+    model = OneCamera(trained.model, WithoutMean(named[shown]), shown)
     return trained._replace(model=model.to(trained.device).eval())

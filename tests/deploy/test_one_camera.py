@@ -54,6 +54,16 @@ def test_the_tool_writes_it(embedded_run, tmp_path, monkeypatch, capsys):
     assert off.abs().max() > 0.01
 
 
+def test_a_name_as_it_is_and_as_it_is_shown(embedded_run, bare):
+    """A name can be spelt in two ways by its bytes, and one that cannot be printed is shown quoted."""
+    for day, name in enumerate(('tu\u0308r', 'a\nb')):
+        (bare / f'day {day}').rename(bare / name)
+    options = ('data.sources', "['folder']", 'folder.path', str(bare), 'folder.camera', '^([^/]+)/')
+    trained = open_trained(embedded_run, opts=options)
+    for shown, names in (('t\u00fcr', ('tu\u0308r', 't\u00fcr')), (r"'a\nb'", ('a\nb', r"'a\nb'"))):
+        assert [for_camera(trained, name).model.camera for name in names] == [shown, shown]
+
+
 def test_refuses_in_one_line(embedded_run, tmp_path, bare):
     trained = open_trained(embedded_run)
     with pytest.raises(UserError, match=r'--camera 9: no training image of .* one of 1, 2, 3, 4, 5, 6$'):

@@ -191,6 +191,9 @@ class ResumableEngine(CentredTests):
         if test_only:
             return super().run(save_dir=save_dir, test_only=True, **options)
         self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
+        if self.done[0] > start_epoch:  # another run of the engine: it has its weights, and a history of its own
+            self.done, self._saved, self.best = (0, 0), (0, 0), -math.inf
+            self.history, self._summaries = [], []
         if processes.is_first():
             self.folder.remove_partial()
             if self.done > (0, 0):

@@ -1,5 +1,6 @@
 """The lines that an engine prints as it trains: one an epoch at least, the time that is left, no test without one."""
 
+import json
 import math
 import sys
 
@@ -63,6 +64,7 @@ def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slo
     engine.run(save_dir=str(tmp_path / 'again'), **RUN)
     assert seconds_left(lines_of(capsys.readouterr().out)[0]) == 3 * STEPS - 1
     assert len(list((tmp_path / 'again').glob('events.*'))) == 1
+    assert [entry['epoch'] for entry in json.loads((tmp_path / 'again/history.json').read_text())] == [1, 2, 3]
 
 
 def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_fresh_engine, slow, tmp_path, capsys):

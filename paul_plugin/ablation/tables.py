@@ -38,6 +38,7 @@ SWEEPS = {
     'margin': ('m', [0.5, 1, 2, 3, 4]),
 }
 TABLES = ('components', 'patch_source', 'surrogate', 'pretraining', *SWEEPS)
+OF_IPFL = ('surrogate', 'r', 'margin')  # what nothing but IPFL depends on
 ALIASES = {symbol: name for name, (symbol, _) in SWEEPS.items() if symbol != name}
 NO_PRETRAINING = 'none'  # among the values of the table `pretraining`
 
@@ -70,6 +71,8 @@ def make_table(name: str, cfg: CfgNode, values: list[str] | None = None) -> Tabl
         ['k = 1', 'k = 10']
     """
     name = ALIASES.get(name, name)
+    if name in OF_IPFL and value_of(cfg, 'paul.weight_ipfl') == 0:
+        raise UserError(f'paul.weight_ipfl = 0.0: the table {name} needs it above 0, or its rows are the same run')
     if name in SWEEPS:
         return _sweep(name, cfg, values)
     if name == 'pretraining':

@@ -134,6 +134,7 @@ REFUSED = {
     'no labels': (('k', '-t', 'folder'), 'set folder.labels'),
     'no weights': (('k', 'model.load_weights', 'no.pth'), 'no weight file at no.pth'),
     'switched off': (('components', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table components needs'),
+    'the same runs': (('r', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table r needs it above 0, or its'),
     'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
     'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ..data.descriptors import describe
 from ..run.trained import Trained
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, printable
 from .as_tested import mean_ap
 
 _ROWS = 16384  # of the bank that are held in float64 at a time
@@ -85,12 +85,18 @@ def reduce_dimension(trained: Trained, dim: int) -> Trained:
     """The same model with a descriptor of `dim` numbers, by PCA of its memory bank.
 
     Raises:
-        UserError: if its file holds no memory bank, or too few rows or numbers for `dim`.
+        UserError: if its file holds no memory bank, or too few rows or numbers for `dim`, or if the model's descriptors
+            were reduced or centred already.
 
     Example:
         >>> reduce_dimension(open_trained('log/paul_synthetic'), 256).model.feature_dim
         256
     """
+    if isinstance(trained.model, nn.Sequential):
+        raise UserError(
+            f'--dim {dim}: the descriptors of {printable(trained.path)} were reduced or centred already, its memory '
+            'bank was not: take the model as open_trained gives it'
+        )
     try:
         reduction = Reduction(*fit_pca(*trained.memory(), dim))
     except ValueError as error:

@@ -104,6 +104,8 @@ def test_trained_model_refused(make_trained):
     trained = make_trained()
     with pytest.raises(UserError, match='--dim 40: PCA of 40 descriptors of 96 numbers gives 1 to 39 numbers, not 40'):
         reduce_dimension(trained, 40)
+    with pytest.raises(UserError, match='--dim 4: the descriptors of .* were reduced or centred already'):
+        reduce_dimension(reduce_dimension(trained, 8), 4)
     with pytest.raises(UserError, match='holds no memory bank'):
         reduce_dimension(trained._replace(checkpoint={}), 8)
     away = trained.cfg.clone()

@@ -49,8 +49,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--camera',
         metavar='NAME',
-        help='take off the mean of this camera of the training images: a file for its crops, to be compared with those '
-        "of other cameras' files; test.centre_cameras measures what it gives",
+        help="a file for this camera's crops: takes the mean descriptor of the camera's training images off them; "
+        "compare with those of the other cameras' files. test.centre_cameras measures what that gives",
     )
     parser.add_argument('--force', action='store_true', help='write over TARGET')
     return parser.parse_args(argv)

@@ -253,7 +253,7 @@ KEYS = (
     Key('paul.weight_pedal', 2.0, 'lambda, weight of PEDAL in the objective', at_least(0)),
     Key(
         'paul.weight_ipfl', 1.0,
-        'weight of IPFL; with 0 data.transforms may do without surrogate_positive, half of the images of a step',
+        'weight of IPFL; with 0 data.transforms can leave out surrogate_positive: half the images a step',
         at_least(0),
     ),
     Key(

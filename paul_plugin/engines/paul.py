@@ -35,8 +35,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     for resuming and stopping is ResumableEngine's.
 
     Args:
-        datamanager: torchreid's ImageDataManager with `surrogate_positive` among its transforms; without IPFL they may
-            do without, which halves the images of a step.
+        datamanager: torchreid's ImageDataManager with `surrogate_positive` among its transforms. With `weight_ipfl=0`
+            it may be left out; a step then passes half the images, and BatchNorm's statistics are those of real images.
         model: a `paul` model built with `loss='paul'`.
         optimizer: an optimizer of the model's parameters.
         scheduler: a learning rate scheduler, stepped once an epoch.

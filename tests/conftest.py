@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # before torch is imported: several processes of tests share the cores
 
+import filelock  # of torch's packages
 import pytest
 import torch
 import torchreid
@@ -34,12 +36,36 @@ def seed() -> None:
 
 
 @pytest.fixture(scope='session')
-def rendered(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory):
+    """Makes a folder once for all processes of the tests, which only read it: the first one makes it, others wait."""
+    own = tmp_path_factory.getbasetemp()
+    top = own.parent if 'PYTEST_XDIST_WORKER' in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = top / name, top / f'{name}.whole'
+        with filelock.FileLock(top / f'{name}.lock'):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope='session')
+def rendered_once(made_once) -> Path:
+    def make(root: Path) -> None:
+        for domain in ('source', 'target'):
+            render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
+
+    return made_once('rendered', make)
+
+
+@pytest.fixture(scope='session')
+def rendered(rendered_once, tmp_path_factory) -> Path:
     """A root with both synthetic domains: 48 training images of 8 people, 6 test people."""
-    root = tmp_path_factory.mktemp('reid-data')
-    for domain in ('source', 'target'):
-        render(root / f'synthetic_{domain}', domain, seed=5, train_ids=8, test_ids=6, images_per_id=6)
-    return root
+    return shutil.copytree(rendered_once, tmp_path_factory.mktemp('data') / 'reid-data')
 
 
 @pytest.fixture
@@ -121,6 +147,7 @@ def make_trained(rendered, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def embedded_run(rendered, tmp_path_factory):
+def embedded_run(rendered_once, made_once, tmp_path_factory):
     """The embedded job in small, from random weights: the folder of its run."""
-    return run_embedded_job(rendered, tmp_path_factory.mktemp('embedded'))
+    run = made_once('embedded', lambda folder: run_embedded_job(rendered_once, folder))
+    return shutil.copytree(run, tmp_path_factory.mktemp('embedded') / 'run')

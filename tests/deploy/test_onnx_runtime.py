@@ -33,6 +33,21 @@ def trained(make_trained):
     return trained._replace(model=model.eval(), cfg=cfg)
 
 
+@pytest.fixture(autouse=True, scope='module')
+def exported_once():
+    """An export takes seconds: each model's is made once."""
+    export, made = onnx_runtime.OnnxModel, {}
+
+    def once(model, images):
+        if model not in made:
+            made[model] = export(model, images)
+        return made[model]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_runtime, 'OnnxModel', once)
+        yield
+
+
 @pytest.fixture
 def crops(rendered, tmp_path):
     """12 images and an empty file."""

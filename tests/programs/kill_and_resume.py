@@ -174,7 +174,7 @@ class Disturbed:
             time.sleep(0.01)
         process.join(self.random.uniform(0.05, self.seconds))
         while in_save and process.is_alive() and not saving(self.log):
-            pass
+            time.sleep(0.001)  # a save takes some 20 ms
         if not process.is_alive():
             self.end(process)
             return False

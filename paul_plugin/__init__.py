@@ -4,6 +4,7 @@ from . import host, registry  # noqa: F401  # host first: it quiets a warning of
 from .checkpoints.weights import load_weights, read_checkpoint
 from .data.folder import FolderDataset
 from .deploy.descriptor_file import read_descriptors
+from .deploy.one_camera import for_camera
 from .deploy.pca import reduce_dimension
 from .deploy.search import read_gallery, search
 from .engines.base import ResumableEngine
@@ -34,6 +35,7 @@ __all__ = [
     'ResumableEngine',
     'SurrogatePositive',
     'Trained',
+    'for_camera',
     'load_weights',
     'open_trained',
     'pool_patches',

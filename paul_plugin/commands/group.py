@@ -77,7 +77,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f'{printable(target)}: {len(paths)} crops in {len(groups) - alone} groups, and {alone} like no other')
 
     shown = [Group(str(number), files) for number, files in groups.items() if len(files) > 1]
-    for path, start in zip(sheets, range(0, len(shown), arguments.rows)):
+    starts = range(0, len(shown), arguments.rows)[: len(sheets)]
+    for path in sheets[len(starts) :]:  # of an earlier grouping, which --force replaces
+        path.unlink(missing_ok=True)
+    for path, start in zip(sheets, starts):
         image = draw_groups(shown[start : start + arguments.rows], len(shown), pixels=arguments.pixels)
         save_png(image, path)
         print(f'Written to {printable(path)}')

@@ -53,8 +53,9 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     assert 'groups.csv exists: give another name, or --force' in refusal(words, capsys)
     extract(trained, crops, tmp_path / 'a.npz')
     before = target.read_bytes()
-    tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--sheets', '0'])
+    tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--rows', '20'])
     assert target.read_bytes() == before
+    assert [path.name for path in target.parent.glob('*.png')] == ['groups_1.png']  # the second was of other rows
 
 
 def test_refuses_in_one_line(trained, crops, tmp_path, capsys, monkeypatch):

@@ -147,7 +147,12 @@ def make_trained(rendered, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def embedded_run(rendered_once, made_once, tmp_path_factory):
-    """The embedded job in small, from random weights: the folder of its run."""
-    run = made_once('embedded', lambda folder: run_embedded_job(rendered_once, folder))
-    return shutil.copytree(run, tmp_path_factory.mktemp('embedded') / 'run')
+def embedded_once(rendered_once, made_once) -> Path:
+    """The embedded job in small, from random weights: the folder of its run, to be read only."""
+    return made_once('embedded', lambda folder: run_embedded_job(rendered_once, folder))
+
+
+@pytest.fixture(scope='session')
+def embedded_run(embedded_once, tmp_path_factory) -> Path:
+    """The same in a folder that other processes do not share: tools may write into it."""
+    return shutil.copytree(embedded_once, tmp_path_factory.mktemp('embedded') / 'run')

@@ -22,22 +22,22 @@ def read(path):
     return load_config(['--config-file', str(path)])
 
 
-def test_the_file_does_the_run_again(embedded_run, tmp_path, capsys):
-    main.main(['--config-file', str(embedded_run / 'config.yaml'), 'data.save_dir', str(tmp_path)])
+def test_the_file_does_the_run_again(embedded_once, tmp_path, capsys):
+    main.main(['--config-file', str(embedded_once / 'config.yaml'), 'data.save_dir', str(tmp_path)])
     for name in ('results.json', 'history.json', 'signs.json'):
-        assert (tmp_path / name).read_bytes() == (embedded_run / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (embedded_once / name).read_bytes()
     ours, theirs = (
-        torch.load(folder / 'model/model.pth.tar-1', weights_only=True) for folder in (tmp_path, embedded_run)
+        torch.load(folder / 'model/model.pth.tar-1', weights_only=True) for folder in (tmp_path, embedded_once)
     )
     assert all(value.equal(theirs['state_dict'][name]) for name, value in ours['state_dict'].items())
-    files = [(folder / 'config.yaml').read_text() for folder in (tmp_path, embedded_run)]
-    assert files[0] == files[1].replace(str(embedded_run), str(tmp_path))
+    files = [(folder / 'config.yaml').read_text() for folder in (tmp_path, embedded_once)]
+    assert files[0] == files[1].replace(str(embedded_once), str(tmp_path))
     assert len(files[0].splitlines()) > 100
 
 
-def test_the_log_shows_what_is_not_the_default(embedded_run):
-    log = next(embedded_run.glob('train.log*')).read_text().partition('\n\n')[0].splitlines()
-    assert log[0] == f'Configuration, where it is not the default; all of it is in {embedded_run}/config.yaml'
+def test_the_log_shows_what_is_not_the_default(embedded_once):
+    log = next(embedded_once.glob('train.log*')).read_text().partition('\n\n')[0].splitlines()
+    assert log[0] == f'Configuration, where it is not the default; all of it is in {embedded_once}/config.yaml'
     assert '  train.batch_size: 16' in log
     assert "  data.sources: ['synthetic_target']" in log
     assert not any(line.startswith('  test.batch_size') for line in log)

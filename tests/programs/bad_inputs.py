@@ -7,6 +7,8 @@ A program; `test_bad_inputs.py` runs it and checks every row:
 
 import argparse
 import contextlib
+import functools
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -109,14 +111,20 @@ def command_line(words: str, here: Path) -> list[str]:
     return [re.sub('HERE|SHARED', lambda match: places[match[0]], word) for word in shlex.split(f'{BASE} {words}')]
 
 
+@functools.cache
+def hash_of(path: Path, *identity: int) -> str:
+    """Of a file's content, which is read again only where its identity, its times among it, is another."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def tree(folder: Path) -> dict[str, tuple]:
     """What is in a folder: path -> kind and mode, and the hash of a file, the target of a link."""
     found = {}
     for path in folder.rglob('*'):
-        mode = path.lstat().st_mode
-        content = ''
+        status = path.lstat()
+        mode, content = status.st_mode, ''
         if stat.S_ISREG(mode):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = hash_of(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         elif stat.S_ISLNK(mode):
             content = os.readlink(path)
         found[str(path.relative_to(folder))] = (mode, content)
@@ -228,6 +236,7 @@ def main() -> None:
     parser.add_argument('--json', action='store_true', help='a list of rows instead of a table')
     parser.add_argument('--only', default='', help='regular expression that finds the inputs to run')
     options = parser.parse_args()
+    gc.freeze()  # what is imported is no garbage: a fork that looked for some would copy all of it
     with tempfile.TemporaryDirectory() as folder:
         rows = run_all(Path(folder, 'inputs'), options.only)
     if options.json:

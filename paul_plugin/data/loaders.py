@@ -119,7 +119,8 @@ def fill_loader(loader: DataLoader, seed: int) -> DataLoader:
     of a single image, for which BatchNorm has no statistics. Each process gets its share of every batch.
     """
     dataset = copy.copy(loader.dataset)
-    dataset.transform = getattr(dataset.transform, 'single', dataset.transform)  # of a PairTransform
+    if isinstance(dataset.transform, PairTransform):
+        dataset.transform = dataset.transform.single
     with seeded(seed, FILL_ORDER):  # in data set order a batch would hold few people and few cameras
         order = torch.randperm(len(dataset)).tolist()
     keys = [(0, place, index) for place, index in enumerate(order)]

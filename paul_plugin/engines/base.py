@@ -57,16 +57,20 @@ class ResumableEngine(CentredTests):
         self.observers: list[Observer] = []
         super().__init__(*args, **kwargs)
         self.seed = torch.initial_seed() % 2**63
-        self.history: list[dict] = []
         self.results: dict[str, dict[str, float]] = {}
-        self.best = -math.inf
         self.folder = None
         self.loader = None
+        self._begin_record()
+        self._in_step = False
+        self._states = None  # of the generators, to be taken back before the first step of a resumed run
+
+    def _begin_record(self) -> None:
+        """What is recorded of a run, as it is before its first step."""
+        self.history: list[dict] = []
+        self.best = -math.inf
         self.done = (0, 0)  # epochs, and steps of the next one
         self._summaries: list[dict[str, float]] = []  # of the steps of this epoch
-        self._in_step = False
         self._saved = (0, 0)  # what was done when the last checkpoint was saved
-        self._states = None  # of the generators, to be taken back before the first step of a resumed run
 
     def training_step(self, data: dict) -> dict[str, float]:
         """One step of training, what torchreid calls `forward_backward`; returns the losses to be logged."""
@@ -192,8 +196,7 @@ class ResumableEngine(CentredTests):
             return super().run(save_dir=save_dir, test_only=True, **options)
         self.folder = CheckpointFolder(Path(save_dir, 'model'), self.keep_checkpoints)
         if self.done[0] > start_epoch:  # another run of the engine: it has its weights, and a history of its own
-            self.done, self._saved, self.best = (0, 0), (0, 0), -math.inf
-            self.history, self._summaries = [], []
+            self._begin_record()
         if processes.is_first():
             self.folder.remove_partial()
             if self.done > (0, 0):

@@ -213,16 +213,17 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         pedal, recall = self.pedal.loss_and_recall(
             self.compared(real), self.memory.bank, rows, old, self.memory.filled, self.memory.shard
         )
-        losses, loss, shares = {'pedal': pedal}, self.weight_pedal * pedal, {'recall': recall}
-        for surrogate in surrogates:
-            losses['ipfl'], mined = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
-            loss, shares = self.weight_ipfl * losses['ipfl'] + loss, {'mined': mined, **shares}
+        loss, losses, shares = self.weight_pedal * pedal, {'pedal': pedal}, {}
+        if surrogates:
+            (surrogate,) = surrogates
+            losses['ipfl'], shares['mined'] = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
+            loss = self.weight_ipfl * losses['ipfl'] + loss
 
         losses = {'loss': loss, **losses}
         self.guard.watch(losses)
         self.precision.step(loss, self.optimizer)
-        summary = losses | shares
-        return dict(zip(summary, torch.stack(list(summary.values())).tolist()))
+        summary = {**losses, **shares, 'recall': recall}
+        return dict(zip(summary, torch.stack([*summary.values()]).tolist()))
 
 
 def _check_fit(datamanager: DataManager, net: PatchNet, needs_surrogates: bool) -> None:

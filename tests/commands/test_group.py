@@ -56,6 +56,8 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--rows', '20'])
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.glob('*.png')] == ['groups_1.png']  # the second was of other rows
+    tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--sheets', '0'])
+    assert target.read_bytes() == before
 
 
 def test_refuses_in_one_line(trained, crops, tmp_path, capsys, monkeypatch):

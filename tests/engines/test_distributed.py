@@ -35,7 +35,7 @@ def alone(root):
 
     def run(case):
         if case not in found:
-            found[case] = train(1, root / f'alone {case}', root=root, epochs=2, options=CASES[case])
+            found[case] = train(1, root / f'alone {case}', root=root, epochs=3, options=CASES[case])
         return found[case]
 
     return run
@@ -43,9 +43,9 @@ def alone(root):
 
 @pytest.mark.parametrize('case', ['replicated bank', 'bank in shards', 'centroids in shards'])
 def test_two_processes_are_as_one(root, alone, case):
-    found = train(2, root / f'two {case}', root=root, epochs=2, options=CASES[case])
+    found = train(2, root / f'two {case}', root=root, epochs=3, options=CASES[case])
     expected = alone(case.replace('bank in shards', 'replicated bank'))
-    assert len(found['losses']) == 6
+    assert len(found['losses']) == 9
     assert max(largest_difference(found, expected).values()) < LIMIT
     assert found['results'] == expected['results']
 
@@ -83,7 +83,7 @@ def test_the_test_is_split_without_a_change(root):
 @pytest.mark.parametrize(('before', 'after'), [(2, 1), (1, 2)])
 def test_another_number_of_processes_goes_on(root, alone, before, after):
     """Stopped in the middle of the second epoch, with the bank in shards."""
-    folder, run = root / f'{before} to {after}', {'root': root, 'epochs': 2, 'options': CASES['bank in shards']}
+    folder, run = root / f'{before} to {after}', {'root': root, 'epochs': 3, 'options': CASES['bank in shards']}
     train(before, folder, stop_after=4, **run)
     assert (folder / 'model/model.pth.tar-1-1').exists()
     found = train(after, folder, resume=True, **run)

@@ -56,6 +56,15 @@ def test_curves_take_whatever_a_supervised_run_records(make_run):
     assert holds(curves_of([make_run(history=history)]), BLUE)  # one epoch is a point, not a line of no length
 
 
+def test_runs_are_called_by_what_tells_them_apart(make_run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('paul_plugin.report.curves.draw_curves', drawn.extend)
+    for names in (['paul', 'control'], ['1/pedal', '2/pedal']):
+        drawn.clear()
+        curves_of([make_run(name, history=history_of_paul()) for name in names])
+        assert [run.name for run in drawn] == names
+
+
 @pytest.mark.parametrize(('pedal', 'ipfl'), [(2.0, 1.0), (2.0, 0.0), (0.0, 1.0)])
 def test_the_curves_are_explained_by_the_losses_that_are_on(pedal, ipfl):
     cfg = get_default_config()

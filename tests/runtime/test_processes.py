@@ -1,10 +1,10 @@
 """One process or several, the same result: the parts of a distributed step against those of a single process."""
 
-import multiprocessing
 from types import SimpleNamespace
 
 import pytest
 import torch
+from programs.kill_and_resume import FORKS
 from torch import distributed as dist
 from torch.nn import functional as F
 
@@ -159,9 +159,7 @@ def work(rank: int, world: int, folder) -> None:
 def found(request, tmp_path_factory) -> list[dict]:
     """What each of some processes found."""
     folder = tmp_path_factory.mktemp('processes')
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages', 'torch._dynamo'])  # as others do
-    running = [context.Process(target=work, args=(rank, request.param, folder)) for rank in range(request.param)]
+    running = [FORKS.Process(target=work, args=(rank, request.param, folder)) for rank in range(request.param)]
     for process in running:
         process.start()
     for process in running:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..runtime.errors import UserError, printable
 from ..runtime.files import NUMPY_SCALARS, Damaged, read_saved
 from ..runtime.safetensors_file import is_safetensors
+from .head import directions, fits, head_of
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -196,6 +197,8 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
             left.append(key)
     net.load_state_dict(loaded, strict=False)
     if kind == 'torchreid':
-        net.keep_distances()
+        head = head_of(state)
+        channels = net.branches[0].reduction.in_features
+        net.keep_distances(directions(head, net.dim) if fits(head, channels) else None)
     missing = [key for key in own if key not in loaded]
     return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint))

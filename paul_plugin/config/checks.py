@@ -193,6 +193,11 @@ def _paul_errors(cfg: CfgNode) -> Iterator[str]:
             f'cyclic ranking with paul.r {paul.r} needs at least {paul.r + 2}',
         ),
         (
+            paul.positives != 'patch' and paul.neighbours != 'camera',
+            'paul.positives',
+            'needs paul.neighbours camera',
+        ),
+        (
             paul.weight_pedal == paul.weight_ipfl == 0,
             'paul.weight_pedal',
             'must be above 0 while paul.weight_ipfl is 0',

@@ -231,6 +231,12 @@ KEYS = (
         'paul.k_camera', 0, 'with paul.neighbours camera: nearest neighbours in each, 0: paul.k / cameras, rounded',
         at_least(0),
     ),
+    Key(
+        'paul.positives', 'patch',
+        "what PEDAL pulls nearer: each patch's nearest patches; or, with paul.neighbours camera, for all patches of an "
+        'image those of the images that are nearest by the whole descriptor (image), in both directions (mutual)',
+        one_of('patch', 'image', 'mutual'),
+    ),
     Key('paul.scale', 30.0, 's, scale of PEDAL', rules.ABOVE_0),
     Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),
     Key(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..method.memory import mean_cosine
+from ..method.mutual_neighbours import describe_positives
 
 
 class Observer:
@@ -75,3 +76,11 @@ class SkippedSteps(Observer):
     def after_epoch(self, engine) -> None:
         if engine.precision.skipped:
             print(f'{engine.precision.skipped} steps so far were skipped because float16 overflowed (train.amp fp16)')
+
+
+class PositivesRecord(Observer):
+    """Records how many positives the images had in an epoch, where they are chosen by whole images."""
+
+    def after_epoch(self, engine) -> None:
+        if engine.positives is not None:
+            engine.history[-1] |= describe_positives(engine.positives, engine.pedal.spans)

@@ -15,6 +15,8 @@ from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
 from ..method.miner import CyclicRankingMiner
+from ..method.mutual_neighbours import MutualNeighbours, describe_positives
+from ..method.mutual_pedal import MutualPEDALLoss
 from ..method.patchnet import PatchNet
 from ..method.pedal import PEDALLoss
 from ..method.similarity import SIMILARITIES
@@ -22,7 +24,7 @@ from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
 from .fastest import chooser
-from .observers import CollapseAlarm, SkippedSteps
+from .observers import CollapseAlarm, PositivesRecord, SkippedSteps
 from .precision import MixedPrecision
 from .verdict import signs_of
 
@@ -50,6 +52,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         neighbours: among which rows PEDAL looks for the k nearest: `all`, the paper's, or `camera`: among those of each
             camera, of CameraPEDALLoss; the bank's rows are then sorted by camera.
         k_camera: how many in each camera, 0 for k divided by the number of cameras, rounded, at least 1.
+        positives: which rows PEDAL pulls nearer. `patch`, the paper's: a patch's nearest patches. `mutual`, with
+            neighbours='camera': for all patches of an image, those of the images that are its nearest by the whole
+            descriptor, in both directions, of MutualNeighbours; `image`: the same in one direction. They are chosen
+            from the memory bank before each epoch.
         similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
             the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
         ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives
@@ -90,6 +96,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         weight_ipfl: float = 1.0,
         neighbours: str = 'all',
         k_camera: int = 0,
+        positives: str = 'patch',
         similarity: str = 'patch',
         ipfl: str = 'descriptor',
         max_candidates: int | None = None,
@@ -106,7 +113,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         _check_fit(datamanager, net, needs_surrogates=weight_ipfl > 0)
         for name, value, choices in (
             ('neighbours', neighbours, ('all', 'camera')), ('similarity', similarity, SIMILARITIES),
-            ('ipfl', ipfl, ('descriptor', 'centroid')), ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
+            ('positives', positives, ('patch', 'image', 'mutual')), ('ipfl', ipfl, ('descriptor', 'centroid')), ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
         ):  # fmt: skip
             _one_of(name, value, choices)
         num_images = _sorted_training_images(datamanager, k, r, by_camera=neighbours == 'camera')
@@ -125,14 +132,19 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         dtype = getattr(torch, bank_dtype)
         self.memory = PatchMemory(num_images, *size, momentum, dtype, sharded=shard_memory).to(self.device)
         cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
-        self.pedal = PEDALLoss(k, scale) if cameras is None else _camera_pedal(cameras, k, k_camera, scale)
+        self.choose = _miner_of_positives(positives, cameras, k, k_camera)
+        self.positives: torch.Tensor | None = None  # (N, C, k), of the epoch, where they are chosen by whole images
+        if self.choose is not None:
+            self.pedal = MutualPEDALLoss(self.choose.spans, k, scale)
+        else:
+            self.pedal = PEDALLoss(k, scale) if cameras is None else _camera_pedal(cameras, k, k_camera, scale)
         mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
-        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), self.alarm]
+        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]
 
     @property
     def miner(self) -> CyclicRankingMiner:
@@ -154,7 +166,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     def extra_state(self) -> dict:
         amp = self.precision.state_dict()
         # The images' digest tells their order, not where in it a camera ends.
-        cameras = {'cameras': self.pedal.spans} if isinstance(self.pedal, CameraPEDALLoss) else {}
+        spans = getattr(self.pedal, 'spans', None)
+        cameras = {} if spans is None else {'cameras': spans}
+        if self.positives is not None:
+            cameras['positives'] = self.positives.to('cpu', torch.int32)
         state = {
             'memory': self.memory.gathered_state(),
             'amp': amp,
@@ -168,6 +183,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if checkpoint.get('cameras', spans) != spans:
             raise ValueError('it is of training images of other cameras')
         self.memory.load_whole(checkpoint['memory'])
+        if self.choose is not None:
+            self.positives = checkpoint['positives'].to(self.device, torch.int64)
         self.precision.load_state_dict(checkpoint['amp'])
         self.alarm.load_state_dict(checkpoint.get('alarm'))
         self.ipfl.load_whole(checkpoint)
@@ -194,7 +211,26 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             with stopping.instead_of_errors():
                 self.fill_memory()
             self.tell('after_filling')
+        if self.done[1] == 0:  # a run that goes on within an epoch has this epoch's
+            self.choose_positives()
         super().train(*args, **kwargs)
+
+    @torch.no_grad()
+    def choose_positives(self) -> None:
+        """Chooses each image's positives from the memory bank, where they are those of whole images.
+
+        The first process chooses for all, so that any number of processes has the same.
+        """
+        if self.choose is None:
+            return
+        bank = self.memory.gathered_state().get('bank')
+        chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
+        self.positives = processes.from_first(chosen).to(self.device)
+        found = describe_positives(self.positives, self.choose.spans)
+        print(
+            f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
+            f'{found["without"]:.1%} of the images have none'
+        )
 
     def training_step(self, data: dict) -> dict[str, float]:
         """One step: real images and surrogates, if there are any, in one forward pass; the bank's update, the losses.
@@ -210,8 +246,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
         old = self.memory.read(all_rows)[:, processes.own(len(rows))].transpose(0, 1)
         self.memory.update(all_rows, self.compared(all_real))
+        chosen = [] if self.positives is None else [self.positives[rows]]
         pedal, recall = self.pedal.loss_and_recall(
-            self.compared(real), self.memory.bank, rows, old, self.memory.filled, self.memory.shard
+            self.compared(real), self.memory.bank, rows, old, *chosen, self.memory.filled, self.memory.shard
         )
         loss, losses, shares = self.weight_pedal * pedal, {'pedal': pedal}, {}
         if surrogates:
@@ -254,6 +291,19 @@ def _build_ipfl(
         return DescriptorIPFL(**mining)
     num_images, momentum, sharded = centroids
     return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
+
+
+def _miner_of_positives(
+    positives: str, counts: list[int] | None, k: int, k_camera: int
+) -> MutualNeighbours | None:
+    """What chooses positives by whole images; None where PEDAL's nearest patches are the positives."""
+    if positives == 'patch':
+        return None
+    if counts is None:
+        raise ValueError(f"ImagePAULEngine: positives={positives!r} needs neighbours='camera'")
+    if len(counts) == 1:
+        return None
+    return MutualNeighbours(counts, k_camera or max(1, round(k / len(counts))), both_ways=positives == 'mutual')
 
 
 def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PEDALLoss | CameraPEDALLoss:

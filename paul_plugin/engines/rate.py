@@ -55,6 +55,7 @@ def choose_rate(
     try:
         with stopping.instead_of_errors():
             engine.fill_memory()
+            engine.choose_positives()
         filled = _states(modules)  # the same for every rate
         for rate in ladder:
             _restore(modules, filled)

@@ -20,6 +20,24 @@ def stripes(num_patches: int) -> Tensor:
     return theta
 
 
+def bands(num_patches: int, share: float = 1 / 3) -> Tensor:
+    """Affine transformations of M horizontal bands, evenly from the top edge to the bottom edge: (M, 2, 3).
+
+    Beside the paper, for a model without a trained PGN: a head that was trained on whole images describes a third of
+    one better than a sixth.
+
+    Args:
+        num_patches: M.
+        share: of the image's height that a band has; at least 1 / M, so that the bands cover the image.
+    """
+    share = max(share, 1 / num_patches)
+    theta = stripes(num_patches)
+    theta[:, 1, 1] = share
+    if num_patches > 1:
+        theta[:, 1, 2] = torch.linspace(share - 1, 1 - share, num_patches)
+    return theta
+
+
 def random_boxes(num_patches: int) -> Tensor:
     """Affine transformations of M random upright boxes within the image, drawn from torch's generator: (M, 2, 3)."""
     size = 0.2 + 0.5 * torch.rand(num_patches, 2)  # share of the width and the height
@@ -48,14 +66,14 @@ class PatchGenerationNetwork(nn.Module):
         self.regression = nn.Sequential(
             nn.Linear(2 * channels, 512), nn.ReLU(inplace=True), nn.Linear(512, 6 * num_patches)
         )
-        self.start_at_stripes()
+        self.start_at(stripes(num_patches))
 
     @torch.no_grad()
-    def start_at_stripes(self) -> None:
-        """Has it give M horizontal stripes for every image, whatever it has learned."""
+    def start_at(self, theta: Tensor) -> None:
+        """Has it give the same patches, (M, 2, 3), for every image, whatever it has learned."""
         last = self.regression[2]
         nn.init.zeros_(last.weight)
-        last.bias.copy_(stripes(last.out_features // 6).flatten())
+        last.bias.copy_(theta.flatten())
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W), H and W at least 3 -> theta (B, M, 2, 3)."""
@@ -78,7 +96,7 @@ class FixedPatches(nn.Module):
 
 
 def build_patch_source(name: str, channels: int, num_patches: int) -> nn.Module:
-    """Builds `pgn`, `stripe` or `random`.
+    """Builds `pgn`, `stripe`, `band` or `random`.
 
     Raises:
         ValueError: for another name.
@@ -87,6 +105,8 @@ def build_patch_source(name: str, channels: int, num_patches: int) -> nn.Module:
         return PatchGenerationNetwork(channels, num_patches)
     if name == 'stripe':
         return FixedPatches(stripes(num_patches))
+    if name == 'band':
+        return FixedPatches(bands(num_patches))
     if name == 'random':
         return FixedPatches(random_boxes(num_patches))
     raise ValueError(f'patch_source must be one of {PATCH_SOURCES}, got {name!r}')

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .patch_generation import PatchGenerationNetwork, build_patch_source
+from .patch_generation import PatchGenerationNetwork, bands, build_patch_source
 from .pooling import pool_patches
 
 LOSSES = ('softmax', 'triplet', 'paul')
@@ -30,6 +30,17 @@ class PatchBranch(nn.Module):
         return self.norm(self.reduction(pooled))
 
     @torch.no_grad()
+    def start_as(self, weight: Tensor, bias: Tensor) -> None:
+        """Makes it a given linear map: weight (D, C), bias (D,); its BatchNorm passes, in eval mode."""
+        self.reduction.weight.copy_(weight)
+        self.reduction.bias.copy_(bias)
+        self._pass_norm()
+
+    def _pass_norm(self) -> None:
+        self.norm.reset_parameters()
+        nn.init.constant_(self.norm.weight, (1 + self.norm.eps) ** 0.5)
+
+    @torch.no_grad()
     def keep_distances(self, generator: torch.Generator) -> None:
         """Makes it a random rotation, so that what was near stays near; a projection where D is below C.
 
@@ -43,7 +54,7 @@ class PatchBranch(nn.Module):
         columns = torch.linalg.qr(torch.randn(long, short, generator=generator, dtype=torch.float64)).Q
         weight.copy_(columns if weight.shape[0] == long else columns.T)
         nn.init.zeros_(self.reduction.bias)
-        self.norm.reset_parameters()
+        self._pass_norm()
 
 
 class PatchNet(nn.Module):
@@ -66,7 +77,7 @@ class PatchNet(nn.Module):
         num_patches: M.
         dim: D of a patch feature.
         embedding_dim: length of one branch's embedding.
-        patch_source: `pgn` (learned), `stripe` or `random` (fixed).
+        patch_source: `pgn` (learned), `stripe`, `band` or `random` (fixed).
 
     Raises:
         ValueError: for an unknown loss or patch source, or a number below 1.
@@ -113,17 +124,24 @@ class PatchNet(nn.Module):
             nn.init.kaiming_normal_(head.weight, mode='fan_out')
             nn.init.zeros_(head.bias)
 
-    def keep_distances(self) -> None:
-        """Makes a descriptor of what the backbone knows, without training: stripes of its map as patches.
+    def keep_distances(self, head: tuple[Tensor, Tensor] | None = None) -> None:
+        """Makes a descriptor of what the backbone knows, without training: bands of its map as patches.
 
-        Branches keep the distances between them, the same ones whatever the seed of the run; fixed patches stay.
-        This is no part of the paper, whose branches are pre-trained with labels.
+        Branches start as the head that the backbone was trained with; without one they keep the distances between
+        patches, the same branches whatever the seed of the run. Fixed patches stay. This is no part of the paper,
+        whose branches are pre-trained with labels.
+
+        Args:
+            head: weight (D, C) and bias (D,) of a linear map of a patch's average.
         """
         if isinstance(self.pgn, PatchGenerationNetwork):
-            self.pgn.start_at_stripes()
+            self.pgn.start_at(bands(self.num_patches))
         generator = torch.Generator().manual_seed(0)
         for branch in self.branches:
-            branch.keep_distances(generator)
+            if head is None:
+                branch.keep_distances(generator)
+            else:
+                branch.start_as(*head)
 
     def patch_features(self, maps: Tensor) -> Tensor:
         """Outputs of the M branches, before ReLU or normalisation: feature map (B, C, h, w) -> (B, M, D).

@@ -178,7 +178,7 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
     if cfg.loss.name == 'paul':
         method = cfg.paul
         numbers = 'k k_camera scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
-        words = 'neighbours similarity ipfl bank_dtype'
+        words = 'neighbours positives similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options |= {'shard_memory': method.memory.shard, 'recall_guard': method.guard}
         try:

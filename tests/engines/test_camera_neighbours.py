@@ -40,8 +40,9 @@ def test_rows_are_sorted_by_camera(make_engine):
     assert make_engine(neighbours='camera', k_camera=3).pedal.k == 3
 
 
-def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path):
-    options = {'neighbours': 'camera', 'k_camera': 2}
+@pytest.mark.parametrize('positives', ['patch', 'image', 'mutual'])
+def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path, positives):
+    options = {'neighbours': 'camera', 'k_camera': 2, 'positives': positives}
     engine = make_fresh_engine(**options)
     engine.run(save_dir=str(tmp_path / 'whole'), **RUN)
     path = tmp_path / 'whole/model/model.pth.tar-1-2'
@@ -50,6 +51,21 @@ def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path):
     finals = (read_checkpoint(tmp_path / name / 'model/model.pth.tar-3') for name in ('whole', 'again'))
     assert differences(*finals) == []
     assert engine.history[-1]['pedal'] > 0
+    assert again.history == engine.history
+    assert ('positives' in engine.history[-1]) == (positives != 'patch')
+
+
+def test_mutual_positives_of_an_epoch(make_fresh_engine, tmp_path, capsys):
+    engine = make_fresh_engine(neighbours='camera', k_camera=2, positives='mutual', minutes=math.inf)
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    entry, (number, cameras, k) = engine.history[-1], engine.positives.shape
+    assert (number, cameras, k) == (engine.memory.num_images, len(engine.pedal.spans), 2)
+    said = f'Positives: {entry["positives"]:.2f} an image, {entry["other_cameras"]:.2f} of them in other cameras'
+    assert said in capsys.readouterr().out
+    for image, camera, place in (engine.positives >= 0).nonzero().tolist():
+        other = engine.positives[image, camera, place]
+        own = next(c for c, (start, end) in enumerate(engine.pedal.spans) if start <= image < end)
+        assert image in engine.positives[other, own]
 
 
 def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsys):
@@ -78,5 +94,9 @@ def test_other_cameras_are_refused_on_resume(make_fresh_engine, tmp_path):
 def test_other_ways_are_refused(make_engine):
     with pytest.raises(ValueError, match="neighbours must be 'all' or 'camera', got 'site'"):
         make_engine(neighbours='site')
+    with pytest.raises(ValueError, match="positives must be 'patch' or 'image' or 'mutual', got 'both'"):
+        make_engine(positives='both')
+    with pytest.raises(ValueError, match="positives='mutual' needs neighbours='camera'"):
+        make_engine(positives='mutual')
     with pytest.raises(ValueError, match='k=40 needs a camera of more than k training images, the largest of . has'):
         make_engine(neighbours='camera', k_camera=40)

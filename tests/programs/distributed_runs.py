@@ -35,6 +35,8 @@ CASES = {
     'centroids': {'ipfl': 'centroid'},
     'centroids in shards': {'ipfl': 'centroid', 'shard_memory': True},
     'cameras': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0},
+    'mutual': {'neighbours': 'camera', 'positives': 'mutual', 'weight_ipfl': 0.0},
+    'mutual in shards': {'neighbours': 'camera', 'positives': 'mutual', 'weight_ipfl': 0.0, 'shard_memory': True},
     'cameras in shards': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0, 'shard_memory': True},
 }
 

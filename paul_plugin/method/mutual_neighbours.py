@@ -1,0 +1,151 @@
+"""Mutual neighbours: which images are positives of which, decided by the whole image, in both directions.
+
+Beside the paper, whose PEDAL takes each patch's k nearest patches as positives (Yang et al., CVPR 2019, section 3.2).
+Cyclic ranking (section 3.3) asks whether two images choose each other; here the same question chooses the positives.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NONE = -1  # in the place of a positive that an image lacks
+BLOCK_ROWS = 1024  # images whose distances are held at a time
+
+
+class MutualNeighbours:
+    """Image j is a positive of image i where each is among the k nearest to the other, in the other's camera.
+
+    With `both_ways=False` it is enough that j is among those nearest to i.
+
+    The descriptors are centred first: each camera's mean is subtracted, since images of one camera look alike whoever
+    is on them. Time grows with N^2 E; beside the descriptors it holds O(N k) numbers for each camera.
+
+    Args:
+        counts: images of each camera; the descriptors' rows are sorted by camera.
+        k: how many images of each camera may be chosen, at least 1.
+        both_ways: whether i must be near to j, too.
+        block_rows: images whose distances are held at a time; changes memory and speed, not the result.
+
+    Attributes:
+        spans: the rows of each camera, [first, last).
+
+    Raises:
+        ValueError: for a number below 1, or without a camera.
+
+    Example:
+        >>> miner = MutualNeighbours(counts=[2, 2], k=1)
+        >>> miner(torch.tensor([[1.0, 0.1], [-1.0, 0.2], [0.9, 0.3], [-0.8, 0.5]])).tolist()
+        [[[1], [2]], [[0], [3]], [[0], [3]], [[1], [2]]]
+    """
+
+    def __init__(
+        self, counts: Sequence[int], k: int = 2, *, both_ways: bool = True, block_rows: int = BLOCK_ROWS
+    ) -> None:
+        if not counts or min(counts) < 1:
+            raise ValueError(f'MutualNeighbours: each camera must have a row, got counts={list(counts)}')
+        for name, value in (('k', k), ('block_rows', block_rows)):
+            if value < 1:
+                raise ValueError(f'MutualNeighbours: {name} must be at least 1, got {value}')
+        ends = list(accumulate(counts))
+        self.spans = [(end - count, end) for count, end in zip(counts, ends, strict=True)]
+        self.k = k
+        self.both_ways = both_ways
+        self.block_rows = block_rows
+
+    @torch.no_grad()
+    def __call__(self, descriptors: Tensor) -> Tensor:
+        """Chooses the positives of all images.
+
+        Args:
+            descriptors: (N, E), one row an image, sorted by camera; nearest means highest cosine after centring, and
+                ties go to the first row.
+
+        Returns:
+            (N, C, k) int64: for each image and camera the rows of its positives there, the nearest first, `NONE` where
+            there are fewer. An image is no positive of itself.
+
+        Raises:
+            ValueError: if there are other rows than the cameras have.
+        """
+        if len(descriptors) != self.spans[-1][1]:
+            raise ValueError(f'MutualNeighbours: cameras of {self.spans[-1][1]} rows, {len(descriptors)} descriptors')
+        centred = F.normalize(self._centred(descriptors), dim=1)
+        near = centred.new_full((len(centred), len(self.spans), self.k), NONE, dtype=torch.int64)
+        for camera, start, rows in self._blocks():
+            near[rows, camera] = self._nearest(centred, rows, start, self.spans[camera][1])
+        return self._mutual(near) if self.both_ways else near
+
+    def _centred(self, descriptors: Tensor) -> Tensor:
+        wide = torch.promote_types(descriptors.dtype, torch.float32)
+        parts = [descriptors[start:end].to(wide) for start, end in self.spans]
+        # The mean of one image is the image: nothing would be left of it.
+        return torch.cat([part - part.mean(0) if len(part) > 1 else part for part in parts])
+
+    def _blocks(self) -> Iterator[tuple[int, int, slice]]:
+        """Each camera, its first row, and blocks of the rows of all images that look into it."""
+        for camera, (start, _) in enumerate(self.spans):
+            for first in range(0, self.spans[-1][1], self.block_rows):
+                yield camera, start, slice(first, min(first + self.block_rows, self.spans[-1][1]))
+
+    def _nearest(self, descriptors: Tensor, rows: slice, start: int, end: int) -> Tensor:
+        """The k nearest rows of a camera, [start, end), to a block of images: (n, k), `NONE` where there are fewer."""
+        cosine = descriptors[rows] @ descriptors[start:end].T
+        own = torch.arange(rows.start, rows.stop, device=cosine.device)
+        inside = (own >= start) & (own < end)
+        cosine[inside, own[inside] - start] = -torch.inf
+        values, places = _first_largest(cosine, min(self.k, end - start))
+        found = (places + start).masked_fill_(values == -torch.inf, NONE)
+        return F.pad(found, (0, self.k - found.shape[1]), value=NONE)
+
+    def _mutual(self, near: Tensor) -> Tensor:
+        """Leaves of the nearest those that have chosen the image, too; these come first."""
+        chosen = torch.full_like(near, NONE)
+        own = torch.arange(len(near), device=near.device)
+        for start, end in self.spans:  # the images' own camera, which is the one that a positive must choose them in
+            camera = self.spans.index((start, end))
+            theirs = near[:, camera]  # (N, k): whom all images choose in this camera
+            candidates = near[start:end]  # (n, C, k)
+            back = (theirs[candidates.clamp_min(0)] == own[start:end, None, None, None]).any(3)
+            chosen[start:end] = candidates.masked_fill(~back | (candidates == NONE), NONE)
+        order = (chosen == NONE).to(torch.uint8).argsort(dim=2, stable=True)
+        return chosen.gather(2, order)
+
+
+def _first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, the largest first, of equal ones the first: (n, k) values and places.
+
+    `topk` leaves open which of equal values it takes, so it is asked again where the last one has equals.
+    """
+    best, places = values.topk(k, dim=1)
+    doubt = (values == best[:, -1:]).sum(1) + (best > best[:, -1:]).sum(1) != k
+    doubt |= (best[:, 1:] == best[:, :-1]).any(1)
+    if doubt.any():
+        sure = values[doubt].sort(dim=1, descending=True, stable=True)
+        best[doubt], places[doubt] = sure.values[:, :k], sure.indices[:, :k]
+    return best, places
+
+
+def describe_positives(positives: Tensor, spans: Sequence[tuple[int, int]]) -> dict[str, float]:
+    """How many positives there are, for logs.
+
+    Args:
+        positives: (N, C, k), as MutualNeighbours gives them.
+        spans: the rows of each camera.
+
+    Returns:
+        `positives`: the mean number of an image; `other_cameras`: of them, those in other cameras than its own;
+        `without`: the share of images without any.
+    """
+    found = positives != NONE
+    own = torch.zeros(found.shape[:2], dtype=torch.bool, device=found.device)
+    for camera, (start, end) in enumerate(spans):
+        own[start:end, camera] = True
+    number = len(found)
+    return {
+        'positives': found.sum().item() / number,
+        'other_cameras': (found & ~own[:, :, None]).sum().item() / number,
+        'without': 1 - found.flatten(1).any(1).sum().item() / number,
+    }

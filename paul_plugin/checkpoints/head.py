@@ -44,16 +44,15 @@ def head_of(state: Mapping[str, Tensor]) -> Head | None:
     return Head(weight, bias)
 
 
-def enough_numbers(head: Head | None, channels: int, most: int) -> int:
+def enough_numbers(head: Head, most: int) -> int:
     """D, the length of a branch's output that keeps all distances: of a head they lie in few directions.
 
     Args:
-        head: of the file, or None.
-        channels: C, of the feature map.
+        head: of the file.
         most: what D is at most.
     """
     # The bias adds one direction to those of the weight.
-    return min(most, channels if head is None else min(len(head.weight), channels + 1))
+    return min(most, len(head.weight), head.weight.shape[1] + 1)
 
 
 def fits(head: Head | None, channels: int) -> bool:

@@ -1,5 +1,6 @@
-"""Reading PatchNet's weights from a file: this project's checkpoints, torchreid's, and those of the 2019 release."""
+"""Reading PatchNet's weights from a file: this project's checkpoints, torchreid's, those of the 2019 release, ONNX."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,11 @@ import torchreid
 from torch import Tensor, nn
 
 from ..runtime.errors import UserError, printable
-from ..runtime.files import NUMPY_SCALARS, Damaged, read_saved
+from ..runtime.files import NUMPY_SCALARS, Damaged, is_special, read_saved
+from ..runtime.foreign import is_onnx
 from ..runtime.safetensors_file import is_safetensors
 from .head import directions, fits, head_of
+from .onnx_weights import FOLDED, read_onnx
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -36,6 +39,8 @@ class LoadedWeights(NamedTuple):
         loaded, missing: of the model, by its own names.
         left: of the file, by the file's names.
         adapted: whether the file is of a run of the unsupervised stage.
+        folded: of the model, the norms whose statistics the file does not tell, for `measure_norms`: those that ONNX
+            has folded away, and those of new branches.
     """
 
     kind: str
@@ -43,19 +48,29 @@ class LoadedWeights(NamedTuple):
     left: list[str]
     missing: list[str]
     adapted: bool
+    folded: list[str]
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """Reads a checkpoint file as data: nothing in it is executed.
+    """Reads a checkpoint file as data: nothing in it is executed. An ONNX file is read as one, see `read_onnx`.
 
     Raises:
         UserError: if the file is missing or cannot be read now.
         Damaged: if it is damaged, or holds something else than a dictionary.
     """
+    if _is_onnx(path):
+        return read_onnx(path)
     checkpoint = read_saved(path)
     if not isinstance(checkpoint, Mapping):
         raise Damaged(f'{printable(path)} holds a {type(checkpoint).__name__}, not a dictionary of weights')
     return dict(checkpoint)
+
+
+def _is_onnx(path: str | Path) -> bool:
+    """Whether a file is of ONNX; of one that cannot be read, another reader says why."""
+    with contextlib.suppress(OSError, ValueError):
+        return not is_special(path) and is_onnx(path)
+    return False
 
 
 def _refuse_model(path: str | Path, checkpoint: Mapping, state: Mapping[str, Tensor]) -> NoReturn:
@@ -84,9 +99,10 @@ def load_host_weights(model: nn.Module, path: str | Path) -> None:
     fitting = sum(own.get(key) == value.shape for key, value in state.items())
     if kind != 'torchreid' or fitting < len(own) / 2:
         _refuse_model(path, checkpoint, state)
-    if is_safetensors(path):
-        raise UserError(f"{printable(path)} is a safetensors file, which torchreid's own models are not loaded from: "
-                        'save its tensors with torch.save, and name that file')  # fmt: skip
+    for found, kind_of_file in ((is_safetensors, 'a safetensors'), (is_onnx, 'an ONNX')):
+        if found(path):
+            raise UserError(f"{printable(path)} is {kind_of_file} file, which torchreid's own models are not loaded "
+                            'from: save its tensors with torch.save, and name that file')  # fmt: skip
     with torch.serialization.safe_globals(NUMPY_SCALARS):
         torchreid.utils.load_pretrained_weights(model, str(path))
 
@@ -201,4 +217,9 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
         channels = net.branches[0].reduction.in_features
         net.keep_distances(directions(head, net.dim) if fits(head, channels) else None)
     missing = [key for key in own if key not in loaded]
-    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint))
+    folded = checkpoint.get(FOLDED)
+    folded = [f'backbone.{name}' for name in folded] if kind == 'torchreid' and isinstance(folded, list) else []
+    norms = [name for name in folded if f'{name}.running_mean' in loaded]
+    if kind == 'torchreid':  # the branches' own norms are new
+        norms += [f'branches.{number}.norm' for number in range(net.num_patches)]
+    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint), norms)

@@ -126,13 +126,19 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     return engine
 
 
-def load_into(cfg: CfgNode, model: nn.Module, path: str) -> None:
+def load_into(cfg: CfgNode, model: nn.Module, path: str) -> list[str]:
     """Loads a file of weights into a model that was built by a config: one of ours, or torchreid's own.
+
+    Returns:
+        The norms whose statistics the file does not tell, as `LoadedWeights.folded` has them.
 
     Raises:
         UserError: for a file that cannot be read, or weights of another model.
     """
-    (load_weights if cfg.model.name in BACKBONES else load_host_weights)(model, path)
+    if cfg.model.name in BACKBONES:
+        return load_weights(model, path).folded
+    load_host_weights(model, path)
+    return []
 
 
 def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:

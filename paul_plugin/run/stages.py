@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import load_weights, read_checkpoint
+from ..checkpoints.weights import LoadedWeights, load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import not_default
 from ..engines.base import ResumableEngine
@@ -26,6 +26,7 @@ from . import agreement
 from .build import build_engine, build_model, build_test_engine, fit_rate, load_into
 from .config_file import config_path, write_config
 from .data import build_datamanager, check_data, render_data, show_left_out
+from .norms import measure_on_training_images
 from .record import (
     RESULTS_RERANKED,
     measure,
@@ -57,7 +58,9 @@ def train_supervised(start: Start) -> nn.Module:
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
     if load:
-        load_into(cfg, model, start.weights)
+        folded = load_into(cfg, model, start.weights)
+        if not cfg.test.evaluate:
+            measure_on_training_images(cfg, model, datamanager, folded)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:
         go_on(engine, point)
@@ -77,8 +80,8 @@ def pretrain(start: Start, path: Path) -> None:
             save_atomically({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
 
 
-def load_pretrained(engine: ResumableEngine, path: str) -> bool:
-    """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
+def load_pretrained(engine: ResumableEngine, path: str) -> LoadedWeights:
+    """Loads weights into the engine's model, and says which."""
     loaded = load_weights(engine.model, path)
     print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
     classifiers = [name for name in loaded.left if name.startswith('classifier.')]
@@ -95,10 +98,10 @@ def load_pretrained(engine: ResumableEngine, path: str) -> bool:
             print(f'* {words}: {", ".join(map(printable, others))}')
     if of_backbone:
         print(
-            f'{printable(path)} holds a backbone alone: patches start as stripes, unless they are fixed, branches as '
-            'projections that keep distances, and training goes on from there'
+            f"{printable(path)} is a model of torchreid's: its patches are bands, its branches start as its own head, or "
+            'without one as projections that keep distances, and training goes on from there'
         )
-    return loaded.adapted
+    return loaded
 
 
 def measure_and_write(engine: ResumableEngine, cfg: CfgNode, name: str, file: Path | None) -> dict[str, dict]:
@@ -168,7 +171,10 @@ def adapt(start: Start) -> None:
                 if processes.is_first():
                     path.unlink(missing_ok=True)
             case Stage.LOAD:
-                adapted = load_pretrained(engine, start.weights)
+                loaded = load_pretrained(engine, start.weights)
+                adapted = loaded.adapted
+                if not cfg.test.evaluate:
+                    measure_on_training_images(cfg, engine.model, datamanager, loaded.folded)
             case Stage.MEASURE_START:
                 name = ('adapted' if cfg.test.evaluate else 'start') if adapted else 'direct_transfer'
                 _title(f'{f"Test of {printable(file)} on" if adapted else "Direct transfer to"} {", ".join(tested)}')

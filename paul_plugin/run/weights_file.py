@@ -9,6 +9,8 @@ import yaml
 from torch import Tensor
 from yacs.config import CfgNode
 
+from ..checkpoints.head import enough_numbers, head_of
+from ..checkpoints.onnx_weights import SIZE
 from ..checkpoints.weights import read_checkpoint, state_of
 from ..config import settings
 from ..config.keys import all_keys, get_default_config, set_value, value_of
@@ -19,10 +21,11 @@ from ..runtime.errors import UserError, printable
 
 _SIZE = ('data.height', 'data.width')
 _PREFIX = 'backbone.'
+MOST_NUMBERS = 512  # D of a branch that starts as a file's head
 
 
 def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
-    """The configuration that a checkpoint holds; of a bare file of weights, the defaults and the size of its kind.
+    """The configuration that a checkpoint holds; of a bare file, the defaults and its size, or that of its kind.
 
     Args:
         checkpoint: what the file holds.
@@ -38,7 +41,16 @@ def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     cfg = get_default_config()  # its size is torchreid's
     if not config and kind != 'torchreid':
         cfg.data.update({'height': 384, 'width': 128})
+    for key, length in _size_of(checkpoint).items():
+        set_value(cfg, key, length)
     return cfg
+
+
+def _size_of(checkpoint: dict) -> dict[str, int]:
+    """The keys of the image size with that of a bare file, where it tells it, as ONNX files do."""
+    size = checkpoint.get(SIZE)
+    whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+    return dict(zip(_SIZE, size)) if whole else {}
 
 
 def _read_config(text: str, path: str | Path) -> CfgNode:
@@ -78,13 +90,28 @@ def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str 
             cfg.paul.patch_source = 'pgn'
         elif cfg.paul.patch_source == 'pgn':  # the patches are fixed, whichever of the fixed sources it was
             cfg.paul.patch_source = 'stripe'
-    elif kind != 'torchreid':
+    elif kind == 'torchreid':
+        for key, value in new_parts(state).items():
+            set_value(cfg, key, value)
+    else:
         raise UserError(f'{printable(path)} holds no PatchNet: name a checkpoint of {SUCH_AS}')
     name = _name_of(state, cfg.model.name)
     if name is None:
         what = 'a PatchNet on another backbone than those' if reductions else 'no PatchNet, nor one of the backbones'
         raise UserError(f'{printable(path)} holds {what} of {SUCH_AS}')
     cfg.model.name = name
+
+
+def new_parts(state: dict[str, Tensor]) -> dict[str, object]:
+    """The keys of what PatchNet adds to a model of torchreid's: bands, since no PGN was trained, and D.
+
+    Args:
+        state: as `state_of` gives it.
+    """
+    head = head_of(state)
+    if head is None:
+        return {'paul.patch_source': 'band'}
+    return {'paul.patch_source': 'band', 'paul.feature_dim': enough_numbers(head, MOST_NUMBERS)}
 
 
 def _reductions(state: dict[str, Tensor]) -> list[str]:
@@ -113,7 +140,7 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
 
     Raises:
         UserError: if the file holds the weights of another model than the named one, or, of a model of torchreid's
-            without a configuration, than that of the config.
+            that tells no image size, than that of the config.
     """
     path = cfg.model.load_weights
     if cfg.loss.name != 'paul' or cfg.model.name not in BACKBONES or not os.path.isfile(path):
@@ -127,17 +154,18 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
     name = _name_of(state, cfg.model.name)
     if name is None:
         return
-    if name != cfg.model.name and ('model.name' in named or (kind == 'torchreid' and its is None)):
+    size = {key: value_of(its, key) for key in _SIZE} if its is not None else _size_of(checkpoint)
+    if name != cfg.model.name and ('model.name' in named or (kind == 'torchreid' and not size)):
         if not ('model.name' in named and _fits(state, cfg.model.name)):
-            _refuse(path, name, its)
+            _refuse(path, name, size)
         name = cfg.model.name  # a relative of the file's model, which the user wants
     tells = {'model.name': name}
     reductions = _reductions(state)
     if reductions:
         tells |= {'paul.num_patches': len(reductions), 'paul.feature_dim': state[reductions[0]].shape[0]}
-    if its is not None:
-        tells |= {key: value_of(its, key) for key in _SIZE}
-    _write(cfg, path, tells, named)
+    elif kind == 'torchreid':
+        tells |= new_parts(state)
+    _write(cfg, path, tells | size, named)
 
 
 def _write(cfg: CfgNode, path: str, tells: dict[str, object], named: Container[str]) -> None:
@@ -156,12 +184,12 @@ def _write(cfg: CfgNode, path: str, tells: dict[str, object], named: Container[s
         print(f'warning: {printable(path)} was trained on images of another size: {words}')
 
 
-def _refuse(path: str, name: str, its: CfgNode | None) -> NoReturn:
+def _refuse(path: str, name: str, its: dict[str, int]) -> NoReturn:
     """Refuses weights of another model than the named one, with the keys to give."""
-    if its is None:
+    if not its:
         size = "it does not tell the size of its images: give data.height and data.width, torchreid's are 256 and 128"
     else:
-        size = f'its images have data.height {its.data.height}, data.width {its.data.width}'
+        size = f'its images have {", ".join(f"{key} {value}" for key, value in its.items())}'
     raise UserError(
         f'{printable(path)} holds the weights of another model, {name}: set model.name {name}, or name another file; '
         f'{size}'

@@ -19,11 +19,21 @@ def kind_of(path: str | Path) -> str:
         >>> kind_of('model.onnx')
         'is an ONNX file, an exported model: name the checkpoint that it was exported from'
     """
+    if is_onnx(path):
+        return f'is an ONNX file, {_EXPORTED}'
     with open(path, 'rb') as file:
         head = file.read(4)
-    if _ONNX.match(head):
-        return f'is an ONNX file, {_EXPORTED}'
     return _kind_of_archive(path) if head.startswith(b'PK') else ''
+
+
+def is_onnx(path: str | Path) -> bool:
+    """Whether a file is of ONNX, by its first bytes.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with open(path, 'rb') as file:
+        return _ONNX.match(file.read(4)) is not None
 
 
 def _kind_of_archive(path: str | Path) -> str:

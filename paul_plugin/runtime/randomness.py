@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 # Second number of a key, after the seed: what the random numbers are for.
-ORDER, AUGMENTATION, TRAINING, FILL_ORDER, FILL, PICTURES, CENTRING = range(7)
+ORDER, AUGMENTATION, TRAINING, FILL_ORDER, FILL, PICTURES, CENTRING, NORMS = range(8)
 
 
 def get_states() -> dict:

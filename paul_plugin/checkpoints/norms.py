@@ -1,0 +1,84 @@
+"""Measures what the norms of a model see, for weights whose norms an exporter has folded away."""
+
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, nn
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class _Statistics:
+    """Mean and variance of each channel over all that comes, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Tensor | float = 0.0
+        self.squares: Tensor | float = 0.0  # of the differences from the mean
+
+    def add(self, values: Tensor) -> None:
+        """(B, C, ...)."""
+        over = [dim for dim in range(values.ndim) if dim != 1]
+        count = values.numel() // values.shape[1]
+        var, mean = torch.var_mean(values.double(), over, correction=0)
+        whole = self.count + count
+        apart = mean - self.mean
+        self.squares = self.squares + var * count + apart**2 * (self.count * count / whole)
+        self.mean = self.mean + apart * (count / whole)
+        self.count = whole
+
+
+@torch.no_grad()
+def measure_norms(model: nn.Module, batches: Iterable[Tensor], names: Collection[str] | None = None) -> list[str]:
+    """Gives BatchNorm layers the statistics of what they see on these images; what the model computes stays the same.
+
+    In eval mode, that is. Weight and bias are set so that each layer's function is as before, so one pass measures all
+    of them, and training, whose layers use the statistics of the batch, starts from about the same function.
+
+    Args:
+        model: its modes stay as they are.
+        batches: of images, (B, 3, H, W), which are brought to the model's device.
+        names: of the layers, as `named_modules` has them; None for all.
+
+    Returns:
+        The names of the layers that were measured, which are those that the model called.
+
+    Raises:
+        ValueError: if there are no images.
+
+    Example:
+        >>> len(measure_norms(model, loader))
+        79
+    """
+    modules = {name: layer for name, layer in model.named_modules() if isinstance(layer, NORMS)}
+    layers = {name: layer for name, layer in modules.items() if names is None or name in names}
+    found = {name: _Statistics() for name in layers}
+    device = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    with ExitStack() as stack:
+        stack.callback(lambda: [setattr(module, 'training', mode) for module, mode in modes])
+        for name, layer in layers.items():
+            hook = layer.register_forward_pre_hook(lambda _, inputs, of=found[name]: of.add(inputs[0]))
+            stack.callback(hook.remove)
+        shown = 0
+        for images in batches:
+            model(images.to(device))
+            shown += len(images)
+    if not shown:
+        raise ValueError('measure_norms: there are no images')
+    measured = [name for name in layers if found[name].count]
+    for name in measured:
+        _set(layers[name], found[name])
+    return measured
+
+
+def _set(layer: nn.Module, found: _Statistics) -> None:
+    """Sets a norm's statistics, and its weight and bias so that its function in eval mode stays."""
+    var = found.squares / found.count
+    factor = layer.weight.double() / (layer.running_var.double() + layer.eps).sqrt()
+    layer.bias.add_(factor * (found.mean - layer.running_mean))
+    layer.weight.copy_(factor * (var + layer.eps).sqrt())
+    layer.running_mean.copy_(found.mean)
+    layer.running_var.copy_(var)

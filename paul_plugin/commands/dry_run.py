@@ -18,8 +18,8 @@ from ..data.folder import NAME
 from ..host.data import DataManager, items_of
 from ..run.build import build_engine, build_model, build_test_engine, load_into
 from ..run.data import build_datamanager, check_data, to_render
-from ..run.record import read_results, results_path
-from ..run.stages import only_run_of
+from ..run.record import results_path
+from ..run.stages import only_run_of, results_before
 from ..run.start import Stage, Start, check_names, checkpoints_of, find_start, stages_of
 from ..runtime import launch, randomness
 from ..runtime.errors import UserError, printable
@@ -191,8 +191,7 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
         yield f'test on {targets}'
         return
     path = results_path(cfg)
-    measured = read_results(path, own.tested) if point is not None and own.tested and not cfg.test.evaluate else {}
-    for stage in stages_of(own.start, bool(own.tested), measured):
+    for stage in stages_of(own.start, bool(own.tested), results_before(own.start, own.tested)):
         if stage is Stage.FORGET and not path.exists():
             continue
         detail = {

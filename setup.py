@@ -45,8 +45,7 @@ setup(
         'pyyaml',
         'tqdm',
         'jinja2',
-        'requests',
-        'gdown>=5.1',
+        'gdown>=6.3',
         'safetensors',  # shared weights are opened by it, wherever training runs
         'tb-nightly',
         # torchreid imports these and does not declare them

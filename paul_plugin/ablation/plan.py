@@ -168,7 +168,7 @@ def check_base(cfg: CfgNode) -> None:
         )
     weights = cfg.model.load_weights
     if weights and weights not in PUBLISHED and not os.path.isfile(weights):
-        raise UserError(f'no weight file at {printable(weights)} (model.load_weights)')
+        start.refuse_missing(weights)
 
 
 class _Planner:

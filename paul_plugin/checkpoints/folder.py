@@ -27,6 +27,15 @@ def _is_later(path: Path, after: tuple[int, int]) -> bool:
         return False
 
 
+def _is_of_no_epoch(path: Path) -> bool:
+    """Whether a checkpoint is known to be of before the first step."""
+    try:
+        checkpoint = read_checkpoint(path)
+    except UserError:
+        return False
+    return checkpoint.get('epoch') == 0 and checkpoint.get('summaries') == []
+
+
 class CheckpointFolder:
     """The folder of a run's checkpoints: `model.pth.tar-EPOCHS`, or `-EPOCHS-STEPS` from within an epoch.
 
@@ -148,6 +157,11 @@ class CheckpointFolder:
             link_or_copy(self.at(epochs), self.kept)
         except OSError as error:
             raise UserError(f'cannot write {printable(self.kept)}: {error.strerror}') from None
+
+    def remove_kept_start(self) -> None:
+        """Removes a kept model that is the only file and of no epoch: a run that was killed early makes it again."""
+        if not self.files() and _is_of_no_epoch(self.kept):
+            self.kept.unlink()
 
     def set_kept_aside(self) -> Path | None:
         """Moves the kept model to a folder beside this one; None where there is none."""

@@ -1,16 +1,12 @@
 """Published weights: the table of those that can be had by name, and their fetching, once, into torch's cache."""
 
-import contextlib
-import hashlib
 import io
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import gdown
-import requests
 import torch
 
 from ..runtime import stopping
@@ -20,22 +16,19 @@ from .weights import read_checkpoint
 
 
 class Published(NamedTuple):
-    """A published weight file: where it is, its name in the cache, and what is known of it (`size` in bytes)."""
+    """A published weight file: where it is, its name in the cache, and what it holds."""
 
     address: str
     filename: str
-    size: int | None
-    sha256: str | None
     about: str
 
 
-# Name, as `model.load_weights` takes it -> file. The authors name neither size nor hash.
+# Name, as `model.load_weights` takes it -> file. The authors name neither size nor hash: that it can be read is all
+# that shows that it is whole.
 PUBLISHED = {
     'paul_msmt17_release': Published(
         address='https://drive.google.com/uc?id=1KKzR0CoGPmEq00Aw-evH5odOAlwxuwX8',
         filename='paul_msmt17_release.pth',
-        size=None,
-        sha256=None,
         about="the authors' PatchNet (ResNet-50), pre-trained with labels on MSMT17",
     ),
 }
@@ -77,8 +70,7 @@ def fetch(name: str) -> Path:
     """The published file of this name, from torch's cache, or fetched into it.
 
     Raises:
-        UserError: one line, for an unknown name, a file in the cache that is another than the published one, or if
-            the file cannot be fetched.
+        UserError: one line, for an unknown name, or if the file cannot be fetched.
         Stopped: if the run was asked to stop meanwhile.
     """
     if name not in PUBLISHED:
@@ -89,11 +81,6 @@ def fetch(name: str) -> Path:
     published = PUBLISHED[name]
     path = cache_path(published)
     if path.is_file():
-        fault = mismatch(path, published)
-        if fault:
-            raise UserError(
-                f'{printable(path)} is not the published {name}: {fault}; delete it, and it is fetched again'
-            )
         return path
     try:
         download(published, path)
@@ -110,7 +97,7 @@ def download(published: Published, path: Path) -> None:
     """Downloads to a path, where nothing appears before the file is whole and checked.
 
     Raises:
-        UserError: if what came is not the published file, is too much or takes too long.
+        UserError: if what came holds no weights, is too much or takes too long.
         Stopped: if the run was asked to stop.
         Exception: gdown's, the connection's and the disk's own.
     """
@@ -119,9 +106,8 @@ def download(published: Published, path: Path) -> None:
         # A stream: beside a path gdown would leave what it got of a broken download, and say so.
         with _Limited(partial.open('wb', buffering=0)) as stream:
             words = {'start': f'Fetching {published.about}\n', 'output': f'To: {printable(path)}\n'}
-            with _limit_of_time():
-                gdown.download(published.address, stream, log_messages=words)
-        check_download(partial, published)
+            gdown.download(published.address, stream, log_messages=words, timeout=_TIMEOUT)
+        check_download(partial)
         os.replace(partial, path)
 
 
@@ -141,8 +127,8 @@ class _Limited(io.BufferedWriter):
         return super().write(content)
 
 
-def check_download(path: Path, published: Published) -> None:
-    """Refuses a file that holds no weights, such as Google Drive's page about too many downloads, or other ones.
+def check_download(path: Path) -> None:
+    """Refuses a file that holds no weights, such as Google Drive's page about too many downloads, or no whole ones.
 
     Raises:
         UserError: saying what came.
@@ -151,33 +137,10 @@ def check_download(path: Path, published: Published) -> None:
         start = file.read(2)
     if not start.startswith((b'PK', b'\x80')):  # torch's files: a zip archive, before torch 1.6 a pickle
         raise UserError('what came is a web page or another file without weights')
-    fault = mismatch(path, published)
-    if fault:
-        raise UserError(f'what came is another file: {fault}')
-    if published.sha256 is None:  # only reading it shows that it is whole
-        try:
-            read_checkpoint(path)
-        except UserError as error:
-            raise UserError(str(error).replace(printable(path), 'what came')) from None
-
-
-def mismatch(path: Path, published: Published) -> str:
-    """How a file differs from the published one, by what is known of that, or an empty string."""
-    size = path.stat().st_size
-    if published.size not in (None, size):
-        return f'{size} bytes, expected {published.size}'
-    if published.sha256 is not None and (found := sha256(path)) != published.sha256:
-        return f'sha256 {found}, expected {published.sha256}'
-    return ''
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    try:
+        read_checkpoint(path)
+    except UserError as error:
+        raise UserError(str(error).replace(printable(path), 'what came')) from None
 
 
 def _reason(error: Exception) -> str:
@@ -185,21 +148,3 @@ def _reason(error: Exception) -> str:
     before, _, cause = str(error).rpartition('(Caused by ')
     text = reason(cause.removesuffix(')') if before else cause) or type(error).__name__
     return text if len(text) <= 250 else f'{text[:250]}...'
-
-
-@contextlib.contextmanager
-def _limit_of_time() -> Iterator[None]:
-    """Within it a request that names no limit of time has ours.
-
-    gdown takes a `timeout` since 6.3 only; by itself each version asks requests to wait for ever.
-    """
-    get = requests.Session.get
-
-    def limited(session: requests.Session, url: str, **options) -> requests.Response:
-        return get(session, url, **options | {'timeout': options.get('timeout') or _TIMEOUT})
-
-    requests.Session.get = limited
-    try:
-        yield
-    finally:
-        requests.Session.get = get

@@ -1,4 +1,4 @@
-"""What a run would do: the checks that it makes before it trains, its stages, their time; nothing is written."""
+"""What a run would do: the checks that it makes before it trains, its stages; nothing is written."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import nn
 from yacs.config import CfgNode
 
-from ..ablation.estimates import Work, in_words, number_of_images, seconds_of_images
+from ..ablation.estimates import number_of_images
 from ..checkpoints import published
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_weights
@@ -18,8 +18,8 @@ from ..data.folder import NAME
 from ..host.data import DataManager, items_of
 from ..run.build import build_engine, build_model, build_test_engine, load_into
 from ..run.data import build_datamanager, check_data, to_render
-from ..run.record import read_results, results_path
-from ..run.stages import only_run_of
+from ..run.record import results_path
+from ..run.stages import only_run_of, results_before
 from ..run.start import Stage, Start, check_names, checkpoints_of, find_start, stages_of
 from ..runtime import launch, randomness
 from ..runtime.errors import UserError, printable
@@ -30,14 +30,11 @@ class Looked(NamedTuple):
 
     Attributes:
         start: what it starts with.
-        train, test: how many images it is trained on, and how many are in all queries and galleries.
         batches: of an epoch.
         tested: the targets with labels.
     """
 
     start: Start
-    train: int
-    test: int
     batches: int
     tested: list[str]
 
@@ -53,7 +50,7 @@ class Looked(NamedTuple):
 
 
 def show(cfg: CfgNode) -> None:
-    """Makes the checks of a run, and prints its data, its stages, an estimate of its time and where it would write.
+    """Makes the checks of a run, and prints its data, its stages and where it would write.
 
     Args:
         cfg: a config that `check_config` has passed.
@@ -71,11 +68,6 @@ def show(cfg: CfgNode) -> None:
         print('\nIt would do, one after the other:')
         for number, line in enumerate(_stages(parts), 1):
             print(f'  {number}. {line}')
-        seconds = _estimate(parts)
-    print(
-        f'Estimated time: {in_words(seconds)}, by timing the model alone on this machine; loading images, losses and '
-        'ranking come on top'
-    )
     _show_target(parts[-1])
     print('Nothing was started, and nothing written.')
 
@@ -120,7 +112,7 @@ def _look_at(start: Start) -> Looked:
         print(f'{", ".join(missing)}: would be rendered in {printable(cfg.data.root)}')
         print(f'  training: {train} images; query and gallery: {test}')
         _load(start, _model(start, 1))
-        return Looked(start, train, test, train // cfg.train.batch_size, list(dict.fromkeys(cfg.data.targets)))
+        return Looked(start, train // cfg.train.batch_size, list(dict.fromkeys(cfg.data.targets)))
     with contextlib.redirect_stdout(io.StringIO()):  # torchreid's tables and lists of transforms
         datamanager = build_datamanager(cfg)
     for line in _notes(datamanager):
@@ -135,9 +127,7 @@ def _look_at(start: Start) -> Looked:
         go_on(engine, start.point)
     else:
         _load(start, model)
-    tests = sum(len(items) for part, items in items_of(datamanager).items() if part != 'train')
-    images = len(datamanager.train_loader.dataset)
-    return Looked(start, images, tests, len(datamanager.train_loader), list(datamanager.test_loader))
+    return Looked(start, len(datamanager.train_loader), list(datamanager.test_loader))
 
 
 def _model(start: Start, classes: int) -> nn.Module:
@@ -191,8 +181,7 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
         yield f'test on {targets}'
         return
     path = results_path(cfg)
-    measured = read_results(path, own.tested) if point is not None and own.tested and not cfg.test.evaluate else {}
-    for stage in stages_of(own.start, bool(own.tested), measured):
+    for stage in stages_of(own.start, bool(own.tested), results_before(own.start, own.tested)):
         if stage is Stage.FORGET and not path.exists():
             continue
         detail = {
@@ -204,15 +193,6 @@ def _stages(parts: list[Looked]) -> Iterator[str]:
             Stage.TEST: f' on {targets}',
         }
         yield stage.value + detail.get(stage, '')
-
-
-def _estimate(parts: list[Looked]) -> float:
-    """Seconds."""
-    left = [Work(part.start.cfg.clone(), part.train, part.test) for part in parts]
-    for part, work in zip(parts, left):
-        work.cfg.train.max_epoch = part.epochs
-    with contextlib.redirect_stdout(io.StringIO()):
-        return seconds_of_images(left[-1], *left[:-1])
 
 
 def _show_target(own: Looked) -> None:

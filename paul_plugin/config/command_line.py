@@ -43,7 +43,7 @@ options, in any order, before, between or after the KEY VALUE pairs:
   --transforms NAME ...   augmentation of training images (data.transforms)
   --root DIR              folder that holds the data sets' folders (data.root)
   --keys [WORD]           print the keys, those with WORD in their name or meaning
-  --dry-run               check all, show the stages and an estimate of their time, write nothing
+  --dry-run               check all, count the images, show the stages, write nothing
   -h, --help              print this text
 
 KEY VALUE pairs win over the options, and these over the file. A list is written "['a', 'b']".

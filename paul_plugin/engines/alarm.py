@@ -11,13 +11,15 @@ STEPS = 3
 # Of its start: on 12,750 rendered crops, recall is below half of it from step 17 on at a rate of 1e-2, which costs
 # accuracy there. At rates that help, it stays above.
 SHARE = 0.5
+NONE = 0.005  # recall below it is shown as 0.00
 GUARDS = ('warn', 'stop')
 
 
 class RecallAlarm(Observer):
-    """Warns, or ends the run, when the mean recall of the last steps falls below a share of what it was at first.
+    """Warns, or ends the run, when the mean recall of the last steps is below a share of what it was at first, or 0.
 
-    At first means: in the first `STEPS` steps after the memory bank was filled. It warns once an epoch. The state is
+    At first means: in the first `STEPS` steps after the memory bank was filled. Of a recall that was 0 then, no share
+    can be lost: it warns as long as it stays 0. It warns once an epoch. The state is
     part of a checkpoint, so a run that goes on warns where an undisturbed one does.
 
     Args:
@@ -64,7 +66,7 @@ class RecallAlarm(Observer):
         self.last = [*self.last, summary['recall']][-STEPS:]
         if engine.done[1] == 1:  # the first step of an epoch
             self.sounded = False
-        low = len(self.first) == STEPS and fmean(self.last) < SHARE * fmean(self.first)
+        low = len(self.first) == STEPS and fmean(self.last) < max(SHARE * fmean(self.first), NONE)
         if low and self.guard == 'stop':
             self._stop(engine)
         if low and not self.sounded:
@@ -73,6 +75,12 @@ class RecallAlarm(Observer):
 
     def _words(self, engine) -> str:
         epoch, step = engine.done
+        if fmean(self.first) < NONE:
+            return (
+                f'epoch {epoch + 1}, step {step}: bank recall is {fmean(self.last):.2f} from the start: no image finds '
+                'itself in the memory bank, as where crops lack contrast or weights are of another model: look at the '
+                'crops, and check model.load_weights'
+            )
         rate = engine.get_current_lr()
         return (
             f'epoch {epoch + 1}, step {step}: bank recall has fallen from {fmean(self.first):.2f} at the start to '
@@ -83,11 +91,11 @@ class RecallAlarm(Observer):
 
     def _stop(self, engine) -> None:
         """Ends the run. The checkpoint is saved first: who goes on in spite of it loses nothing."""
-        last = None
+        way_on = ''
         if engine.folder is not None:
             engine.checkpoint()
-            last = engine.folder.newest()
-        raise UserError(
-            f'{self._words(engine)}, and start anew; the last checkpoint is {printable(last or "none")}, from which '
-            'paul.guard warn goes on all the same (model.resume)'
-        )
+            way_on = (
+                f'; the last checkpoint is {printable(engine.folder.newest())}, from which paul.guard warn goes on all '
+                'the same (model.resume)'
+            )
+        raise UserError(f'{self._words(engine)}, and start anew{way_on}')

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import math
 import time
 from pathlib import Path
@@ -19,9 +18,9 @@ from ..host.engine import TEST_OPTIONS, unwrap
 from ..host.ranking import recorded_results
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
-from ..runtime.files import write_atomically
 from .centring import CentredTests
 from .finite import FiniteGuard, NotFinite
+from .history import take_up, write_history
 from .observers import Observer
 from .state import VERSION, check_alike, check_finite, check_state, software
 
@@ -207,7 +206,7 @@ class ResumableEngine(CentredTests):
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
         self.open_writer(save_dir)
         try:
-            self.tell('at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
+            take_up(self, 'at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
             if self._lacks_test(max_epoch, **options):
                 rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in TEST_OPTIONS & options.keys()})
                 self.save_model(self.epoch, rank1, save_dir)
@@ -255,7 +254,7 @@ class ResumableEngine(CentredTests):
         self._summaries = []
         self.done = (self.epoch + 1, 0)
         self.tell('after_epoch')
-        self.write_history()
+        write_history(self)
         if self._agree({})[2]:
             self.checkpoint()
 
@@ -314,15 +313,11 @@ class ResumableEngine(CentredTests):
         first = next(iter(self.results.values()), None)
         if first and self.history and self.history[-1]['epoch'] == epoch + 1:
             self.history[-1].update(mAP=first['mAP'], rank1=first['rank1'])
-            self.write_history()
+            write_history(self)
         mean_ap = first['mAP'] if first else -math.inf
         is_best = is_best or mean_ap > self.best
         self.best = max(self.best, mean_ap)
         self.checkpoint(rank1, is_best)
-
-    def write_history(self) -> None:
-        if self.folder is not None and processes.is_first():
-            write_atomically(json.dumps(self.history, indent=1) + '\n', self.folder.path.parent / 'history.json')
 
     # ---- numbers that are not finite -------------------------------------------------------------------------------
 

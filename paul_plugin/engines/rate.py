@@ -10,6 +10,7 @@ import torch
 from ..data import loaders
 from ..host.engine import unwrap
 from ..runtime import processes, randomness, stopping
+from .alarm import NONE
 from .alarm import STEPS as FIRST
 from .finite import NotFinite
 from .paul import ImagePAULEngine
@@ -82,8 +83,11 @@ def choose_rate(
 
 
 def _is_healthy(recall: Sequence[float]) -> bool:
-    """Whether recall stays at its share; of a trial that was ended by a number that is not finite, it is empty."""
-    return bool(recall) and fmean(recall[-LAST:]) >= HEALTHY * fmean(recall[:FIRST])
+    """Whether recall stays at its share; of a trial that was ended by a number that is not finite, it is empty.
+
+    Recall that is 0 from the start has nothing to lose, and speaks for no rate.
+    """
+    return bool(recall) and fmean(recall[-LAST:]) >= max(HEALTHY * fmean(recall[:FIRST]), NONE)
 
 
 def _states(modules: Sequence[torch.nn.Module]) -> list[dict[str, torch.Tensor]]:

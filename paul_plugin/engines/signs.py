@@ -1,8 +1,10 @@
 """Measures the signs of cameras while an engine trains: at the start, after the bank's filling, after each epoch."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 import torch
 from PIL import Image
@@ -30,12 +32,33 @@ def crops_described(images: int) -> int:
     return min(images, max(_FEWEST, min(_MOST, images // 3)))
 
 
+def why_unknown(cameras: Sequence[int]) -> str:
+    """Why the signs of crops of these cameras would tell nothing, in a line; '' where they do tell.
+
+    A camera's crops must be alike by their camera before they can mix with others': of a single crop nothing is known.
+
+    Example:
+        >>> why_unknown([0, 0, 1, 1])
+        ''
+    """
+    counts = Counter(cameras)
+    if len(counts) < 2:
+        return UNKNOWN
+    if median(counts.values()) < 2:
+        return (
+            f'It cannot be told whether adapting helped: {len(counts)} cameras were read for {len(cameras)} crops, '
+            'most of them with a single one. Name the cameras by folder.camera, so that each has several, to get signs '
+            'without labels'
+        )
+    return ''
+
+
 class CameraSigns(Observer):
     """Records camera mutuality and camera mixing of the training crops in `engine.signs` and in each epoch's history.
 
     The same crops each time, drawn by the engine's seed, described in eval mode without augmentation. The first
     process describes them, alone; nothing that training depends on is touched. Their images stay in memory, as many
-    bytes as they have pixels, three times. Of crops of one camera nothing is recorded.
+    bytes as they have pixels, three times. Where `why_unknown` says why, nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -45,9 +68,13 @@ class CameraSigns(Observer):
     def at_start(self, engine) -> None:
         engine.signs.clear()
         write_signs(engine)
-        if len(set(training_cameras(engine.datamanager))) < 2:
-            print(UNKNOWN)
+        unknown = why_unknown(training_cameras(engine.datamanager))
+        if unknown:
+            print(unknown)
         self._record(engine, START)
+
+    def at_resume(self, engine) -> None:
+        write_signs(engine)
 
     def after_filling(self, engine) -> None:
         self._record(engine, FILLED)
@@ -83,9 +110,9 @@ class CameraSigns(Observer):
         return dict(zip(('mutuality', 'mixing'), (sign(descriptors, self._cameras) for sign in signs), strict=True))
 
     def _read(self, engine) -> Tensor:
-        """Draws the crops and reads them, at the network's size, unless all are of one camera; gives their cameras."""
+        """Draws the crops and reads them, at the network's size, unless they can tell nothing; gives their cameras."""
         paths, cameras = training_images(engine.datamanager), torch.tensor(training_cameras(engine.datamanager))
-        if len(cameras.unique()) < 2:
+        if why_unknown(cameras.tolist()):
             return cameras
         own = torch.Generator().manual_seed(engine.seed)
         drawn = torch.randperm(len(paths), generator=own)[: crops_described(len(paths))].sort().values

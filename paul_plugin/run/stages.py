@@ -14,6 +14,7 @@ from ..checkpoints.weights import LoadedWeights, load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import not_default
 from ..engines.base import ResumableEngine
+from ..engines.history import take_up
 from ..engines.keep import find_kept
 from ..engines.verdict import in_words, verdict
 from ..host.engine import set_random_seed
@@ -156,14 +157,11 @@ def adapt(start: Start) -> None:
     engine = (build_test_engine if cfg.test.evaluate else build_engine)(cfg, datamanager, model)
     tested = list(engine.test_loader)  # the targets with labels
     path = results_path(cfg)
-    known = point is not None and tested and not cfg.test.evaluate
-    results = processes.from_first(read_results(path, tested) if known else {})
-    if cfg.model.resume != resume.AUTO:
-        for name in ('adapted', 'kept'):  # of a later epoch than the checkpoint that was named
-            results.pop(name, None)
+    results = processes.from_first(results_before(start, tested))
+    stages = stages_of(start, bool(tested), results)
     file = point.path if point is not None else Path(start.weights) if start.weights else None
     adapted = False
-    for stage in stages_of(start, bool(tested), results):
+    for stage in stages:
         match stage:
             case Stage.PRETRAIN:
                 pretrain(start.pretraining, Path(start.weights))
@@ -183,6 +181,9 @@ def adapt(start: Start) -> None:
                     write_results(results, path)
             case Stage.GO_ON:
                 go_on(engine, point)
+                if Stage.ADAPT not in stages:  # which does it, once later checkpoints are set aside
+                    engine.folder = checkpoints_of(cfg)
+                    take_up(engine)
             case Stage.ADAPT:
                 _title(f'Adapting to {", ".join(cfg.data.sources)} without labels')
                 if point is None and start.epochs < cfg.train.max_epoch:
@@ -202,6 +203,17 @@ def adapt(start: Start) -> None:
     report(cfg, results, path)
     if not cfg.test.evaluate and cfg.train.max_epoch > 0:
         print(f'\n{verdict(engine.signs, engine.history, cfg.paul.keep)}')
+
+
+def results_before(start: Start, tested: list[str]) -> dict[str, dict]:
+    """What the run that it goes on from has measured on these targets and counts still, by the file in its folder."""
+    if start.point is None or not tested or start.cfg.test.evaluate:
+        return {}
+    results = read_results(results_path(start.cfg), tested)
+    if start.cfg.model.resume != resume.AUTO:
+        for name in ('adapted', 'kept'):  # of a later epoch than the checkpoint that was named
+            results.pop(name, None)
+    return results
 
 
 def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -> dict[str, dict]:
@@ -233,10 +245,16 @@ def report(cfg: CfgNode, results: dict[str, dict], path: Path) -> None:
         show_results(results)
         print(f'\nWritten to {printable(path)}')
     else:
-        folder = checkpoints_of(cfg)
-        kept = folder.kept.exists()  # it may be the start
-        which, file = ('model that the run keeps', folder.kept) if kept else ('adapted model', folder.newest())
-        print(f'\nNo results, as there is nothing to test on. The {which} is {printable(file)}')
+        print(f'\nNo results, as there is nothing to test on. {_where_the_model_is(cfg)}')
+
+
+def _where_the_model_is(cfg: CfgNode) -> str:
+    folder = checkpoints_of(cfg)
+    if cfg.train.max_epoch == 0:  # what lies in the folder is of an earlier run
+        return 'Nothing was trained, as train.max_epoch is 0'
+    if folder.kept.exists():  # it may be the start
+        return f'The model that the run keeps is {printable(folder.kept)}'
+    return f'The adapted model is {printable(folder.newest())}'
 
 
 def set_aside(cfg: CfgNode) -> None:
@@ -245,6 +263,8 @@ def set_aside(cfg: CfgNode) -> None:
         checkpoints_of(cfg).set_aside()
     elif cfg.paul.keep == 'last' and not cfg.test.evaluate:  # or tools would take what it no longer keeps
         checkpoints_of(cfg).set_kept_aside()
+    elif cfg.model.resume == resume.AUTO and not cfg.test.evaluate:  # or each restart would set one more aside
+        checkpoints_of(cfg).remove_kept_start()
 
 
 def run(cfg: CfgNode) -> None:

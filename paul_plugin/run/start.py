@@ -4,7 +4,7 @@ import os
 from collections.abc import Container
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, NoReturn, Optional
 
 import yaml
 from yacs.config import CfgNode
@@ -81,6 +81,9 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
         has_labels: whether there is a target to test on.
         measured: of `STARTS`, `adapted` and `kept`, what an interrupted run has measured already.
 
+    Raises:
+        UserError: if the user named a checkpoint that leaves nothing to do; a run that is found finished does nothing.
+
     Example:
         >>> [stage.value for stage in stages_of(Start(cfg), has_labels=True, measured=())]
         ['load the weights', 'measure the weights that it starts from', 'adapt without labels']
@@ -102,6 +105,11 @@ def stages_of(start: Start, has_labels: bool, measured: Container[str]) -> list[
     finished = start.epochs >= cfg.train.max_epoch and ('adapted' in measured or not has_labels)
     if not cfg.test.evaluate and not finished:
         stages.append(Stage.ADAPT)
+    elif not anew and not cfg.test.evaluate and cfg.model.resume != resume.AUTO:
+        raise UserError(
+            f'nothing to do: {printable(start.point.path)} (model.resume) has {start.epochs} epochs, train.max_epoch '
+            f'is {cfg.train.max_epoch}, and there is nothing to test on: raise train.max_epoch, or use the file'
+        )
     elif cfg.test.evaluate and not anew:
         stages.append(Stage.TEST)
     keeps = cfg.paul.keep == 'best' and cfg.train.max_epoch > 0 and not cfg.test.evaluate
@@ -144,8 +152,8 @@ def stage_config(cfg: CfgNode) -> CfgNode:
         checks.check_config(stage)
         check_names(stage)
     except UserError as error:
-        where, given = f'pre-training stage {printable(cfg.paul.pretrain.config)}', cfg.model.load_weights
-        way_out = f'or name its weights by model.load_weights{given and f" (there is no file {printable(given)})"}'
+        where = f'pre-training stage {printable(cfg.paul.pretrain.config)}'
+        way_out = 'or name its weights by model.load_weights'
         raise UserError('\n'.join(f'{where}: {line}, {way_out}' for line in str(error).splitlines())) from None
     return stage
 
@@ -168,8 +176,8 @@ def find_start(cfg: CfgNode) -> Start:
     """What the run of a config starts with; the config itself stays as the user gave it.
 
     Raises:
-        UserError: if a checkpoint cannot be read or is of a run with other settings, or if weights are asked for, are
-            not there or cannot be fetched, and no stage makes them.
+        UserError: if a checkpoint cannot be read or is of a run with other settings, or if weights are named that are
+            not there or cannot be fetched.
     """
     asked = asked_for(cfg)
     point = find_point(cfg, asked)
@@ -178,14 +186,9 @@ def find_start(cfg: CfgNode) -> Start:
     cfg = cfg.clone()
     cfg.model.resume, cfg.model.load_weights = asked, weights
     pretraining = None
-    if point is None and cfg.loss.name == 'paul' and weights and not os.path.isfile(weights):
-        if named and cfg.test.evaluate:  # a name misspelt, which a pre-training of hours would not mend
-            raise UserError(f'no weight file at {printable(weights)} (model.load_weights): name the model to test')
-        if not cfg.paul.pretrain.config:
-            raise UserError(
-                f'no weight file at {printable(weights)} (model.load_weights), '
-                'and paul.pretrain.config names no stage that makes it'
-            )
+    if point is None and weights and not os.path.isfile(weights):
+        if named:
+            refuse_missing(weights)
         stage = stage_config(cfg)
         pretraining = start_at(stage, find_point(stage, stage.model.resume))
     elif point is None and weights and not named:
@@ -212,6 +215,25 @@ def weights_to_start_from(cfg: CfgNode) -> str:
 def pretrained_path(cfg: CfgNode) -> str:
     """Where the pre-training stage of a run leaves its weights."""
     return str(Path(cfg.data.save_dir, PRETRAINED))
+
+
+def refuse_missing(path: str) -> NoReturn:
+    """Refuses a file of weights that is not there: a slip, which a pre-training of hours would not mend.
+
+    Raises:
+        UserError: naming a file beside it whose name is like it, if there is one.
+    """
+    if os.path.exists(path):  # a folder, or a pipe
+        read_checkpoint(path)
+    folder, name = os.path.split(path)
+    try:
+        names = [entry.name for entry in os.scandir(folder or '.') if entry.is_file()]
+    except OSError:
+        names = []
+    raise UserError(
+        f'no weight file at {printable(path)} (model.load_weights){nearest(name, names)}: correct the name, or leave '
+        'it out for what the config starts from'
+    )
 
 
 def refuse_stale(cfg: CfgNode, path: str) -> None:

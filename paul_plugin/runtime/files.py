@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from . import lock
-from .declared import Excessive, check_declared, numpy_dtype, numpy_scalar
+from .declared import Excessive, check_declared
 from .errors import UserError, is_out_of_memory, printable
 from .foreign import kind_of
 from .safetensors_file import is_safetensors, read_safetensors
@@ -51,9 +51,9 @@ def _sync(descriptor: int) -> None:
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (numpy_scalar, 'numpy.core.multiarray.scalar'),
-    (numpy_scalar, 'numpy._core.multiarray.scalar'),
-    (numpy_dtype, 'numpy.dtype'),
+    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
+    np.dtype,
     type(np.dtype(np.float64)),
     type(np.dtype(np.float32)),
 ]

@@ -97,6 +97,12 @@ def test_good_values(words):
         ),
         ('data.load_train_targets True', ['data.load_train_targets = True', 'market1501']),
         ('train.amp auto', ["train.amp = 'auto'", 'have no mixed precision, set it to off']),
+        ('train.batch_size 1', ['train.batch_size = 1', 'at least 2, a single image has no statistics']),
+        ('test.centre_cameras True', ['test.centre_cameras = True', 'needs loss.name paul']),
+        (
+            'paul test.centre_cameras True data.targets mars',
+            ['test.centre_cameras = True', 'data.sources and data.targets to be one and the same data set'],
+        ),
         ('test.visrank True', ['test.visrank = True', 'test.evaluate True']),
         ('train.optim sgd sgd.nesterov True sgd.momentum 0', ['sgd.nesterov = True', 'sgd.momentum']),
         ('paul data.type video', ["data.type = 'video'", 'needs image']),

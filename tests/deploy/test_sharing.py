@@ -126,13 +126,13 @@ def damaged(whole):
         return struct.pack('<Q', len(text)) + text + whole[8 + length :]
 
     first = next(name for name in header if name.startswith('backbone'))
-    changed = {**header, first: {**header[first], 'data_offsets': [0, 2**40]}}
+    changed = {**header, first: {**header[first], 'data_offsets': [0, len(whole) - 8 - length + 1]}}
     return {
         'empty': b'',
         'cut in its header': whole[:1000],
         'cut at the last byte': whole[:-1],
         'a byte too long': whole + b'0',
-        'a header that is too long': struct.pack('<Q', 2**62) + whole[8:],
+        'a header that is too long': struct.pack('<Q', len(whole) - 8 + 1) + whole[8:],
         'a header that is no JSON': with_header(b'{"' + b'x' * 50),
         'a tensor beyond the file': with_header(json.dumps(changed).encode()),
         'text': b'no weights at all',

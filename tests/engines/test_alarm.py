@@ -60,6 +60,25 @@ def test_a_second_fall_within_an_epoch_is_not_told(capsys):
     assert [line.split(': ')[1] for line in warnings(capsys)] == ['epoch 1, step 5']
 
 
+def test_recall_that_is_0_from_the_start(capsys):
+    """As of crops that are one grey: nothing can fall, and yet nothing is well; once an epoch, until it rises."""
+    alarm = RecallAlarm()
+    alarm.after_filling(None)
+    engine = SimpleNamespace(get_current_lr=lambda: 0.01)
+    for number, recall in enumerate([0.0] * 6 + [0.5] * 3):
+        engine.done = divmod(number + 1, 4)
+        alarm.after_step(engine, {'recall': recall})
+    said = warnings(capsys)
+    assert [line.split(': ')[1] for line in said] == ['epoch 1, step 3', 'epoch 2, step 1']
+    assert all('bank recall is 0.00 from the start: ' in line and 'train.lr' not in line for line in said)
+    stops = RecallAlarm('stop')
+    stops.after_filling(None)
+    stops.first = stops.last = [0.0] * STEPS
+    engine.done, engine.folder = (0, STEPS), None
+    with pytest.raises(UserError, match='recall is 0.00 from the start: .*, and start anew$'):
+        stops.after_step(engine, {'recall': 0.0})
+
+
 def test_stop_ends_the_run_after_a_checkpoint(make_forgetful_engine, tmp_path):
     engine = make_forgetful_engine(recall_guard='stop')
     engine.checkpoint_minutes = 99

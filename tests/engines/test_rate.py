@@ -42,6 +42,11 @@ def test_the_run_with_it_ends_with_the_bytes_of_a_run_that_was_given_it(make_fre
     assert again.scheduler.base_lrs == [TAKEN]
 
 
+def test_recall_that_is_0_from_the_start_speaks_for_no_rate():
+    assert rate._is_healthy([0.5] * 9)
+    assert not rate._is_healthy([0.0] * 9)
+
+
 def test_where_none_is_healthy_it_takes_the_smallest_and_says_so(make_fresh_engine, monkeypatch, capsys):
     engine = make_fresh_engine()
     engine.fill_memory = lambda: None

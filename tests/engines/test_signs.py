@@ -9,7 +9,7 @@ from programs.kill_and_resume import differences
 
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.data.descriptors import describe
-from paul_plugin.engines.signs import CameraSigns, crops_described
+from paul_plugin.engines.signs import CameraSigns, crops_described, why_unknown
 from paul_plugin.host.data import training_cameras, training_images
 from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality
 
@@ -91,3 +91,17 @@ def test_one_camera(make_watched, make_datamanager, tmp_path, capsys):
     assert 'mutuality' not in engine.history[0]
     assert not (tmp_path / 'signs.json').exists()
     assert 'Name the cameras by folder.camera' in capsys.readouterr().out
+
+
+def test_a_camera_for_each_image(make_watched, tmp_path, capsys):
+    """Nothing is told by them: no signs, and a line that says why. Of two crops each there are signs."""
+    assert why_unknown([0, 1, 2, 2]) != '' == why_unknown([0, 0, 1, 1, 2])
+    engine = make_watched()
+    items = engine.datamanager.train_loader.dataset.data
+    items[:] = [(path, pid, number, dsetid) for number, (path, pid, _, dsetid) in enumerate(items)]
+    observer = engine.observers[-1]
+    observer.at_start(engine)
+    observer.after_filling(engine)
+    assert engine.signs == []
+    out = capsys.readouterr().out
+    assert 'cannot be told whether adapting helped: 48 cameras were read for 48 crops, most of them with a' in out

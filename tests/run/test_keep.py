@@ -4,10 +4,12 @@ import json
 import os
 
 import pytest
+from helpers.crashes import Crash
 from helpers.jobs import run_embedded_job
 from helpers.signs import make_up_signs
 
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.engines.base import ResumableEngine
 from paul_plugin.report.summary import make_report
 from paul_plugin.run.trained import open_trained
 
@@ -61,3 +63,23 @@ def test_no_verdict_without_an_epoch_and_last_by_default(job, tmp_path):
     assert 'which paul.keep best would have done' in job((0.5, 0.4, 0.3))
     assert 'kept.pth.tar' not in os.listdir(tmp_path / 'log/model')
     assert 'Signs without labels' not in job((0.5, 0.4), 'train.max_epoch', '0')
+
+
+def test_restarts_before_the_first_checkpoint_leave_one_model(job, tmp_path, monkeypatch):
+    """As torchrun makes them: each would set aside the kept start of the one before, some hundred megabytes."""
+    log = tmp_path / 'log'
+    monkeypatch.setattr(ResumableEngine, 'forward_backward', crash)
+    for attempt in range(3):
+        monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', str(attempt))
+        with pytest.raises(Crash):
+            job((0.5, 0.4), 'paul.keep', 'best')
+        assert sorted(os.listdir(log / 'model')) == ['kept.pth.tar']
+        assert not (log / 'model.1').exists()
+    (log / 'model/kept.pth.tar').write_text('what nobody can read')  # is not ours to remove
+    with pytest.raises(Crash):
+        job((0.5, 0.4), 'paul.keep', 'best')
+    assert os.listdir(log / 'model.1') == ['kept.pth.tar']
+
+
+def crash(*_):
+    raise Crash

@@ -26,7 +26,7 @@ WORDS = {
     'save_dir': ['data.save_dir', EVIL],
     'data set': ['folder.path', EVIL],
     'root': ['--root', EVIL, '-s', 'market1501', '-t', 'market1501'],
-    'pre-training': ['paul.pretrain.config', EVIL, 'model.load_weights', 'none.pth'],
+    'pre-training': ['paul.pretrain.config', EVIL, 'model.load_weights', ''],
     'a value': ['train.lr', EVIL],
 }
 

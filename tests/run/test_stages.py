@@ -54,15 +54,15 @@ def saved(tmp_path):
         ('', 2, False, True, '', [LOAD, DIRECT, GO_ON, ADAPT]),
         ("model.load_weights ''", 2, False, True, '', [GO_ON, ADAPT]),
         ('', 2, False, False, '', [LOAD, GO_ON, ADAPT]),
-        ('', 3, False, True, 'direct_transfer adapted', [GO_ON]),
+        ('model.resume auto', 3, False, True, 'direct_transfer adapted', [GO_ON]),
         ('', 3, False, True, 'direct_transfer', [GO_ON, ADAPT]),  # it was killed in its last test
-        ('', 3, False, False, '', [LOAD, GO_ON]),
+        ('model.resume auto', 3, False, False, '', [LOAD, GO_ON]),
         ('train.max_epoch 5', 3, False, True, 'direct_transfer adapted', [GO_ON, ADAPT]),
         ('test.evaluate True', 3, False, True, 'direct_transfer adapted', [TEST]),
         ('test.evaluate True', 1, False, True, '', [TEST]),
         ('paul.keep best', None, False, True, '', [LOAD, DIRECT, ADAPT, KEEP]),
-        ('paul.keep best', 3, False, True, 'direct_transfer adapted', [GO_ON, KEEP]),
-        ('paul.keep best', 3, False, True, 'direct_transfer adapted kept', [GO_ON]),
+        ('paul.keep best model.resume auto', 3, False, True, 'direct_transfer adapted', [GO_ON, KEEP]),
+        ('paul.keep best model.resume auto', 3, False, True, 'direct_transfer adapted kept', [GO_ON]),
         ('paul.keep best train.max_epoch 5', 3, False, True, 'direct_transfer adapted kept', [GO_ON, ADAPT, KEEP]),
         ('paul.keep best train.max_epoch 0', None, False, True, '', [LOAD, DIRECT, ADAPT]),
         ('paul.keep best test.evaluate True', 3, False, True, '', [TEST]),
@@ -116,17 +116,26 @@ def test_the_pretraining_stage_goes_on_by_itself(tmp_path, saved):
     assert (start.pretraining.point.path, start.pretraining.epochs) == (tmp_path / 'pretrain/model/model.pth.tar-2', 2)
 
 
-def test_weights_that_nothing_makes(tmp_path):
-    with pytest.raises(UserError, match=r'no weight file at ./no.pth \(model.load_weights\), and paul.pretrain.config'):
-        find_start(config('data.save_dir', tmp_path, 'model.load_weights', './no.pth', 'paul.pretrain.config', ''))
+@pytest.mark.parametrize('words', ['', 'paul.pretrain.config=', 'test.evaluate=True', 'loss.name=softmax'])
+def test_named_weights_that_are_not_there(tmp_path, words):
+    """A slip of a START: no pre-training may begin in its place, nor write its weights there."""
+    (tmp_path / 'pretrained.pth.tar').touch()
+    (tmp_path / 'notes.txt').touch()
+    file = tmp_path / 'pretraind.pth.tar'
+    words = words.split('=') if words else []
+    with pytest.raises(UserError) as refused:
+        find_start(config('data.save_dir', tmp_path / 'log', 'model.load_weights', file, *words))
+    assert str(refused.value).startswith(
+        f"no weight file at {file} (model.load_weights) (did you mean 'pretrained.pth.tar'?): correct the name"
+    )
+
+
+def test_a_folder_in_the_place_of_weights_and_no_weights_at_all(tmp_path):
+    with pytest.raises(UserError, match='is a folder: name the weight file in it'):
+        find_start(config('data.save_dir', tmp_path, 'model.load_weights', tmp_path))
+    with pytest.raises(UserError, match=r'no weight file at none/no.pth \(model.load_weights\): correct the name'):
+        find_start(config('data.save_dir', tmp_path, 'model.load_weights', 'none/no.pth'))
     assert find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', '')).weights == ''
-
-
-def test_a_test_of_a_model_that_is_not_there_trains_none(tmp_path):
-    named = config('data.save_dir', tmp_path, 'model.load_weights', './no.pth', 'test.evaluate', True)
-    assert named.paul.pretrain.config
-    with pytest.raises(UserError, match=r'no weight file at ./no.pth \(model.load_weights\): name the model to test'):
-        find_start(named)
 
 
 def test_the_stages_own_settings_stay_its_own():

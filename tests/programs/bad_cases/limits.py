@@ -1,4 +1,4 @@
-"""What takes something from a run: rights, room on the disk, memory, the network, the GPU."""
+"""What takes something from a run: rights, room on the disk, memory, the network."""
 
 import ctypes
 import fcntl
@@ -21,10 +21,6 @@ def as_another_user(here: Path) -> None:
     libc.capget(header, rights)
     rights[0] &= ~0b110
     libc.capset(header, rights)
-
-
-def no_gpu(here: Path) -> None:
-    os.environ['CUDA_VISIBLE_DEVICES'] = ''
 
 
 def small_files(here: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from pathlib import Path
 
 import torch
@@ -10,7 +9,6 @@ from programs.bad_cases.case import SOFTMAX, Case
 from programs.bad_cases.config import EVIL, SHOWN
 from programs.bad_cases.files import unreadable, write
 from programs.bad_cases.limits import as_another_user, no_network
-from safetensors.torch import save_file
 
 PROJECT = Path(__file__).parents[3]
 
@@ -20,15 +18,8 @@ def left_by_another_seed(here: Path) -> None:
     torch.save({'state_dict': {}, 'config': 'train: {seed: 3}'}, here / 'log/pretrained.pth.tar')
 
 
-def torchscript(here: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of deprecation
-        torch.jit.save(torch.jit.script(torch.nn.Identity()), here / 'bad.pth')
-
-
 WEIGHTS = [
     Case('missing', 'model.load_weights HERE/no.pth', 'no weight file at HERE/no.pth'),
-    Case('a folder', 'model.load_weights HERE', 'HERE'),
     Case('a pipe', 'model.load_weights HERE/pipe', 'HERE/pipe', prepare=lambda here: os.mkfifo(here / 'pipe')),
     Case('unknown name', 'model.load_weights paul_msmt17_relase', "did you mean 'paul_msmt17_release'"),
     *(
@@ -46,12 +37,6 @@ WEIGHTS = [
         'the weights of another model, paul_osnet_x0_25: set model.name paul_osnet_x0_25, or name another file',
     ),
     Case(
-        'a re-ID model of torchreid, of another backbone',
-        "model.name paul_resnet18 model.load_weights 'SHARED/bad/another model.pth'",
-        "another model, paul_mobilenetv2_x1_0: set model.name paul_mobilenetv2_x1_0, or name another file; it does not "
-        'tell the size of its images: give data.height and data.width',
-    ),
-    Case(
         'a name that forges a line',
         f'model.load_weights "HERE/{EVIL}"',
         f'^error: {SHOWN} is damaged or no weight file .ValueError.: get it again$',
@@ -62,18 +47,6 @@ WEIGHTS = [
         'model.load_weights HERE/bad.safetensors',
         'HERE/bad.safetensors is damaged or no weight file .SafetensorError.: get it again',
         prepare=write('bad.safetensors', (10).to_bytes(8, 'little') + b'{"a": [1]}'),
-    ),
-    Case(
-        'safetensors of another model',
-        'model.load_weights HERE/bad.safetensors',
-        'HERE/bad.safetensors holds the weights of another model, its first layers are a: set model.name',
-        prepare=lambda here: save_file({'a.weight': torch.ones(2)}, here / 'bad.safetensors'),
-    ),
-    Case(
-        'TorchScript',
-        'model.load_weights HERE/bad.pth',
-        'bad.pth is a TorchScript program, an exported model: name the checkpoint that it was exported from',
-        prepare=torchscript,
     ),
     Case(
         'of a pre-training with another seed',
@@ -91,16 +64,6 @@ WEIGHTS = [
         )
         for about, words, expected in (
             ('our model', 'model.name paul_resnet18', 'no ImageNet weights for resnet18 .*: it starts from random'),
-            (
-                "torchreid's model",
-                f'{SOFTMAX} model.name resnet18',
-                'no ImageNet weights for resnet18 .*: it starts from random',
-            ),
-            (
-                "torchreid's other way to fetch",
-                SOFTMAX,
-                'no ImageNet weights for osnet_x0_25 .*HERE/log/torch/checkpoints/osnet_x0_25_imagenet.pth',
-            ),
             ("the authors' weights", 'model.load_weights paul_msmt17_release', 'cannot fetch paul_msmt17_release from'),
         )
     ),
@@ -115,6 +78,7 @@ WEIGHTS = [
 
 
 def damaged(shared: Path) -> list[Case]:
-    """The files of `helpers.bad_weights`, in SHARED; the number of patches is named, else a file tells it."""
+    """Some files of `helpers.bad_weights`, in SHARED; the number of patches is named, else a file tells it."""
     words = json.loads((shared / 'words.json').read_text())
-    return [Case(name, f"paul.num_patches 6 model.load_weights 'SHARED/bad/{name}.pth'", words[name]) for name in words]
+    names = 'cut at half', 'a checkpoint that runs a command', 'another shape', 'weights that are not finite'
+    return [Case(name, f"paul.num_patches 6 model.load_weights 'SHARED/bad/{name}.pth'", words[name]) for name in names]

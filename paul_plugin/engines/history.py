@@ -1,0 +1,33 @@
+"""What each epoch of a run gave, as `history.json` in its folder: written as it grows, and again by who goes on."""
+
+import json
+from pathlib import Path
+
+from ..runtime import processes
+from ..runtime.files import write_atomically
+
+HISTORY = 'history.json'
+
+
+def write_history(engine) -> None:
+    """Writes the engine's history, the first process does; before an epoch is done the file of an earlier run goes."""
+    if engine.folder is None or not processes.is_first():
+        return
+    path = Path(engine.folder.path.parent, HISTORY)
+    if engine.history:
+        write_atomically(json.dumps(engine.history, indent=1) + '\n', path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def take_up(engine, how: str = 'at_resume') -> None:
+    """Makes what is recorded beside the checkpoints that of the engine: a kill may have come between the two.
+
+    `run` does it; who has no epoch left to run calls it after `resume`. All processes do.
+
+    Args:
+        engine: whose folder is known.
+        how: what the observers are told, `at_start` or `at_resume`.
+    """
+    write_history(engine)
+    engine.tell(how)

@@ -136,7 +136,7 @@ class DistributedEngine(HostFixes):
 
     @contextmanager
     def described_fast(self) -> Iterator[None]:
-        """Within it, where no weight changes, the engine describes by a copy of the model that is the faster on a CPU."""
+        """Within it, where no weight changes, the engine describes by the copy that is the faster one on a CPU."""
         before, self.describing = self.describing, Describing(unwrap(self.model))
         try:
             yield

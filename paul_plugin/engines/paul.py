@@ -22,6 +22,7 @@ from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
 from .fastest import chooser
+from .kept_bank import KeptBank
 from .observers import CollapseAlarm, SkippedSteps
 from .precision import MixedPrecision
 from .verdict import signs_of
@@ -131,6 +132,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
+        self.kept_bank: KeptBank | None = None  # of choose_rate, until the run takes it
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), self.alarm]
@@ -193,8 +195,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     def train(self, *args, **kwargs) -> None:
         if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
-                self.fill_memory()
+                if self.kept_bank is None or not self.kept_bank.take():
+                    self.fill_memory()
             self.tell('after_filling')
+        self.kept_bank = None
         super().train(*args, **kwargs)
 
     def training_step(self, data: dict) -> dict[str, float]:

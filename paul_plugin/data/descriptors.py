@@ -7,8 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ..method.folding import Describing
 from ..runtime.errors import UserError
+from .ahead import ahead
 from .images import read_image
+
+WORTH = 16  # images from which on it pays to make a copy of the model that describes them faster
 
 
 class ImageFiles(Dataset):
@@ -70,12 +74,16 @@ def describe(
 
 @torch.no_grad()
 def describe_images(model: nn.Module, images: Dataset, batch_size: int = 64, workers: int = 0) -> Iterator[Tensor]:
-    """`describe` for images of any source: a data set or list of N tensors, (3, H, W) each."""
+    """`describe` for images of any source: a data set or list of N tensors, (3, H, W) each.
+
+    Without workers the next batch is read in a thread, beside the network.
+    """
     device = next(model.parameters()).device
     # A generator of its own: torch's would be drawn from, and the run go on with other random numbers.
     loader = DataLoader(images, batch_size=batch_size, num_workers=workers, generator=torch.Generator())
-    for batch in loader:
-        descriptors = model(batch.to(device, non_blocking=True)).float().cpu()
+    network = Describing(model) if len(loader.dataset) >= WORTH else model
+    for batch in loader if workers or len(loader) < 2 else ahead(loader):
+        descriptors = network(batch.to(device, non_blocking=True)).float().cpu()
         if not descriptors.isfinite().all():
             raise UserError(
                 "the model's descriptors are not finite: its training has failed, take an earlier checkpoint"

@@ -92,7 +92,7 @@ class CentredTests(DistributedEngine):
         if processes.world_size() > 1:
             processes.copy_buffers(unwrap(self.model))
         self.set_model_mode('eval')
-        with stopping.instead_of_errors():
+        with self.described_fast(), stopping.instead_of_errors():
             batches = Shown(SplitTest(loader, self._extract), 'camera means')
             means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
         cameras = len(means.means)

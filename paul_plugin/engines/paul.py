@@ -24,6 +24,7 @@ from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
 from .fastest import chooser
+from .kept_bank import KeptBank
 from .observers import CollapseAlarm, PositivesRecord, SkippedSteps
 from .precision import MixedPrecision
 from .verdict import signs_of
@@ -120,6 +121,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
         if self.use_gpu:  # the tensors stay the optimizer's own
             model.cuda()
+        model.to(memory_format=torch.channels_last)  # the faster layout of convolutions; values, names and shapes stay
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -142,6 +144,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
+        self.kept_bank: KeptBank | None = None  # of choose_rate, until the run takes it
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]
@@ -209,8 +212,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     def train(self, *args, **kwargs) -> None:
         if not processes.any_of(bool(self.memory.filled.any())):
             with stopping.instead_of_errors():
-                self.fill_memory()
+                if self.kept_bank is None or not self.kept_bank.take():
+                    self.fill_memory()
             self.tell('after_filling')
+        self.kept_bank = None
         if self.done[1] == 0:  # a run that goes on within an epoch has this epoch's
             self.choose_positives()
         super().train(*args, **kwargs)

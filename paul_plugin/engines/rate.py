@@ -9,10 +9,12 @@ import torch
 
 from ..data import loaders
 from ..host.engine import unwrap
+from ..host.progress import bar
 from ..runtime import processes, randomness, stopping
-from .alarm import NONE
+from .alarm import NONE, SHARE
 from .alarm import STEPS as FIRST
 from .finite import NotFinite
+from .kept_bank import KeptBank, restore, states_of
 from .paul import ImagePAULEngine
 
 LADDER = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
@@ -35,7 +37,8 @@ def choose_rate(
     """Chooses a rate, and gives the engine an optimizer of that rate; all processes call it, before `run`.
 
     Each rate is tried on the first steps of the first epoch, as `run` takes them, from the engine's weights and a bank
-    that they filled. Afterwards everything is as before, so `run` ends with the bytes of a run that was given the rate.
+    that they filled; a trial ends where recall is lost, see `is_lost`. Afterwards everything is as before, so `run`
+    ends with the bytes of a run that was given the rate; the bank is kept for it, `engine.kept_bank`.
 
     Args:
         engine: about to start anew.
@@ -50,36 +53,62 @@ def choose_rate(
         Stopped: if the run was asked to stop.
     """
     modules = unwrap(engine.model), engine.memory, engine.ipfl
-    before, random = _states(modules), randomness.get_states()
+    before, random = states_of(modules), randomness.get_states()
     amp = copy.deepcopy(engine.precision.state_dict())
     print(f'train.lr auto: tries up to {STEPS} steps at each rate, the largest first')
     try:
         with stopping.instead_of_errors():
             engine.fill_memory()
             engine.choose_positives()
-        filled = _states(modules)  # the same for every rate
+        filled = states_of(modules)  # the same for every rate
+        drew = not _same(randomness.get_states(), random)  # dropout: then a run's bank depends on when it is filled
         for rate in ladder:
-            _restore(modules, filled)
+            restore(modules, filled)
             engine.precision.load_state_dict(copy.deepcopy(amp))
             _take(engine, *build(rate))
-            recall = _trial(engine, fixbase_epoch, open_layers)
+            recall = _trial(engine, f'Trying rate {rate:g}', fixbase_epoch, open_layers)
             healthy = _is_healthy(recall)
             told = ', '.join(f'{fmean(part):.2f}' for part in (recall[:FIRST], recall[-LAST:]) if part)
             print(f'  rate {rate:g}: bank recall at the start and the end of {len(recall)} steps: {told or "none"}'
-                  f'{", taken" if healthy else ""}')  # fmt: skip
+                  f'{", taken" if healthy else ", lost" if is_lost(recall) else ""}')  # fmt: skip
             if healthy:
                 break
         else:
             print(f'warning: no rate keeps bank recall at {HEALTHY:g} of its start: takes the smallest, {rate:g}')
     finally:
-        _restore(modules, before)
+        restore(modules, before)
         engine.precision.load_state_dict(amp)
         randomness.set_states(random)
         engine.network = None
         for parameter in engine.model.parameters():
             parameter.grad = None
     _take(engine, *build(rate))
+    if not drew:
+        engine.kept_bank = KeptBank(modules, before[0], filled)
     return rate
+
+
+def is_lost(recall: Sequence[float]) -> bool:
+    """Whether a trial need not go on: `LAST` steps after the first ones had a mean below the alarm's share of theirs.
+
+    Where the alarm would sound, recall would have to rise to `HEALTHY` of its start within what is left of the trial.
+
+    Example:
+        >>> is_lost([0.6, 0.6, 0.6, 0.5, 0.3, 0.2, 0.2, 0.2])
+        True
+    """
+    return len(recall) >= FIRST + LAST and fmean(recall[-LAST:]) < SHARE * fmean(recall[:FIRST])
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether states of generators are equal: tensors, arrays and numbers in dicts and tuples."""
+    if isinstance(one, torch.Tensor):
+        return one.equal(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
 
 
 def _is_healthy(recall: Sequence[float]) -> bool:
@@ -90,27 +119,17 @@ def _is_healthy(recall: Sequence[float]) -> bool:
     return bool(recall) and fmean(recall[-LAST:]) >= max(HEALTHY * fmean(recall[:FIRST]), NONE)
 
 
-def _states(modules: Sequence[torch.nn.Module]) -> list[dict[str, torch.Tensor]]:
-    """Copies of the modules' tensors, in the main memory: a GPU may have no room for a second bank."""
-    return [
-        {name: value.detach().to('cpu', copy=True) for name, value in module.state_dict().items()}
-        for module in modules
-    ]  # fmt: skip
-
-
-def _restore(modules: Sequence[torch.nn.Module], states: Sequence[dict[str, torch.Tensor]]) -> None:
-    for module, state in zip(modules, states, strict=True):
-        module.load_state_dict(state)
-
-
 def _take(engine: ImagePAULEngine, optimizer: torch.optim.Optimizer, scheduler: object) -> None:
     """Gives the engine another optimizer and scheduler in the place of those that it has."""
     engine.optimizer, engine.scheduler = optimizer, scheduler
     engine.register_model('model', engine.model, optimizer, scheduler)
 
 
-def _trial(engine: ImagePAULEngine, fixbase_epoch: int, open_layers: list[str] | None) -> list[float]:
-    """The first steps of the first epoch; recall of each, the mean over the processes, or [] if one was not finite."""
+def _trial(engine: ImagePAULEngine, words: str, fixbase_epoch: int, open_layers: list[str] | None) -> list[float]:
+    """The first steps of the first epoch, until recall is lost; recall of each, the mean over the processes.
+
+    [] if one was not finite. `words` stand before the bar.
+    """
     loader = loaders.seeded_loader(engine.datamanager.train_loader, engine.seed)
     randomness.seed_all(engine.seed, randomness.TRAINING, 0)
     engine.set_model_mode('train')
@@ -119,7 +138,8 @@ def _trial(engine: ImagePAULEngine, fixbase_epoch: int, open_layers: list[str] |
     recall = []
     try:
         with stopping.instead_of_errors():
-            for data in itertools.islice(loader, STEPS):
+            steps = min(STEPS, len(loader))
+            for data in bar(itertools.islice(loader, steps), words, ' steps', steps):
                 stopping.check_together()
                 engine.guard.start()
                 summary = {}
@@ -132,6 +152,8 @@ def _trial(engine: ImagePAULEngine, fixbase_epoch: int, open_layers: list[str] |
                     return []
                 number = torch.tensor([summary['recall']], dtype=torch.float64, device=engine.device)
                 recall.append(processes.mean(number).item())
+                if is_lost(recall):
+                    break
     finally:
         loaders.stop_workers(loader)
     return recall

@@ -1,6 +1,6 @@
 """What torchreid tells while it trains and tests: an estimate of the time left, and a bar where there was silence."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from torch.utils.data import DataLoader
@@ -11,7 +11,7 @@ from ..runtime import processes
 from . import module_of
 
 FINAL_TEST = '=> Final test'
-_SECONDS = 2  # that a test takes before its bar is shown
+_SECONDS = 2  # that a stage takes before its bar is shown
 
 
 class RunMeter(utils.AverageMeter):
@@ -81,10 +81,23 @@ def without_times(line: str) -> str:
     return '\t'.join(part for part in line.split('\t') if not part.startswith(('time ', 'data ', 'eta ')))
 
 
-class Shown:
-    """A loader that shows a bar once it has been read for some seconds, on a terminal and by the first process alone.
+def bar(items: Iterable, words: str, unit: str, total: int | None = None) -> tqdm:
+    """Items with a bar once they have been read for some seconds, on a terminal and by the first process alone.
 
-    torchreid's test says nothing while it describes a gallery. A file that stderr goes to gets no bar.
+    A file that stderr goes to gets no bar.
+
+    Args:
+        items: what is gone through.
+        words: what stands before the bar.
+        unit: of an item, after a blank.
+        total: how many, of items without a length.
+    """
+    quiet = None if processes.is_first() else True  # None: where stderr is no terminal
+    return tqdm(items, words, total, unit=unit, leave=False, delay=_SECONDS, disable=quiet)
+
+
+class Shown:
+    """A loader that shows a bar: torchreid's test says nothing while it describes a gallery.
 
     Args:
         loader: with a length.
@@ -96,5 +109,4 @@ class Shown:
         self.words = words
 
     def __iter__(self) -> Iterator:
-        quiet = None if processes.is_first() else True  # None: where stderr is no terminal
-        return iter(tqdm(self.loader, self.words, unit=' batches', leave=False, delay=_SECONDS, disable=quiet))
+        return iter(bar(self.loader, self.words, ' batches'))

@@ -86,10 +86,7 @@ def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str 
     if reductions:
         cfg.paul.num_patches = len(reductions)
         cfg.paul.feature_dim = state[reductions[0]].shape[0]
-        if 'pgn.theta' not in state:
-            cfg.paul.patch_source = 'pgn'
-        elif cfg.paul.patch_source == 'pgn':  # the patches are fixed, whichever of the fixed sources it was
-            cfg.paul.patch_source = 'stripe'
+        cfg.paul.patch_source = _source_of(state, cfg.paul.patch_source)
     elif kind == 'torchreid':
         for key, value in new_parts(state).items():
             set_value(cfg, key, value)
@@ -100,6 +97,13 @@ def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str 
         what = 'a PatchNet on another backbone than those' if reductions else 'no PatchNet, nor one of the backbones'
         raise UserError(f'{printable(path)} holds {what} of {SUCH_AS}')
     cfg.model.name = name
+
+
+def _source_of(state: dict[str, Tensor], likely: str) -> str:
+    """Where a PatchNet's patches come from. Fixed ones are in its weights, whichever of the fixed sources it was."""
+    if 'pgn.theta' not in state:
+        return 'pgn'
+    return 'stripe' if likely == 'pgn' else likely
 
 
 def new_parts(state: dict[str, Tensor]) -> dict[str, object]:
@@ -163,6 +167,7 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
     reductions = _reductions(state)
     if reductions:
         tells |= {'paul.num_patches': len(reductions), 'paul.feature_dim': state[reductions[0]].shape[0]}
+        tells['paul.patch_source'] = _source_of(state, (cfg if its is None else its).paul.patch_source)
     elif kind == 'torchreid':
         tells |= new_parts(state)
     _write(cfg, path, tells | size, named)

@@ -1,4 +1,4 @@
-"""The head of one of torchreid's models, the layers after its average, as one linear map: a START's branches begin so."""
+"""The head of one of torchreid's models as one linear map, which the branches of a START begin as."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

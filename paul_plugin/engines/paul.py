@@ -114,7 +114,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         _check_fit(datamanager, net, needs_surrogates=weight_ipfl > 0)
         for name, value, choices in (
             ('neighbours', neighbours, ('all', 'camera')), ('similarity', similarity, SIMILARITIES),
-            ('positives', positives, ('patch', 'image', 'mutual')), ('ipfl', ipfl, ('descriptor', 'centroid')), ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
+            ('positives', positives, ('patch', 'image', 'mutual')), ('ipfl', ipfl, ('descriptor', 'centroid')),
+            ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
         ):  # fmt: skip
             _one_of(name, value, choices)
         num_images = _sorted_training_images(datamanager, k, r, by_camera=neighbours == 'camera')

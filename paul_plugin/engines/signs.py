@@ -14,11 +14,11 @@ from ..data.descriptors import describe_images, eval_mode
 from ..data.images import read_image
 from ..host.data import test_stages, training_cameras, training_images
 from ..host.engine import unwrap
-from ..method.camera_signs import camera_mixing, camera_mutuality
+from ..method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
 from ..runtime import processes
 from ..runtime.files import write_atomically
 from .observers import Observer
-from .verdict import FILLED, START, UNKNOWN, name_of
+from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of
 
 SIGNS = 'signs.json'  # in the run's folder, beside history.json
 _FEWEST, _MOST = 300, 2000
@@ -82,7 +82,7 @@ class CameraSigns(Observer):
     def after_epoch(self, engine) -> None:
         entry = engine.history[-1]
         sign = self._record(engine, name_of(entry['epoch']))
-        entry.update({name: sign[name] for name in ('mutuality', 'mixing') if sign})
+        entry.update({name: sign[name] for name in SIGN_NAMES if sign})
 
     def _record(self, engine, name: str) -> dict:
         found = processes.from_first(self._measure(engine) if processes.is_first() else None)
@@ -91,7 +91,7 @@ class CameraSigns(Observer):
         sign = {'name': name, 'epoch': engine.done[0], **found}
         engine.signs.append(sign)
         write_signs(engine)
-        print(f'Signs of cameras, {name}: mutuality {found["mutuality"]:.3f}, mixing {found["mixing"]:.3f}')
+        print(f'Signs of cameras, {name}: {", ".join(f"{sort} {value:.3f}" for sort, value in found.items())}')
         if engine.writer is not None and processes.is_first() and name != START:
             for sort, value in found.items():
                 engine.writer.add_scalar(f'Signs/{sort}', value, engine.done[0])
@@ -106,8 +106,12 @@ class CameraSigns(Observer):
         with eval_mode(model):
             images = _Transformed(self._images, to_tensor)
             descriptors = torch.cat(list(describe_images(model, images)))
-        signs = camera_mutuality, camera_mixing
-        return dict(zip(('mutuality', 'mixing'), (sign(descriptors, self._cameras) for sign in signs), strict=True))
+        patches = descriptors.unflatten(1, (model.num_patches, -1))
+        return {
+            'mutuality': camera_mutuality(descriptors, self._cameras),
+            'mixing': camera_mixing(descriptors, self._cameras),
+            'agreement': patch_agreement(patches, self._cameras),
+        }
 
     def _read(self, engine) -> Tensor:
         """Draws the crops and reads them, at the network's size, unless they can tell nothing; gives their cameras."""

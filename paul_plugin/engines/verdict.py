@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 
+SIGN_NAMES = ('agreement', 'mutuality', 'mixing')
 START, FILLED = 'start', 'filled'  # the names of signs before training, those after an epoch are `epoch 3`
 
 UNKNOWN = (
     'It cannot be told whether adapting helped: the crops are of one camera, or their cameras are not known. '
     'Name the cameras by folder.camera to get signs without labels'
 )
-MARGIN = 1.05  # an epoch is kept if its signs' product passes that from before training by this factor
+MARGIN = 1.05  # an epoch is kept if its agreement passes what was before training by this factor
 _EQUAL = 0.005  # changes below are called none: a sign's own noise is larger
 _WORDS = {
     START: 'the start, as it was loaded',
@@ -26,8 +27,8 @@ def signs_of(value: object) -> list[dict]:
     """The signs as a file or a checkpoint holds them: what is whole, and nothing else.
 
     Returns:
-        In the order in which they were measured, each `{'name', 'epoch', 'mutuality', 'mixing'}`; `epoch` is how many
-        were done; `'lost': 1` where the run has this model no longer.
+        In the order in which they were measured, each `{'name', 'epoch', 'agreement', 'mutuality', 'mixing'}`;
+        `epoch` is how many were done; `'lost': 1` where the run has this model no longer.
     """
     return [sign for sign in (value if isinstance(value, list) else []) if _is_sign(sign)]
 
@@ -37,17 +38,16 @@ def _is_sign(value: object) -> bool:
         isinstance(value, dict)
         and isinstance(value.get('name'), str)
         and type(value.get('epoch')) is int
-        and all(type(value.get(sign)) in (int, float) for sign in ('mutuality', 'mixing'))
-        and math.isfinite(value['mutuality'] + value['mixing'])
+        and all(type(value.get(sign)) in (int, float) for sign in SIGN_NAMES)
+        and math.isfinite(sum(value[sign] for sign in SIGN_NAMES))
     )
 
 
 def best_of(signs: Sequence[dict]) -> dict:
-    """The sign of the model to keep: of the highest product of mutuality and mixing, of equal ones the earliest.
+    """The sign of the model to keep: of the highest patch agreement, of equal ones the earliest.
 
-    An epoch must pass what was before training by `MARGIN`: with less, on the rendered seeds 11 to 13, a model was kept
-    that was 2 points worse. Mutuality alone ranks a model that has only new BatchNorm statistics as high as one that
-    has learned.
+    An epoch must pass what was before training by `MARGIN`. Mutuality and mixing are recorded, and decide nothing: they
+    also rise where the network makes crops of different people alike.
 
     It is asked after each measurement, and a model that it does not choose then is gone. So of a longer list it must
     choose the last, or what it chose before.
@@ -57,18 +57,23 @@ def best_of(signs: Sequence[dict]) -> dict:
             unless all are.
 
     Example:
-        >>> signs = [('start', 0, 0.5, 0.6), ('epoch 1', 1, 0.6, 0.7)]
-        >>> best_of([dict(zip(('name', 'epoch', 'mutuality', 'mixing'), sign)) for sign in signs])['name']
+        >>> signs = [('start', 0, 0.5), ('epoch 1', 1, 0.6)]
+        >>> best_of([dict(zip(('name', 'epoch', 'agreement'), sign)) for sign in signs])['name']
         'epoch 1'
     """
     left = [sign for sign in signs if not sign.get('lost')] or signs
-    best = max(left, key=_product)
-    before = max((sign for sign in left if sign['epoch'] == 0), key=_product, default=best)
-    return best if _product(best) > MARGIN * _product(before) or best['epoch'] == before['epoch'] else before
+    best, before = max(left, key=_agreement), _best_before(left)
+    passes = _agreement(best) > MARGIN * _agreement(before)
+    return best if passes or best['epoch'] == before['epoch'] else before
 
 
-def _product(sign: dict) -> float:
-    return sign['mutuality'] * sign['mixing']
+def _best_before(signs: Sequence[dict]) -> dict:
+    """The best of what was before training; of signs without any of them, of all."""
+    return max([sign for sign in signs if sign['epoch'] == 0] or signs, key=_agreement)
+
+
+def _agreement(sign: dict) -> float:
+    return sign['agreement']
 
 
 def in_words(name: str) -> str:
@@ -76,8 +81,28 @@ def in_words(name: str) -> str:
     return _WORDS.get(name, name)
 
 
+KEEP, DO_NOT_KEEP, CANNOT_TELL = 'keep it', 'do not keep it', 'it cannot be told'
+
+
+def word_of(signs: Sequence[dict]) -> str:
+    """The verdict on the model of the last epoch, in a word.
+
+    `KEEP` where its agreement passes what was before training by `MARGIN`, `DO_NOT_KEEP` where it fell below by as
+    much; `CANNOT_TELL` between, and where no crop has one of another camera near it: then all signs are blind.
+
+    Args:
+        signs: those of the run, one at least.
+    """
+    before, last = _best_before(signs), signs[-1]
+    if before['mixing'] == 0:
+        return CANNOT_TELL
+    if _agreement(last) > MARGIN * _agreement(before):
+        return KEEP
+    return DO_NOT_KEEP if _agreement(before) > MARGIN * _agreement(last) else CANNOT_TELL
+
+
 def verdict(signs: Sequence[dict], history: Sequence[dict] = (), keep: str = 'last') -> str:
-    """One line: what rose or fell from the start of a run to its end, and which model that speaks for.
+    """One line: whether to keep the adapted model, by which rule and numbers, and what else rose or fell.
 
     Args:
         signs: those of the run, none where cameras are unknown.
@@ -85,27 +110,28 @@ def verdict(signs: Sequence[dict], history: Sequence[dict] = (), keep: str = 'la
         keep: `last` or `best`, which model the run keeps.
 
     Example:
-        >>> signs = [{'name': 'start', 'epoch': 0, 'mutuality': 0.5, 'mixing': 0.6},
-        ...          {'name': 'epoch 1', 'epoch': 1, 'mutuality': 0.58, 'mixing': 0.7}]
+        >>> signs = [{'name': 'start', 'epoch': 0, 'agreement': 0.4, 'mutuality': 0.5, 'mixing': 0.6},
+        ...          {'name': 'epoch 1', 'epoch': 1, 'agreement': 0.5, 'mutuality': 0.5, 'mixing': 0.7}]
         >>> verdict(signs)
-        'Signs without labels, from the start to epoch 1: camera mutuality rose from 0.500 to 0.580, camera mixing rose from 0.600 to 0.700. They speak for keeping the adapted model. A sign is no measurement: only labels tell'
+        'Is the model of epoch 1 better? Verdict without labels: keep it. The rule: patch agreement, 0.500, must pass 1.05 x 0.400, that before training. From the start to epoch 1 camera mutuality stayed at 0.500, camera mixing rose from 0.600 to 0.700. A sign is no measurement: only labels tell'
     """  # noqa: E501
     if not signs:
         return UNKNOWN
-    first, last, best = signs[0], signs[-1], best_of(signs)
+    first, last, best, before = signs[0], signs[-1], best_of(signs), _best_before(signs)
     parts = [_change(f'camera {name}', first[name], last[name]) for name in ('mutuality', 'mixing')]
     recalls = [entry['recall'] for entry in history if 'recall' in entry]
     if len(recalls) > 1:
         parts.append(_change('bank recall, from the first epoch on,', recalls[0], recalls[-1]))
-    if best is last and last['epoch'] > 0:
-        model, way = 'the adapted model', ''
-    else:
+    word, way = word_of(signs), ''
+    if best is not last:
         model = in_words(best['name']) if best['epoch'] == 0 else f'the model of {best["name"]}'
-        kept = 'as the run does (paul.keep best)' if keep == 'best' else 'which paul.keep best would have done'
-        way = f', not the last epoch, {kept}'
-    span = f'from {"the start" if first["name"] == START else in_words(first["name"])} to {in_words(last["name"])}'
+        kept = 'the run keeps (paul.keep best)' if keep == 'best' else 'paul.keep best would keep'
+        way = f'; {kept} {model}, {_agreement(best):.3f}'
+    span = f'From {"the start" if first["name"] == START else in_words(first["name"])} to {in_words(last["name"])}'
+    whose = f'the model of {last["name"]}' if last['epoch'] else in_words(last['name'])
     return (
-        f'Signs without labels, {span}: {", ".join(parts)}. They speak for keeping {model}{way}. '
+        f'Is {whose} better? Verdict without labels: {word}{way}. The rule: patch agreement, {_agreement(last):.3f}, '
+        f'must pass {MARGIN:g} x {_agreement(before):.3f}, that before training. {span} {", ".join(parts)}. '
         'A sign is no measurement: only labels tell'
     )
 

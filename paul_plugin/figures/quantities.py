@@ -6,6 +6,7 @@ from ..runtime.errors import printable
 _QUANTITIES = {
     'mAP': ('mAP, %', 100),
     'rank1': ('Rank-1, %', 100),
+    'agreement': ('Patch agreement', 1),
     'mutuality': ('Camera mutuality', 1),
     'mixing': ('Camera mixing', 1),
     'loss': ('Loss', 1),
@@ -17,6 +18,9 @@ _QUANTITIES = {
     'mined': ('Anchors with a mined negative, %', 100),
     'recall': ('Patches that find themselves, %', 100),
     'cosine': ('Mean cosine in the memory bank', 1),
+    'positives': ('Positives of an image', 1),
+    'other_cameras': ('Positives in other cameras', 1),
+    'without': ('Images without positives, %', 100),
     'lr': ('Learning rate', 1),
 }
 

@@ -67,6 +67,41 @@ def camera_mutuality(descriptors: Tensor, cameras: Tensor, k: int = 5) -> float:
     return ((near & near.T).sum() / near.sum()).item()
 
 
+def patch_agreement(features: Tensor, cameras: Tensor, k: int = 5) -> float:
+    """How often a patch and its whole image choose the same crops of other cameras.
+
+    The share of patches whose nearest patch of other cameras, each camera's mean subtracted, belongs to one of the k
+    crops of other cameras that are nearest to the whole image. Where the network draws different people together
+    patch by patch, each patch has a look-alike of its own, and the share falls.
+
+    Args:
+        features: (N, M, D), the patches of each crop, each L2-normalised; nearest by the cosine, of equally near crops
+            the first.
+        cameras: (N,), int64, the camera of each crop.
+        k: how many; all crops of other cameras where there are fewer.
+
+    Returns:
+        From 0 to 1; about k / N by chance.
+
+    Raises:
+        ValueError: if the crops are of fewer than two cameras.
+
+    Example:
+        >>> features = torch.eye(4)[[0, 1, 0, 1]].reshape(4, 2, 2)
+        >>> patch_agreement(features, torch.tensor([0, 0, 1, 1]), k=1)
+        1.0
+    """
+    other = _other_cameras(cameras)
+    centred = features.clone()
+    for camera in cameras.unique():
+        own = cameras == camera
+        if own.sum() > 1:  # a single crop is its camera's mean: nothing would be left of it
+            centred[own] -= centred[own].mean(0)
+    near = _nearest(centred.flatten(1), other, k)
+    agree = [(_nearest(centred[:, patch], other, 1) & near).sum() for patch in range(features.shape[1])]
+    return torch.stack(agree).sum().item() / (len(features) * features.shape[1])
+
+
 def _other_cameras(cameras: Tensor) -> Tensor:
     """(N, N), bool: whether two crops are of different cameras."""
     if len(cameras.unique()) < 2:

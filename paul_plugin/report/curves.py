@@ -68,8 +68,10 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
         ]
     if any('mutuality' in entry for entry in history):
         parts += [
+            'Patch agreement is how often a patch and its whole image choose the same crops of other cameras: by it the '
+            'run keeps a model.',
             'Camera mutuality is how often two crops of different cameras choose each other as nearest, camera mixing',
-            'how far the nearest crops are of other cameras, 1 by chance: they rise where people are found again.',
+            'how many of the nearest crops come from other cameras, 1 by chance: both also rise where people are confused.',
         ]
     if any('mAP' in entry for entry in history):
         parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')

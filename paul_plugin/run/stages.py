@@ -99,8 +99,8 @@ def load_pretrained(engine: ResumableEngine, path: str) -> LoadedWeights:
             print(f'* {words}: {", ".join(map(printable, others))}')
     if of_backbone:
         print(
-            f"{printable(path)} is a model of torchreid's: its patches are bands, its branches start as its own head, or "
-            'without one as projections that keep distances, and training goes on from there'
+            f"{printable(path)} is a model of torchreid's: its patches are bands, unless they are named; its branches "
+            'start as its own head, or without one as projections that keep distances'
         )
     return loaded
 

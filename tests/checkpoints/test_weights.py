@@ -10,7 +10,8 @@ from helpers.reference_numbers import release_state
 from torch.nn import functional as F
 
 from paul_plugin import load_weights
-from paul_plugin.checkpoints.weights import load_host_weights, to_release
+from paul_plugin.checkpoints.head import directions, head_of
+from paul_plugin.checkpoints.weights import load_host_weights, state_of, to_release
 from paul_plugin.host.engine import unwrap
 from paul_plugin.runtime.errors import UserError
 
@@ -63,7 +64,7 @@ def test_torchreid_checkpoint_fits_the_backbone(tmp_path):
     assert 'backbone.classifier.weight' in result.left
     wanted = build()
     wanted.backbone.load_state_dict(model.backbone.state_dict())
-    wanted.keep_distances()
+    wanted.keep_distances(directions(head_of(state_of(source.state_dict(), '')[1]), wanted.dim))
     assert all(value.equal(wanted.state_dict()[key]) for key, value in model.state_dict().items() if 'branches' in key)
 
 
@@ -78,8 +79,11 @@ def test_a_bare_re_id_file_ranks_as_its_model_does(name, prefix, tmp_path):
     images = torch.randn(4, 3, 96, 48)
     with torch.no_grad():
         found = model(images)
-        pooled = F.normalize(model.backbone.featuremaps(images).mean((2, 3)))
-    # One patch is the whole map, so its cosines are those of the average that torchreid's model ends in.
+        pooled = model.backbone.featuremaps(images).mean((2, 3))
+        if source.fc is not None:
+            pooled = source.fc[:2](pooled)  # without its ReLU
+        pooled = F.normalize(pooled)
+    # One patch is the whole map, so its cosines are those that torchreid's model has before its ReLU.
     torch.testing.assert_close(found @ found.T, pooled @ pooled.T, rtol=0, atol=1e-4)
 
 

@@ -41,7 +41,9 @@ def alone(root):
     return run
 
 
-@pytest.mark.parametrize('case', ['replicated bank', 'bank in shards', 'centroids in shards', 'mutual', 'mutual in shards'])
+@pytest.mark.parametrize(
+    'case', ['replicated bank', 'bank in shards', 'centroids in shards', 'mutual', 'mutual in shards']
+)
 def test_two_processes_are_as_one(root, alone, case):
     found = train(2, root / f'two {case}', root=root, epochs=3, options=CASES[case])
     expected = alone({'bank in shards': 'replicated bank', 'mutual in shards': 'mutual'}.get(case, case))

@@ -1,10 +1,10 @@
-"""Camera mixing and camera mutuality against brute-force loops over crops."""
+"""Camera mixing, camera mutuality and patch agreement against brute-force loops over crops."""
 
 import pytest
 import torch
 
 from paul_plugin.method import camera_signs
-from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality
+from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
 
 
 def nearest(descriptors, i, candidates, k):
@@ -33,6 +33,19 @@ def mutuality_by_loops(descriptors, cameras, k):
     return sum(i in near[j] for i, j in pairs) / len(pairs)
 
 
+def agreement_by_loops(features, cameras, k):
+    centred = features.clone()
+    for i in range(len(cameras)):
+        own = [j for j in range(len(cameras)) if cameras[j] == cameras[i]]
+        centred[i] = features[i] - sum(features[j] for j in own) / len(own) if len(own) > 1 else features[i]
+    agreed = 0
+    for i in range(len(cameras)):
+        others = [j for j in range(len(cameras)) if cameras[j] != cameras[i]]
+        near = nearest(centred.flatten(1), i, others, k)
+        agreed += sum(nearest(centred[:, m], i, others, 1)[0] in near for m in range(features.shape[1]))
+    return agreed / (len(cameras) * features.shape[1])
+
+
 @pytest.mark.parametrize(('number', 'cameras', 'k'), [(60, 3, 5), (60, 2, 10), (7, 2, 10), (41, 6, 1)])
 @pytest.mark.parametrize('rows', [16, 512])
 def test_against_loops(monkeypatch, number, cameras, k, rows):
@@ -43,6 +56,23 @@ def test_against_loops(monkeypatch, number, cameras, k, rows):
     of[: number // 3] = 0
     assert camera_mixing(descriptors, of, k) == pytest.approx(mixing_by_loops(descriptors, of, k), abs=1e-6)
     assert camera_mutuality(descriptors, of, k) == pytest.approx(mutuality_by_loops(descriptors, of, k), abs=1e-6)
+
+
+@pytest.mark.parametrize(('number', 'cameras', 'k'), [(60, 3, 5), (7, 2, 10), (41, 6, 1), (9, 8, 2)])
+def test_agreement_against_loops(number, cameras, k):
+    """Also with cameras of one crop, whose mean is the crop."""
+    features = torch.nn.functional.normalize(torch.randn(number, 3, 8, dtype=torch.float64), dim=2)
+    of = torch.arange(number) % cameras
+    assert patch_agreement(features, of, k) == pytest.approx(agreement_by_loops(features, of, k), abs=1e-9)
+
+
+def test_patches_that_each_find_somebody_else_do_not_agree():
+    """20 people in two cameras: first each patch finds its person, then each the next person but its own number."""
+    people, cameras = torch.arange(20).repeat(2), torch.tensor([0, 1]).repeat_interleave(20)
+    right = torch.eye(20)[people][:, None].repeat(1, 4, 1)
+    assert patch_agreement(right, cameras, k=1) == 1
+    shifted = torch.stack([torch.eye(20)[(people + m * cameras) % 20] for m in range(4)], 1)
+    assert patch_agreement(shifted, cameras, k=1) <= 0.25
 
 
 def test_of_equally_near_crops_the_first():
@@ -63,7 +93,7 @@ def test_people_against_cameras():
     assert camera_mutuality(by_camera, cameras, k=1) < 0.5
 
 
-@pytest.mark.parametrize('sign', [camera_mixing, camera_mutuality])
+@pytest.mark.parametrize('sign', [camera_mixing, camera_mutuality, patch_agreement])
 def test_one_camera(sign):
     with pytest.raises(ValueError, match='two cameras'):
-        sign(torch.randn(5, 3), torch.zeros(5, dtype=torch.int64))
+        sign(torch.randn(5, 2, 3) if sign is patch_agreement else torch.randn(5, 3), torch.zeros(5, dtype=torch.int64))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin.checkpoints.weights import from_release
-from paul_plugin.method.patch_generation import stripes
+from paul_plugin.method.patch_generation import bands, stripes
 from paul_plugin.method.pooling import pool_patches
 
 TOLERANCE = {'rtol': 0, 'atol': 1e-4}
@@ -99,7 +99,7 @@ def test_branches_that_keep_distances(dim):
     model.keep_distances()
     assert torch.get_rng_state().equal(state)
     maps = model(torch.randn(5, 3, 96, 48), return_featuremaps=True)
-    theta = stripes(6).expand(5, -1, -1, -1)
+    theta = bands(6).expand(5, -1, -1, -1)
     assert model.pgn(maps).equal(theta)
     pooled, features = pool_patches(maps, theta), model.patch_features(maps)
     weights = torch.stack([branch.reduction.weight for branch in model.branches])
@@ -115,7 +115,18 @@ def test_branches_that_keep_distances(dim):
     assert all(a.equal(b) for a, b in zip(other.branches.buffers(), model.branches.buffers(), strict=True))
 
 
-@pytest.mark.parametrize('source', ['stripe', 'random'])
+@pytest.mark.parametrize(('number', 'share'), [(1, 1), (2, 1 / 2), (3, 1 / 3), (6, 1 / 3), (8, 1 / 3)])
+def test_bands_cover_the_image_evenly(number, share):
+    theta = bands(number)
+    edges = torch.stack([theta[:, 1, 2] - theta[:, 1, 1], theta[:, 1, 2] + theta[:, 1, 1]], 1)
+    torch.testing.assert_close(edges[0, 0], torch.tensor(-1.0))
+    torch.testing.assert_close(edges[-1, 1], torch.tensor(1.0))
+    torch.testing.assert_close(edges.diff(dim=1).flatten(), torch.full((number,), 2 * share))
+    assert number < 2 or (edges[1:, 0] <= edges[:-1, 1] + 1e-6).all()
+    assert (theta[:, 0] == torch.tensor([1.0, 0, 0])).all()
+
+
+@pytest.mark.parametrize('source', ['stripe', 'band', 'random'])
 def test_fixed_patches_stay(source):
     model = build(patch_source=source)
     theta = model.pgn.theta.clone()
@@ -124,7 +135,7 @@ def test_fixed_patches_stay(source):
 
 
 @pytest.mark.parametrize('num_patches', [1, 2, 4, 6, 8])
-@pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'random'])
+@pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'band', 'random'])
 def test_patch_sources_and_numbers(patch_source, num_patches):
     model = build(loss='paul', patch_source=patch_source, num_patches=num_patches, dim=16)
     images = torch.randn(2, 3, 64, 48)

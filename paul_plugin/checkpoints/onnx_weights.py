@@ -35,7 +35,9 @@ def read_onnx(path: str | Path) -> dict:
     """
     graph = read_graph(path)
     steps = in_order(graph.outputs)
-    model = _model_of(steps, path)
+    model = next((model for model in models_like(steps) if _fitting(steps, model.steps) == len(model.steps)), None)
+    if model is None:
+        raise _refusal_of_all(in_order(graph.outputs, as_written=True), path)
     state: dict[str, Tensor] = {}
     folded: list[str] = []
     for step, its in zip(steps, model.steps):
@@ -47,21 +49,20 @@ def read_onnx(path: str | Path) -> dict:
     return checkpoint | ({SIZE: list(graph.size)} if graph.size else {})
 
 
-def _model_of(steps: Sequence[Step], path: str | Path) -> Model:
-    """The model whose feature map the steps begin with; refuses them by the first that fits none, nor what follows."""
-    best: tuple[int, Model] | None = None
-    for model in models_like(steps):
-        count = _fitting(steps, model.steps)
-        if count == len(model.steps):
-            return model
-        if best is None or count > best[0]:
-            best = count, model
-    assert best is not None
-    count, model = best
+def _refusal_of_all(steps: Sequence[Step], path: str | Path) -> UserError:
+    """Names the first step that does not fit the model of which most do.
+
+    Args:
+        steps: as they are written: that a sum's inputs are in another order than the model's is unlikely here.
+        path: the file.
+    """
+    models = [(model, in_order([model.last], as_written=True)) for model in models_like(steps)]
+    model, wanted = max(models, key=lambda one: _fitting(steps, one[1]))  # the first of the best
+    count = _fitting(steps, wanted)
     if count == len(steps):
-        raise _refusal(path, f'ends before layer {model.steps[count].name} of {model.name}')
-    wanted = model.steps[count]
-    raise _refusal(path, f'node {steps[count].name} does not fit {model.name}, which has {_in_words(wanted)} there')
+        return _refusal(path, f'it ends before layer {wanted[count].name} of {model.name}')
+    it = _in_words(wanted[min(count, len(wanted) - 1)])
+    return _refusal(path, f'node {steps[count].name} does not fit {model.name}, which has {it} there')
 
 
 def _fitting(steps: Sequence[Step], of_model: Sequence[Step]) -> int:
@@ -89,7 +90,8 @@ def _refusal(path: str | Path, why: str) -> UserError:
 def _take(step: Step, name: str, norm: object, eps: float, state: dict[str, Tensor], folded: list[str]) -> None:
     """Takes the tensors of a step, and those of the norm that follows its layer in the model."""
     tensors = dict(step.tensors)
-    bias = None if norm is None else tensors.pop('bias', None)
+    # A layer before a norm that was not folded keeps its bias, which only linear layers have.
+    bias = tensors.pop('bias', None) if norm is not None and (step.norm is None or step.kind == 'conv') else None
     state |= {f'{name}.{key}': _tensor(value) for key, value in tensors.items()}
     if norm is None:
         return
@@ -139,9 +141,9 @@ def _take_head(
         if last and (number > 0 or not model.has_fc):
             state |= {f'classifier.{key}': _tensor(value) for key, value in step.tensors.items()}
         else:
-            _take(step, f'fc.{3 * number}', f'fc.{3 * number + 1}', _EPS, state, folded)
             state[f'fc.{3 * number}.bias'] = torch.zeros(len(step.tensors['weight']))
+            _take(step, f'fc.{3 * number}', f'fc.{3 * number + 1}', _EPS, state, folded)
 
 
 def _refusal_of_head(step: Step, model: Model, path: str | Path) -> UserError:
-    return _refusal(path, f"node {step.name} does not fit {model.name}, which ends by its map's mean, fc and classifier")
+    return _refusal(path, f"node {step.name} does not fit {model.name}, which ends in a mean, fc and classifier")

@@ -14,7 +14,8 @@ from ..runtime.errors import UserError, printable
 from ..runtime.files import NUMPY_SCALARS, Damaged, is_special, read_saved
 from ..runtime.foreign import is_onnx
 from ..runtime.safetensors_file import is_safetensors
-from .onnx_weights import FOLDED, read_onnx
+from .norms import unmeasured
+from .onnx_weights import read_onnx
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -38,7 +39,7 @@ class LoadedWeights(NamedTuple):
         loaded, missing: of the model, by its own names.
         left: of the file, by the file's names.
         adapted: whether the file is of a run of the unsupervised stage.
-        folded: of the model, the norms whose statistics the file, of ONNX, does not tell: for `measure_norms`.
+        unmeasured: of the model, the norms whose statistics the file, once of ONNX, does not tell: for `measure_norms`.
     """
 
     kind: str
@@ -46,7 +47,7 @@ class LoadedWeights(NamedTuple):
     left: list[str]
     missing: list[str]
     adapted: bool
-    folded: list[str]
+    unmeasured: list[str]
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -213,7 +214,4 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     if kind == 'torchreid':
         net.keep_distances()
     missing = [key for key in own if key not in loaded]
-    folded = checkpoint.get(FOLDED)
-    folded = [f'backbone.{name}' for name in folded] if kind == 'torchreid' and isinstance(folded, list) else []
-    norms = [name for name in folded if f'{name}.running_mean' in loaded]
-    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint), norms)
+    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint), unmeasured(net))

@@ -58,9 +58,9 @@ def train_supervised(start: Start) -> nn.Module:
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
     if load:
-        folded = load_into(cfg, model, start.weights)
+        unmeasured = load_into(cfg, model, start.weights)
         if not cfg.test.evaluate:
-            measure_on_training_images(cfg, model, datamanager, folded)
+            measure_on_training_images(cfg, model, datamanager, unmeasured)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:
         go_on(engine, point)
@@ -102,7 +102,7 @@ def load_pretrained(engine: ResumableEngine, cfg: CfgNode, path: str) -> bool:
             'projections that keep distances, and training goes on from there'
         )
     if not cfg.test.evaluate:  # which changes nothing that a test sees, and may have no training images
-        measure_on_training_images(cfg, engine.model, engine.datamanager, loaded.folded)
+        measure_on_training_images(cfg, engine.model, engine.datamanager, loaded.unmeasured)
     return loaded.adapted
 
 

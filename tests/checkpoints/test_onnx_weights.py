@@ -11,6 +11,7 @@ import torchreid
 from helpers.onnx_files import build, export, folded_fully, renamed, reordered, save
 from onnx import helper, numpy_helper
 
+from paul_plugin.checkpoints.norms import measure_norms, unmeasured
 from paul_plugin.checkpoints.weights import load_host_weights, load_weights, read_checkpoint, state_of
 from paul_plugin.runtime.errors import UserError
 
@@ -49,6 +50,13 @@ def graph(osnet):
     return onnx.load_from_string(osnet)
 
 
+def folded(checkpoint):
+    """The norms whose statistics no file tells."""
+    passes = torch.tensor(1 - 1e-5)
+    variances = {key: value for key, value in checkpoint['state_dict'].items() if key.endswith('.running_var')}
+    return [key.removesuffix('.running_var') for key, value in variances.items() if (value == passes).all()]
+
+
 def described(model):
     session = onnxruntime.InferenceSession(model.SerializeToString())
     return torch.tensor(session.run(None, {session.get_inputs()[0].name: IMAGES.numpy()})[0])
@@ -76,8 +84,8 @@ def test_the_older_exporter(tmp_path, graph):
     checkpoint, missing = same(save(graph, tmp_path / 'a.onnx'), graph, 'osnet_x0_25')
     assert checkpoint['size'] == [64, 32]
     assert missing == ['classifier.weight', 'classifier.bias']
-    assert len(checkpoint['folded']) == 79
-    assert 'fc.1' not in checkpoint['folded']
+    assert len(folded(checkpoint)) == 79
+    assert 'fc.1' not in folded(checkpoint)
     fc = build('osnet_x0_25').fc
     for key, value in fc.state_dict().items():
         assert torch.equal(checkpoint['state_dict'][f'fc.{key}'], value) or key.endswith('tracked')
@@ -93,8 +101,8 @@ def test_names_and_the_order_of_nodes_are_not_trusted(tmp_path, graph):
 def test_everything_folded_as_by_the_newer_exporter(tmp_path, graph):
     model = folded_fully(graph)
     checkpoint, missing = same(save(model, tmp_path / 'a.onnx'), model, 'osnet_x0_25')
-    assert len(checkpoint['folded']) == 80
-    assert 'fc.1' in checkpoint['folded']
+    assert len(folded(checkpoint)) == 80
+    assert 'fc.1' in folded(checkpoint)
     assert missing == ['classifier.weight', 'classifier.bias']
 
 
@@ -111,14 +119,14 @@ def test_other_models(name, tmp_path):
     model = renamed(export(build(name), opset=12))
     checkpoint, _ = same(save(model, tmp_path / 'a.onnx'), model, name)
     norms = [layer for layer in build(name).modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-    assert len(checkpoint['folded']) == len(norms)
+    assert len(folded(checkpoint)) == len(norms)
 
 
 def test_norms_that_are_not_folded_keep_their_statistics(tmp_path):
     net = build('osnet_x0_25')
     model = export(net, training=PRESERVE)
     checkpoint, _ = same(save(model, tmp_path / 'a.onnx'), model, 'osnet_x0_25')
-    assert checkpoint['folded'] == []
+    assert folded(checkpoint) == []
     for key, value in net.state_dict().items():
         if not key.startswith('classifier.') and value.is_floating_point():
             assert torch.equal(checkpoint['state_dict'][key], value), key
@@ -254,5 +262,9 @@ def test_into_a_patchnet(tmp_path, graph):
     assert loaded.kind == 'torchreid'
     assert {key.partition('.fc.')[0] for key in loaded.left} == {'backbone'}
     assert not [key for key in loaded.missing if key.startswith('backbone.')]
-    assert len(loaded.folded) == 79
-    assert all(name.startswith('backbone.') for name in loaded.folded)
+    assert len(loaded.unmeasured) == 79
+    assert all(name.startswith('backbone.') for name in loaded.unmeasured)
+    torch.save({'state_dict': net.state_dict()}, tmp_path / 'a.pth')
+    assert load_weights(net, tmp_path / 'a.pth').unmeasured == loaded.unmeasured  # it still cannot be trained as it is
+    measure_norms(net, [torch.randn(4, 3, 64, 48)], loaded.unmeasured)
+    assert unmeasured(net) == []

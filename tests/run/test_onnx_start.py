@@ -9,6 +9,7 @@ import torch
 from helpers.onnx_files import build, export, renamed, save
 from torch.nn import functional as F
 
+from paul_plugin.checkpoints.norms import unmeasured
 from paul_plugin.commands import main as paul
 from paul_plugin.run.norms import measure_on_training_images
 from paul_plugin.run.trained import open_trained
@@ -17,7 +18,7 @@ from paul_plugin.run.weights_file import config_of
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    return save(renamed(export(build('osnet_x0_25'), size=(48, 32))), tmp_path_factory.mktemp('onnx') / 'tracker.onnx')
+    return save(renamed(export(build('osnet_x0_25'), size=(48, 48))), tmp_path_factory.mktemp('onnx') / 'tracker.onnx')
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def tracker(whole, tmp_path):
 def paul_says(capsys):
     def call(*words):
         try:
-            paul.main(list(words))
+            paul.main('paul', list(words))
             status = 0
         except SystemExit as stop:
             status = stop.code
@@ -50,12 +51,11 @@ def test_a_run_takes_model_and_size_from_the_file_and_measures_the_norms(crops, 
     status, out, err = paul_says(*words_of(crops, tracker, tmp_path))
     assert (status, err) == (0, err)
     assert 'model.name paul_osnet_x0_25' in out
-    assert 'data.height 48, data.width 32' in out
+    assert 'data.height 48, data.width 48' in out
     assert out.count('measured the statistics of 79 BatchNorm layers on 24 training images') == 1
     results = json.loads((tmp_path / 'log' / 'results.json').read_text())
     assert {'direct_transfer', 'adapted'} <= results.keys()
-    first = open_trained(tmp_path / 'log')
-    assert 'folded' not in first.checkpoint
+    assert unmeasured(open_trained(tmp_path / 'log').model) == []
 
 
 def test_a_dry_run_opens_it(crops, tracker, tmp_path, paul_says):
@@ -69,14 +69,14 @@ def test_another_model_that_is_named_is_refused_with_the_size(crops, tracker, tm
     status, _, err = paul_says(*words_of(crops, tracker, tmp_path), 'model.name', 'paul_resnet18')
     assert status == 2
     assert 'holds the weights of another model, paul_osnet_x0_25' in err
-    assert 'its images have data.height 48, data.width 32' in err
+    assert 'its images have data.height 48, data.width 48' in err
 
 
 def test_the_opened_model_is_that_of_the_file(tracker):
     trained = open_trained(tracker)
     assert trained.cfg.model.name == 'paul_osnet_x0_25'
-    assert (trained.cfg.data.height, trained.cfg.data.width) == (48, 32)
-    images = torch.randn(3, 3, 48, 32)
+    assert (trained.cfg.data.height, trained.cfg.data.width) == (48, 48)
+    images = torch.randn(3, 3, 48, 48)
     session = onnxruntime.InferenceSession(str(tracker))
     wanted = torch.tensor(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
     fc = build('osnet_x0_25').fc
@@ -89,10 +89,10 @@ def test_the_opened_model_is_that_of_the_file(tracker):
 def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datamanager, capsys):
     """Whatever the order in which the disk has them; the number of images is limited."""
     trained = open_trained(tracker, opts=('data.workers', 0, 'use_gpu', False))
-    names = [f'backbone.{name}' for name in trained.checkpoint['folded']]
+    names = unmeasured(trained.model)
     found = []
     for seed, turned in ((1, False), (1, True), (2, False)):
-        datamanager = make_datamanager(height=48, width=32)
+        datamanager = make_datamanager(height=48, width=48)
         items = datamanager.train_loader.dataset.data
         items.sort(reverse=turned)
         model = open_trained(tracker).model
@@ -111,7 +111,18 @@ def test_a_size_that_is_none_is_passed_over(size, tmp_path):
 
 
 def test_tools_open_it(tracker, crops, tmp_path, paul_says):
-    status, out, err = paul_says('extract', str(tracker), str(crops / 'query'), str(tmp_path / 'd.npz'))
-    assert (status, err) == (0, err), err
-    status, out, err = paul_says('visualize', 'patches', str(tmp_path / 'tracker.onnx'), '--help')
-    assert status == 0
+    own = str(tracker)
+    for words in (
+        ['extract', own, str(crops / 'query'), str(tmp_path / 'd.npz')],
+        ['group', own, str(crops / 'gallery'), str(tmp_path / 'g.csv')],
+        ['visualize', 'ranking', own, '--query', str(next((crops / 'query').iterdir())), '--gallery',
+         str(crops / 'gallery'), '--out', str(tmp_path / 'r.png')],
+        ['export', own, str(tmp_path / 'e.safetensors')],
+    ):  # fmt: skip
+        status, _, err = paul_says(*words)
+        assert status in (0, None), (words, err)
+    images = sorted((crops / 'query').iterdir())[:3]
+    shared = open_trained(tmp_path / 'e.safetensors')
+    assert (shared.cfg.data.height, shared.cfg.data.width) == (48, 48)
+    assert len(unmeasured(shared.model)) == 79
+    assert (shared.describe(images) == open_trained(tracker).describe(images)).all()

@@ -1,7 +1,7 @@
 """What a network computes, as a list of steps: the common form of an ONNX file and of a model of torchreid's."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 COMMUTATIVE = ('add', 'mul')
@@ -32,38 +32,41 @@ class Step:
     eps: float = 0.0
 
 
-def in_order(outputs: Iterable[Step]) -> list[Step]:
+def in_order(outputs: Iterable[Step], as_written: bool = False) -> list[Step]:
     """The steps that outputs come from, each after what it reads: the order of execution, whatever that of the file.
 
     Of a sum or a product, which have no first input, the one that comes from fewer steps in a row is first, so two
     descriptions of one network are in one order. Where two inputs come from alike parts their order is of no matter.
+
+    Args:
+        outputs: the steps.
+        as_written: leave the inputs of a sum or a product in their order, which few programs change.
     """
-    ordered: list[Step] = []
+    ordered = _after_inputs(outputs, lambda step: step.inputs)
+    if as_written:
+        return ordered
     keys: dict[Step | None, tuple[int, bytes]] = {None: (0, b'')}
+    for step in ordered:
+        keys[step] = _key(step, keys)
+
+    def inputs_of(step: Step) -> 'list[Step | None]':
+        return sorted(step.inputs, key=keys.__getitem__) if step.kind in COMMUTATIVE else step.inputs
+
+    return _after_inputs(outputs, inputs_of)
+
+
+def _after_inputs(outputs: Iterable[Step], inputs_of: 'Callable[[Step], list[Step | None]]') -> list[Step]:
+    """The steps that outputs come from, each after its inputs, of which the first with all before it comes first."""
+    done: dict[Step | None, None] = {None: None}  # in this order
     waiting = list(outputs)[::-1]
     while waiting:
         step = waiting[-1]
-        missing = [read for read in step.inputs if read not in keys]
-        if missing:
-            waiting += missing[::-1]
-            continue
-        waiting.pop()
-        if step not in keys:
-            keys[step] = _key(step, keys)
-    done: set[Step | None] = {None}
-    waiting = list(outputs)[::-1]
-    while waiting:
-        step = waiting[-1]
-        inputs = sorted(step.inputs, key=keys.__getitem__) if step.kind in COMMUTATIVE else step.inputs
-        missing = [read for read in inputs if read not in done]
-        if missing:
-            waiting.append(missing[0])
-            continue
-        waiting.pop()
-        if step not in done:
-            done.add(step)
-            ordered.append(step)
-    return ordered
+        missing = next((read for read in inputs_of(step) if read not in done), None)
+        if missing is not None:
+            waiting.append(missing)
+        else:
+            done[waiting.pop()] = None
+    return [step for step in done if step is not None]
 
 
 def _key(step: Step, keys: dict[Step | None, tuple[int, bytes]]) -> tuple[int, bytes]:

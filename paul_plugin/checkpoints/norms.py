@@ -9,6 +9,20 @@ from torch import Tensor, nn
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+def unmeasured(model: nn.Module) -> list[str]:
+    """The names of the BatchNorm layers that pass what they see on, but for a bias, as `read_onnx` makes those whose
+    statistics no file tells: mean 0, and as variance what is 1 with the layer's eps. A new layer's variance is 1.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, NORMS)}
+    return [
+        name
+        for name, layer in layers.items()
+        if layer.running_var is not None
+        and not layer.running_mean.any()
+        and bool((layer.running_var == layer.running_var.new_tensor(1 - layer.eps)).all())
+    ]
+
+
 class _Statistics:
     """Mean and variance of each channel over all that comes, in float64."""
 

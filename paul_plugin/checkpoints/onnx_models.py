@@ -17,7 +17,7 @@ _SIZES = ('x1_0', 'x0_75', 'x0_5', 'x0_25')
 # What the steps of a kind of network have and those of others lack -> its models, the likeliest first. Some are in one
 # of torchreid's two layouts alone.
 _NAMES = {
-    frozenset({'sigmoid', 'instance'}): (*(f'osnet_ain_{size}' for size in _SIZES), 'osnet_ibn_x1_0'),
+    frozenset({'sigmoid', 'instance'}): ('osnet_ibn_x1_0', *(f'osnet_ain_{size}' for size in _SIZES)),
     frozenset({'sigmoid'}): tuple(f'osnet_{size}' for size in _SIZES[::-1]),
     frozenset({'relu6'}): ('mobilenetv2_x1_0', 'mobilenetv2_x1_4'),
     frozenset(): ('resnet50', 'resnet50_fc512', 'resnet18', 'resnet34', 'resnet101', 'resnet152'),
@@ -36,11 +36,13 @@ class Model(NamedTuple):
     Attributes:
         name: torchreid's.
         steps: of its feature map, in the order of execution; tensors are told by their shapes.
+        last: of them, the map itself.
         has_fc: whether its descriptor is not the mean of the map, but that after a linear layer, a norm and a ReLU.
     """
 
     name: str
     steps: list[Step]
+    last: Step
     has_fc: bool
 
 
@@ -71,7 +73,8 @@ def model_of(name: str) -> Model | None:
     except KeyError:
         return None
     traced = fx.symbolic_trace(_FeatureMap(net.eval()))
-    return Model(name, in_order([_step_of(traced)]), net.fc is not None)
+    last = _step_of(traced)
+    return Model(name, in_order([last]), last, net.fc is not None)
 
 
 def _step_of(traced: fx.GraphModule) -> Step:

@@ -12,8 +12,7 @@ from .layers import Step, in_order, inputs_in_order
 from .onnx_graph import read_graph
 from .onnx_models import KINDS, Model, fits, models_like
 
-FOLDED = 'folded'  # of a checkpoint, beside `state_dict`: names of the norms whose statistics are not known
-SIZE = 'size'  # likewise: height and width of the file's images
+SIZE = 'size'  # of a checkpoint, beside `state_dict`: height and width of the file's images
 _EPS = 1e-5  # of torchreid's norms
 # Nodes that change only the length of a descriptor, or are parts of that
 _OF_LENGTH = ('(LpNormalization)', '(ReduceL2)', '(Clip)', '(Max)', '(Expand)', '(Div)', '(Shape)')
@@ -23,11 +22,11 @@ def read_onnx(path: str | Path) -> dict:
     """Reads an ONNX file of one of torchreid's models as a checkpoint of that model.
 
     A norm that the exporter has folded into the layer before it gets mean 0, variance 1 less its eps, weight 1 and a
-    bias such that the model in eval mode computes what the file does; `measure_norms` gives it true statistics.
+    bias such that the model in eval mode computes what the file does. `unmeasured` finds such norms in a model, and
+    `measure_norms` gives them true statistics.
 
     Returns:
-        `{'state_dict': torchreid's names -> float32, 'folded': [norms without statistics]}`, and `size`: [height,
-        width], if the file tells it.
+        `{'state_dict': torchreid's names -> float32}`, and `size`: [height, width], if the file tells it.
 
     Raises:
         UserError: one line, if the package onnx is missing, the file cannot be read, or it is of another model: the
@@ -35,33 +34,32 @@ def read_onnx(path: str | Path) -> dict:
     """
     graph = read_graph(path)
     steps = in_order(graph.outputs)
-    model = _model_of(steps, path)
+    model = next((model for model in models_like(steps) if _fitting(steps, model.steps) == len(model.steps)), None)
+    if model is None:
+        raise _refusal_of_all(in_order(graph.outputs, as_written=True), path)
     state: dict[str, Tensor] = {}
-    folded: list[str] = []
     for step, its in zip(steps, model.steps):
         missing = {key: np.zeros(shape) for key, shape in its.tensors.items() if key not in step.tensors}
         step.tensors |= missing  # biases of zeros, which some exporters leave out
-        _take(step, its.name, its.norm, its.eps, state, folded)
-    _take_head(steps[len(model.steps) :], steps[len(model.steps) - 1], model, path, state, folded)
-    checkpoint = {'state_dict': state, FOLDED: folded}
-    return checkpoint | ({SIZE: list(graph.size)} if graph.size else {})
+        _take(step, its.name, its.norm, its.eps, state)
+    _take_head(steps[len(model.steps) :], steps[len(model.steps) - 1], model, path, state)
+    return {'state_dict': state} | ({SIZE: list(graph.size)} if graph.size else {})
 
 
-def _model_of(steps: Sequence[Step], path: str | Path) -> Model:
-    """The model whose feature map the steps begin with; refuses them by the first that fits none, nor what follows."""
-    best: tuple[int, Model] | None = None
-    for model in models_like(steps):
-        count = _fitting(steps, model.steps)
-        if count == len(model.steps):
-            return model
-        if best is None or count > best[0]:
-            best = count, model
-    assert best is not None
-    count, model = best
+def _refusal_of_all(steps: Sequence[Step], path: str | Path) -> UserError:
+    """Names the first step that does not fit the model of which most do.
+
+    Args:
+        steps: as they are written: that a sum's inputs are in another order than the model's is unlikely here.
+        path: the file.
+    """
+    models = [(model, in_order([model.last], as_written=True)) for model in models_like(steps)]
+    model, wanted = max(models, key=lambda one: _fitting(steps, one[1]))  # the first of the best
+    count = _fitting(steps, wanted)
     if count == len(steps):
-        raise _refusal(path, f'ends before layer {model.steps[count].name} of {model.name}')
-    wanted = model.steps[count]
-    raise _refusal(path, f'node {steps[count].name} does not fit {model.name}, which has {_in_words(wanted)} there')
+        return _refusal(path, f'it ends before layer {wanted[count].name} of {model.name}')
+    it = _in_words(wanted[min(count, len(wanted) - 1)])
+    return _refusal(path, f'node {steps[count].name} does not fit {model.name}, which has {it} there')
 
 
 def _fitting(steps: Sequence[Step], of_model: Sequence[Step]) -> int:
@@ -86,10 +84,11 @@ def _refusal(path: str | Path, why: str) -> UserError:
     )
 
 
-def _take(step: Step, name: str, norm: object, eps: float, state: dict[str, Tensor], folded: list[str]) -> None:
+def _take(step: Step, name: str, norm: object, eps: float, state: dict[str, Tensor]) -> None:
     """Takes the tensors of a step, and those of the norm that follows its layer in the model."""
     tensors = dict(step.tensors)
-    bias = None if norm is None else tensors.pop('bias', None)
+    # A layer before a norm that was not folded keeps its bias, which only linear layers have.
+    bias = tensors.pop('bias', None) if norm is not None and (step.norm is None or step.kind == 'conv') else None
     state |= {f'{name}.{key}': _tensor(value) for key, value in tensors.items()}
     if norm is None:
         return
@@ -100,8 +99,7 @@ def _take(step: Step, name: str, norm: object, eps: float, state: dict[str, Tens
     else:
         count = len(tensors['weight'])
         shift = np.zeros(count) if bias is None else bias
-        weight, mean, var = np.ones(count), np.zeros(count), np.full(count, 1 - eps)
-        folded.append(str(norm))
+        weight, mean, var = np.ones(count), np.zeros(count), np.full(count, 1 - eps)  # see norms.py
     values = {'weight': weight, 'bias': shift, 'running_mean': mean, 'running_var': var}
     state |= {f'{norm}.{key}': _tensor(value) for key, value in values.items()}
     state[f'{norm}.num_batches_tracked'] = torch.tensor(0)
@@ -112,7 +110,7 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 
 def _take_head(
-    head: Sequence[Step], maps: Step, model: Model, path: str | Path, state: dict[str, Tensor], folded: list[str]
+    head: Sequence[Step], maps: Step, model: Model, path: str | Path, state: dict[str, Tensor]
 ) -> None:
     """Takes what follows the feature map, if anything: the layers of `fc`, and the classifier."""
     layers: list[tuple[Step, bool]] = []  # with whether a ReLU follows
@@ -139,9 +137,9 @@ def _take_head(
         if last and (number > 0 or not model.has_fc):
             state |= {f'classifier.{key}': _tensor(value) for key, value in step.tensors.items()}
         else:
-            _take(step, f'fc.{3 * number}', f'fc.{3 * number + 1}', _EPS, state, folded)
             state[f'fc.{3 * number}.bias'] = torch.zeros(len(step.tensors['weight']))
+            _take(step, f'fc.{3 * number}', f'fc.{3 * number + 1}', _EPS, state)
 
 
 def _refusal_of_head(step: Step, model: Model, path: str | Path) -> UserError:
-    return _refusal(path, f"node {step.name} does not fit {model.name}, which ends by its map's mean, fc and classifier")
+    return _refusal(path, f"node {step.name} does not fit {model.name}, which ends in a mean, fc and classifier")

@@ -15,7 +15,8 @@ from ..runtime.files import NUMPY_SCALARS, Damaged, is_special, read_saved
 from ..runtime.foreign import is_onnx
 from ..runtime.safetensors_file import is_safetensors
 from .head import directions, fits, head_of
-from .onnx_weights import FOLDED, read_onnx
+from .norms import unmeasured
+from .onnx_weights import read_onnx
 
 # The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
@@ -39,8 +40,7 @@ class LoadedWeights(NamedTuple):
         loaded, missing: of the model, by its own names.
         left: of the file, by the file's names.
         adapted: whether the file is of a run of the unsupervised stage.
-        folded: of the model, the norms whose statistics the file does not tell, for `measure_norms`: those that ONNX
-            has folded away, and those of new branches.
+        unmeasured: of the model, the norms whose statistics the file, once of ONNX, does not tell: for `measure_norms`.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class LoadedWeights(NamedTuple):
     left: list[str]
     missing: list[str]
     adapted: bool
-    folded: list[str]
+    unmeasured: list[str]
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -217,9 +217,4 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
         channels = net.branches[0].reduction.in_features
         net.keep_distances(directions(head, net.dim) if fits(head, channels) else None)
     missing = [key for key in own if key not in loaded]
-    folded = checkpoint.get(FOLDED)
-    folded = [f'backbone.{name}' for name in folded] if kind == 'torchreid' and isinstance(folded, list) else []
-    norms = [name for name in folded if f'{name}.running_mean' in loaded]
-    if kind == 'torchreid':  # the branches' own norms are new
-        norms += [f'branches.{number}.norm' for number in range(net.num_patches)]
-    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint), norms)
+    return LoadedWeights(kind, list(loaded), left, missing, is_adapted(checkpoint), unmeasured(net))

@@ -38,7 +38,7 @@ class PatchBranch(nn.Module):
 
     def _pass_norm(self) -> None:
         self.norm.reset_parameters()
-        nn.init.constant_(self.norm.weight, (1 + self.norm.eps) ** 0.5)
+        self.norm.running_var.fill_(1 - self.norm.eps)  # by which it is known as one that has measured nothing yet
 
     @torch.no_grad()
     def keep_distances(self, generator: torch.Generator) -> None:

@@ -130,13 +130,13 @@ def load_into(cfg: CfgNode, model: nn.Module, path: str) -> list[str]:
     """Loads a file of weights into a model that was built by a config: one of ours, or torchreid's own.
 
     Returns:
-        The norms whose statistics the file does not tell, as `LoadedWeights.folded` has them.
+        The norms whose statistics the file does not tell, as `LoadedWeights.unmeasured` has them.
 
     Raises:
         UserError: for a file that cannot be read, or weights of another model.
     """
     if cfg.model.name in BACKBONES:
-        return load_weights(model, path).folded
+        return load_weights(model, path).unmeasured
     load_host_weights(model, path)
     return []
 

@@ -29,7 +29,7 @@ def measure_on_training_images(
         cfg: the run's.
         model: as the engine has it.
         datamanager: with the training images.
-        names: of the norms, as `LoadedWeights.folded` has them; without any nothing is done.
+        names: of the norms, as `LoadedWeights.unmeasured` has them; without any nothing is done.
         most: images that are shown.
 
     Raises:

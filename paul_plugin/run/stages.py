@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import LoadedWeights, load_weights, read_checkpoint
+from ..checkpoints.weights import load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import not_default
 from ..engines.base import ResumableEngine
@@ -59,9 +59,9 @@ def train_supervised(start: Start) -> nn.Module:
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
     if load:
-        folded = load_into(cfg, model, start.weights)
+        unmeasured = load_into(cfg, model, start.weights)
         if not cfg.test.evaluate:
-            measure_on_training_images(cfg, model, datamanager, folded)
+            measure_on_training_images(cfg, model, datamanager, unmeasured)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:
         go_on(engine, point)
@@ -81,8 +81,8 @@ def pretrain(start: Start, path: Path) -> None:
             save_atomically({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
 
 
-def load_pretrained(engine: ResumableEngine, path: str) -> LoadedWeights:
-    """Loads weights into the engine's model, and says which."""
+def load_pretrained(engine: ResumableEngine, cfg: CfgNode, path: str) -> bool:
+    """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
     loaded = load_weights(engine.model, path)
     print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
     classifiers = [name for name in loaded.left if name.startswith('classifier.')]
@@ -102,7 +102,9 @@ def load_pretrained(engine: ResumableEngine, path: str) -> LoadedWeights:
             f"{printable(path)} is a model of torchreid's: its patches are bands, unless they are named; its branches "
             'start as its own head, or without one as projections that keep distances'
         )
-    return loaded
+    if not cfg.test.evaluate:  # which changes nothing that a test sees, and may have no training images
+        measure_on_training_images(cfg, engine.model, engine.datamanager, loaded.unmeasured)
+    return loaded.adapted
 
 
 def measure_and_write(engine: ResumableEngine, cfg: CfgNode, name: str, file: Path | None) -> dict[str, dict]:
@@ -169,10 +171,7 @@ def adapt(start: Start) -> None:
                 if processes.is_first():
                     path.unlink(missing_ok=True)
             case Stage.LOAD:
-                loaded = load_pretrained(engine, start.weights)
-                adapted = loaded.adapted
-                if not cfg.test.evaluate:
-                    measure_on_training_images(cfg, engine.model, datamanager, loaded.folded)
+                adapted = load_pretrained(engine, cfg, start.weights)
             case Stage.MEASURE_START:
                 name = ('adapted' if cfg.test.evaluate else 'start') if adapted else 'direct_transfer'
                 _title(f'{f"Test of {printable(file)} on" if adapted else "Direct transfer to"} {", ".join(tested)}')

@@ -2,20 +2,15 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..config.rules import why_no_camera_pattern
 from ..runtime.errors import UserError, printable, show
+from .ids import normal
 
 _NUMBER = re.compile(r'_c(\d+)')  # Market-1501's names
 _LISTED = 20  # cameras that are told with their crops
-
-
-def normal(name: str) -> str:
-    """The same name can be spelt in two ways, by the system that wrote it."""
-    return unicodedata.normalize('NFC', name)
 
 
 def natural(name: str) -> tuple:

@@ -14,7 +14,6 @@ from . import rules
 from .key import Key, Mark
 from .rules import at_least, from_to, one_of
 
-
 AUTO_RATE = 'auto'  # for train.lr: engines/rate.py chooses it
 OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
 SCHEDULERS = one_of('single_step', 'multi_step', 'cosine')

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
-from .cameras import cameras_of_training, describe_cameras
+from .cameras import cameras_of_training, describe_cameras, why_doubtful
 from .files import describe_odd, find_copies, find_images
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
 
@@ -23,6 +23,7 @@ class Crops(NamedTuple):
         people, cameras: the user's names of them, by their numbers in these items and in `train_cameras`.
         train_cameras: the numbers of the training images' cameras; all 0 where these are unknown.
         notes: what was left out and what else there is to say, lines; for `training` and `test`.
+        doubt: why nothing is trained by these cameras before somebody has named them; '' where nothing speaks against.
     """
 
     folder: str
@@ -33,9 +34,12 @@ class Crops(NamedTuple):
     cameras: list[str]
     train_cameras: list[int]
     notes: dict[str, list[str]]
+    doubt: str = ''
 
 
-def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str, ...] = ()) -> Crops:
+def read_crops(
+    path: str, labels: str = '', camera: str = '', outputs: tuple[str, ...] = (), k: int = 10
+) -> Crops:
     """Finds the images of a folder, at any depth, and what is known of them.
 
     Query and gallery are the folders `query` and `gallery` in it, or both of them the images of a CSV file. In the
@@ -58,6 +62,7 @@ def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str
         labels: the CSV file, if there is one.
         camera: a regular expression with one group, the camera's name, as in `cameras_by_name`.
         outputs: folders that a run writes to.
+        k: neighbours in PEDAL, for which a camera that nobody has named needs crops.
 
     Raises:
         UserError: if there is no such folder, or if labels or cameras are wrong or incomplete, or leave nothing to
@@ -87,12 +92,15 @@ def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str
     camera_of = cameras_of_training(train, top, camera, listed, labels)
     items, people, numbers = numbered(camera_of, query, gallery)
     seen = describe_cameras(camera_of, top) if train else []
+    doubt, ask = ('', False) if camera or listed else why_doubtful(camera_of, top, k)
+    if doubt and not ask:
+        seen.append(f'  a guess: {doubt}')
     notes = {
         part: [*lines, *describe_odd(of, top, copies)]
         for part, lines, of in (('training', seen, odd), ('test', notes, odd_labelled))
     }
     of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
-    return Crops(top, train, *items, people, list(numbers), of_train, notes)
+    return Crops(top, train, *items, people, list(numbers), of_train, notes, doubt if ask else '')
 
 
 class FolderDataset(data.ImageDataset):
@@ -137,6 +145,8 @@ class FolderDataset(data.ImageDataset):
         training = kwargs.get('mode', 'train') == 'train'
         if training and not crops.train and not (test_only and crops.query):
             raise UserError(f'no image to train on in the folder {printable(crops.folder)}')
+        if training and not test_only and crops.doubt:
+            raise UserError(crops.doubt)
         # A data manager makes one data set to train on and others to test on: each tells its part.
         self.notes = [f'  folder: {printable(crops.folder)}', *crops.notes['training' if training else 'test']]
         self.people, self.cameras = crops.people, crops.cameras

@@ -108,7 +108,7 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
     """
     surrogate = SurrogatePositive(**cfg.paul.surrogate)
     # Read once for the three data sets that a data manager makes of a name.
-    read = functools.cache(functools.partial(read_crops, outputs=(cfg.data.save_dir,)))
+    read = functools.cache(functools.partial(read_crops, outputs=(cfg.data.save_dir,), k=cfg.paul.k))
     # A test of centred descriptors needs training images: their cameras' means cannot be had from stand-ins.
     test_only = cfg.test.evaluate and not cfg.test.centre_cameras
     crops = functools.partial(FolderDataset, **cfg.folder, read=read, test_only=test_only)

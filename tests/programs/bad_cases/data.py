@@ -42,6 +42,13 @@ def renamed_crops(here: Path) -> None:
         path.rename(path.with_name(f'x_c{path.name}'))
 
 
+def detected_crops(here: Path) -> None:
+    """Names the crops as a detector does the boxes of one picture."""
+    for path in list((here / 'crops/day').iterdir()):
+        number = int(path.stem) + 1
+        path.rename(path.with_name(f'x_c1{number if number > 1 else ""}.jpg'))
+
+
 DATA = [
     Case('unknown data set', '-s market1051', "unknown image data set 'market1051' .did you mean 'market1501'"),
     Case('missing data set', '-s cuhk03', "'cuhk03' is not there: expected the folder SHARED/reid-data/cuhk03"),
@@ -132,8 +139,33 @@ DATA = [
     Case(
         'crops: a camera each',
         f'{CROPS} paul.neighbours camera',
-        "k=1 needs a camera of more than k training images, the largest of 12 has 1: lower k_camera or k, or set",
+        'the numbers after _c make 12 cameras in HERE/crops, of 1 crops in the median, such as day/x_c0.jpg, ',
         prepare=together(crops(), renamed_crops),
+    ),
+    Case(
+        'crops: a camera each, by folder.camera',
+        rf"{CROPS} paul.neighbours camera folder.camera '_c(\d+)'",
+        'k=1 needs a camera of more than k training images, the largest of 12 has 1: name the cameras otherwise '
+        '.folder.camera., or set paul.neighbours all',
+        prepare=together(crops(), renamed_crops),
+    ),
+    Case(
+        "crops: a detector's counter",
+        CROPS,
+        'day/x_c1.jpg, day/x_c12.jpg, day/x_c13.jpg seem to be the boxes of one picture, counted by a detector: name ',
+        prepare=together(crops(), detected_crops),
+    ),
+    Case(
+        'crops: persons whose numbers a spreadsheet has rounded',
+        f'{CROPS} folder.labels HERE/labels.csv',
+        r"labels.csv, line 2: pid '1.23457E\+11' is a number that a data frame or a spreadsheet has rounded",
+        prepare=together(crops(), write('labels.csv', 'path,pid,camid\nday/1.jpg,1.23457E+11,1\n')),
+    ),
+    Case(
+        'crops: labels in GBK',
+        f'{CROPS} folder.labels HERE/labels.csv',
+        'labels.csv: it is not UTF-8 text, nor UTF-16: save it as UTF-8',
+        prepare=together(crops(), write('labels.csv', 'path,pid,camid\nday/1.jpg,安娜,1\n'.encode('gbk'))),
     ),
     Case('no more images than k', 'paul.k 12', 'k=12 needs more than k training images, got 12: lower k'),
     Case('fewer images than a batch', OWN, '5 training images do not make one batch', prepare=data(keep(TRAIN, 5))),

@@ -64,6 +64,12 @@ KEYS = (
         'data.norm_std', [0.229, 0.224, 0.225], "standard deviation of RGB, divided by; None: these, ImageNet's",
         rules.THREE_ABOVE_0, _TRANSFER,
     ),
+    Key(
+        'data.stretch', False,
+        'scale grey images of 16 bits, such as thermal ones, each from its darkest to its brightest, not from 0 to '
+        '65535',
+        None, _STAGE | _TRANSFER,
+    ),
     Key('data.save_dir', 'log', "folder of the run's log and checkpoints", None, _REPORTED),
     Key('data.bad_images', 'stop', 'at a training image that cannot be read', one_of('stop', 'skip'), _STAGE),
     Key('data.load_train_targets', False, "also load the targets' training images"),
@@ -83,6 +89,11 @@ KEYS = (
         "regular expression that finds the camera's name, its one group, in a crop's path within the folder, such as "
         r"'gate(\d+)/'; '': the number after _c, if all names have one",
         None, _STAGE | _TRANSFER,
+    ),
+    Key(
+        'folder.near_copies', 'one',
+        'of the training crops of a camera that nearly equal each other, as in the frames of a video: one, or keep all',
+        one_of('one', 'keep'), _STAGE | _TRANSFER,
     ),
     Key('cuhk03.labeled_images', False, 'boxes drawn by hand instead of detected ones', None, _TRANSFER),
     Key('cuhk03.classic_split', False, 'the 20 splits of CVPR 2014 instead of the 767/700 one', None, _TRANSFER),

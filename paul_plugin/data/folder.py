@@ -9,6 +9,8 @@ from ..runtime.errors import UserError, printable, show
 from .cameras import cameras_of_training, describe_cameras, why_doubtful
 from .files import describe_odd, find_copies, find_images
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
+from .looks import look_at, same_pictures
+from .looks_told import told_contrast, told_own_pictures, without_near_copies
 
 NAME = 'folder'
 
@@ -38,7 +40,13 @@ class Crops(NamedTuple):
 
 
 def read_crops(
-    path: str, labels: str = '', camera: str = '', outputs: tuple[str, ...] = (), k: int = 10
+    path: str,
+    labels: str = '',
+    camera: str = '',
+    near_copies: str = 'one',
+    outputs: tuple[str, ...] = (),
+    k: int = 10,
+    stretch: bool = False,
 ) -> Crops:
     """Finds the images of a folder, at any depth, and what is known of them.
 
@@ -54,19 +62,22 @@ def read_crops(
     the numbers after `_c`; if not all images have one, they are unknown.
 
     Hidden files (a leading dot), files that are no images, what runs have written, and copies (the same bytes as an
-    image before it: query comes first, then gallery, then the rest by path) are left out. Linked folders are followed,
-    each folder once.
+    image before it: query comes first, then gallery, then the rest by path) are left out, and so are training images
+    that show the same picture as one to test on, in another format, quality or size. Linked folders are followed, each
+    folder once.
 
     Args:
         path: the folder.
         labels: the CSV file, if there is one.
         camera: a regular expression with one group, the camera's name, as in `cameras_by_name`.
+        near_copies: `one` training image stands for those of its camera that nearly equal it, or `keep` all.
         outputs: folders that a run writes to.
         k: neighbours in PEDAL, for which a camera that nobody has named needs crops.
+        stretch: whether grey images of 16 bits are stretched.
 
     Raises:
-        UserError: if there is no such folder, or if labels or cameras are wrong or incomplete, or leave nothing to
-            measure.
+        UserError: if there is no such folder, if labels or cameras are wrong or incomplete, or leave nothing to
+            measure, or if most pictures have no contrast.
 
     Example:
         >>> read_crops('my_crops').train
@@ -82,23 +93,31 @@ def read_crops(
     copies = find_copies([*labelled, *train])
     for image in copies:
         (odd_labelled if image in labelled else odd)['copy of another image'].append(image)
+    tested, train = ([image for image in part if image not in copies] for part in (labelled, train))
     odd_labelled[f'junk, person {JUNK}'] = [image for image, item in labelled.items() if item.person == JUNK]
     query, gallery = (
         [item for item in part if item.path not in copies and item.person != JUNK] for part in (query, gallery)
     )
     if labelled or (labels and not listed):
         check_cameras(query, gallery, top, labels, camera)
-    train = [image for image in train if image not in copies]
     camera_of = cameras_of_training(train, top, camera, listed, labels)
-    items, people, numbers = numbered(camera_of, query, gallery)
     seen = describe_cameras(camera_of, top) if train else []
     doubt, ask = ('', False) if camera or listed else why_doubtful(camera_of, top, k)
     if doubt and not ask:
         seen.append(f'  a guess: {doubt}')
+
+    looks = look_at([*tested, *train], stretch)  # the long work: what names alone can refuse is refused
+    saved_anew = {image: first for first, image in same_pictures(looks, tested, train)}
+    odd['copy of another image, saved anew'] = list(saved_anew)
+    train = [image for image in train if image not in saved_anew]
+    seen += told_contrast(looks, train, top, stretch)
+    train, lines = without_near_copies(looks, train, camera_of, top, near_copies)
+    notes += [*told_own_pictures(looks, query, gallery, top), *told_contrast(looks, tested, top, stretch)]
     notes = {
-        part: [*lines, *describe_odd(of, top, copies)]
-        for part, lines, of in (('training', seen, odd), ('test', notes, odd_labelled))
+        part: [*lines, *describe_odd(of, top, {**copies, **saved_anew})]
+        for part, lines, of in (('training', [*seen, *lines], odd), ('test', notes, odd_labelled))
     }
+    items, people, numbers = numbered({image: camera_of[image] for image in train if camera_of}, query, gallery)
     of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
     return Crops(top, train, *items, people, list(numbers), of_train, notes, doubt if ask else '')
 
@@ -115,6 +134,7 @@ class FolderDataset(data.ImageDataset):
         path: the folder, if it is not `root`.
         labels: CSV file `path,pid,camid` of the images to test on.
         camera: regular expression that finds the cameras' names in the paths.
+        near_copies: of `read_crops`.
         read: what reads the folder, `read_crops` or what remembers its result.
         test_only: nothing is trained, and a folder without training images will do.
         kwargs: torchreid's other arguments. `combineall` changes nothing: images to test on stay out of training.
@@ -137,11 +157,12 @@ class FolderDataset(data.ImageDataset):
         path: str = '',
         labels: str = '',
         camera: str = '',
-        read: Callable[[str, str, str], Crops] = read_crops,
+        near_copies: str = 'one',
+        read: Callable[[str, str, str, str], Crops] = read_crops,
         test_only: bool = False,
         **kwargs,
     ) -> None:
-        crops = read(path or root, labels, camera)
+        crops = read(path or root, labels, camera, near_copies)
         training = kwargs.get('mode', 'train') == 'train'
         if training and not crops.train and not (test_only and crops.query):
             raise UserError(f'no image to train on in the folder {printable(crops.folder)}')

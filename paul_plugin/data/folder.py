@@ -7,8 +7,9 @@ from typing import NamedTuple
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
 from .cameras import cameras_of_training, describe_cameras, why_doubtful
-from .files import describe_odd, find_copies, find_images
+from .files import Odd, describe_odd, find_copies, find_images
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
+from .labels_file import Labelled
 from .looks import look_at, same_pictures
 from .looks_told import told_contrast, told_own_pictures, without_near_copies
 
@@ -84,42 +85,80 @@ def read_crops(
         ['/data/my_crops/monday/1.jpg', '/data/my_crops/tuesday/1.jpg']
     """
     top, labels = check_folder(path), os.path.expanduser(labels)
+    named = _read_names(top, labels, camera, outputs)
+    train, camera_of, odd = named.train, named.cameras, named.odd
+    seen, doubt = _told_cameras(named, top, k)
+    looks = look_at([*named.tested, *train], stretch)  # the long work: what names alone can refuse is refused
+    saved_anew = {image: first for first, image in same_pictures(looks, named.tested, train)}
+    odd['copy of another image, saved anew'] = list(saved_anew)
+    train = [image for image in train if image not in saved_anew]
+    seen += told_contrast(looks, train, top, stretch)
+    train, lines = without_near_copies(looks, train, camera_of, top, near_copies)
+    test = [*named.notes, *told_own_pictures(looks, named.query, named.gallery, top)]
+    test += told_contrast(looks, named.tested, top, stretch)
+    notes = {
+        part: [*told, *describe_odd(of, top, {**named.copies, **saved_anew})]
+        for part, told, of in (('training', [*seen, *lines], odd), ('test', test, named.odd_labelled))
+    }
+    known = {image: camera_of[image] for image in train} if camera_of else {}
+    items, people, numbers = numbered(known, named.query, named.gallery)
+    of_train = [numbers[known[image]] if known else 0 for image in train]
+    return Crops(top, train, *items, people, list(numbers), of_train, notes, doubt)
+
+
+class _Names(NamedTuple):
+    """What the names of a folder's files and its labels tell, before a picture is looked at.
+
+    Attributes:
+        train, tested: paths of the images to train on, and of those to test on, junk among them; without copies.
+        query, gallery: those to test on, without junk.
+        cameras: of the training images, image -> name; empty where they are unknown.
+        guessed: whether nobody has named these.
+        copies: files with the same bytes as one before them, and that one.
+        odd, odd_labelled: what else lies there, of either part.
+        notes: what there is to say of those to test on.
+    """
+
+    train: list[str]
+    tested: list[str]
+    query: list[Labelled]
+    gallery: list[Labelled]
+    cameras: dict[str, str]
+    guessed: bool
+    copies: dict[str, str]
+    odd: Odd
+    odd_labelled: Odd
+    notes: list[str]
+
+
+def _read_names(top: str, labels: str, camera: str, outputs: tuple[str, ...]) -> _Names:
+    """Finds the files of a folder, and who is on them by their names or the CSV file."""
     query, gallery, odd_labelled, notes, listed = find_labelled(top, labels, camera, outputs)
     apart = [os.path.abspath(labels)] if labels else [os.path.join(top, part) for part in PARTS if query]
     train, odd = find_images(top, apart, outputs)
-
     labelled = {item.path: item for item in (*query, *gallery)}
     train = [image for image in train if image not in labelled]
     copies = find_copies([*labelled, *train])
     for image in copies:
         (odd_labelled if image in labelled else odd)['copy of another image'].append(image)
-    tested, train = ([image for image in part if image not in copies] for part in (labelled, train))
     odd_labelled[f'junk, person {JUNK}'] = [image for image, item in labelled.items() if item.person == JUNK]
     query, gallery = (
         [item for item in part if item.path not in copies and item.person != JUNK] for part in (query, gallery)
     )
     if labelled or (labels and not listed):
         check_cameras(query, gallery, top, labels, camera)
-    camera_of = cameras_of_training(train, top, camera, listed, labels)
-    seen = describe_cameras(camera_of, top) if train else []
-    doubt, ask = ('', False) if camera or listed else why_doubtful(camera_of, top, k)
-    if doubt and not ask:
-        seen.append(f'  a guess: {doubt}')
+    tested, train = ([image for image in part if image not in copies] for part in (labelled, train))
+    cameras = cameras_of_training(train, top, camera, listed, labels)
+    return _Names(
+        train, tested, query, gallery, cameras, not (camera or listed), copies, odd, odd_labelled, notes
+    )
 
-    looks = look_at([*tested, *train], stretch)  # the long work: what names alone can refuse is refused
-    saved_anew = {image: first for first, image in same_pictures(looks, tested, train)}
-    odd['copy of another image, saved anew'] = list(saved_anew)
-    train = [image for image in train if image not in saved_anew]
-    seen += told_contrast(looks, train, top, stretch)
-    train, lines = without_near_copies(looks, train, camera_of, top, near_copies)
-    notes += [*told_own_pictures(looks, query, gallery, top), *told_contrast(looks, tested, top, stretch)]
-    notes = {
-        part: [*lines, *describe_odd(of, top, {**copies, **saved_anew})]
-        for part, lines, of in (('training', [*seen, *lines], odd), ('test', notes, odd_labelled))
-    }
-    items, people, numbers = numbered({image: camera_of[image] for image in train if camera_of}, query, gallery)
-    of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
-    return Crops(top, train, *items, people, list(numbers), of_train, notes, doubt if ask else '')
+
+def _told_cameras(named: _Names, top: str, k: int) -> tuple[list[str], str]:
+    """What there is to say of the training images' cameras, lines, and why they must be named before any training."""
+    lines = describe_cameras(named.cameras, top) if named.train else []
+    doubt, ask = why_doubtful(named.cameras, top, k) if named.guessed else ('', False)
+    return (lines, doubt) if ask else ([*lines, *([f'  a guess: {doubt}'] if doubt else [])], '')
 
 
 class FolderDataset(data.ImageDataset):

@@ -41,14 +41,9 @@ class Crops(NamedTuple):
 
 
 def read_crops(
-    path: str,
-    labels: str = '',
-    camera: str = '',
-    near_copies: str = 'one',
-    outputs: tuple[str, ...] = (),
-    k: int = 10,
-    stretch: bool = False,
-) -> Crops:
+    path: str, labels: str = '', camera: str = '', near_copies: str = 'one', outputs: tuple[str, ...] = (),
+    k: int = 10, stretch: bool = False,
+) -> Crops:  # fmt: skip
     """Finds the images of a folder, at any depth, and what is known of them.
 
     Query and gallery are the folders `query` and `gallery` in it, or both of them the images of a CSV file. In the

@@ -13,12 +13,12 @@ from ..runtime import processes
 from .images import BadImage, is_grey16, read_image, stretched
 
 _WIDTH, _HEIGHT = 8, 16  # pixels of a reduced picture
-# A distance is the root of the mean square difference of reduced pixels, over the contrast of the two pictures.
+# A distance is the root of the mean square difference of reduced pixels, over the spread of the two pictures' values.
 _SAME = 0.1  # of one picture in two files: JPEG of quality 30 moved 384 of 400 real crops by less than 0.09
 # Of two moments of one person, at 4 x 8 pixels, which a box that shakes moves less: of 12,936 real crops a second
 # apart 0.2 % are nearer, all of them the same person; at 0.3 8 % of these pairs are two people.
 _NEAR = 0.25
-_LEAST_CONTRAST = 4.0  # standard deviation, of values from 0 to 255; the least of the same real crops is 17
+_LEAST_CONTRAST = 4.0  # of values from 0 to 255; the least of the same real crops is 16, of rendered ones 12
 _BLOCK = 512  # pictures that are compared with all others at a time
 _THREADS = 8  # they wait for a network disk together
 _CHUNK = 64  # files a thread reads in one go
@@ -43,8 +43,8 @@ class Looks(NamedTuple):
         return [path for path in paths if path in self.row and contrast[self.row[path]] >= _LEAST_CONTRAST]
 
     def contrast(self) -> NDArray[np.float32]:
-        """(N,): the standard deviation of a picture's pixels."""
-        return self.pixels.std(axis=(1, 2, 3))
+        """(N,): how far a picture's pixels are from its mean colour, as a root of mean squares."""
+        return np.sqrt(np.square(self.pixels - self.pixels.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2, 3)))
 
     def without_contrast(self, paths: Iterable[str]) -> list[str]:
         """Those of some paths that are of one grey."""
@@ -130,8 +130,8 @@ def same_pictures(looks: Looks, first: Sequence[str], others: Sequence[str]) -> 
     first, others = looks.of(first), looks.of(others)
     if not first or not others:
         return
-    contrast = looks.contrast()
-    of_first, of_others = (contrast[[looks.row[path] for path in paths]] for paths in (first, others))
+    spread = looks.pixels.std(axis=(1, 2, 3))
+    of_first, of_others = (spread[[looks.row[path] for path in paths]] for paths in (first, others))
     # Pooled, a difference only gets smaller: what is far at 4 x 8 pixels is far.
     left, _ = _terms(_pooled(looks, others), of_others, _SAME)
     _, right = _terms(_pooled(looks, first), of_first, _SAME)
@@ -151,21 +151,21 @@ def _pooled(looks: Looks, paths: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _terms(
-    pixels: NDArray[np.float32], contrast: NDArray[np.float32], limit: float
+    pixels: NDArray[np.float32], spread: NDArray[np.float32], limit: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows whose product tells how far a pair is beyond the limit: one product, and nothing else, for all pairs.
 
-    |a - b|^2 - limit^2 n c_a c_b = (-2 a, |a|^2, 1, -limit^2 n c_a) (b, 1, |b|^2, c_b)
+    |a - b|^2 - limit^2 n s_a s_b = (-2 a, |a|^2, 1, -limit^2 n s_a) (b, 1, |b|^2, s_b)
 
     Args:
         pixels: (N, n).
-        contrast: (N,), above 0.
+        spread: (N,), standard deviations.
         limit: of the distance.
 
     Returns:
         (N, n + 3) of the first of a pair, and of the second.
     """
-    squares, one, contrast = np.square(pixels).sum(axis=1)[:, None], np.ones((len(pixels), 1)), contrast[:, None]
-    scaled = -(limit**2) * pixels.shape[1] * contrast
-    left, right = [-2 * pixels, squares, one, scaled], [pixels, one, squares, contrast]
+    squares, one, spread = np.square(pixels).sum(axis=1)[:, None], np.ones((len(pixels), 1)), spread[:, None]
+    scaled = -(limit**2) * pixels.shape[1] * spread
+    left, right = [-2 * pixels, squares, one, scaled], [pixels, one, squares, spread]
     return np.hstack(left).astype(np.float32), np.hstack(right).astype(np.float32)

@@ -10,6 +10,9 @@ from paul_plugin.data.folder import FolderDataset, read_crops
 from paul_plugin.data.images import read_image, stretched
 from paul_plugin.data.looks import look_at
 from paul_plugin.data.synthetic.cameras import render_image
+from paul_plugin.deploy.export import describe_export
+from paul_plugin.deploy.fingerprint import fingerprint
+from paul_plugin.figures.sheet import to_height
 from paul_plugin.run.data import build_datamanager
 
 PEOPLE, FRAMES = range(1, 7), range(8)
@@ -213,6 +216,12 @@ def test_the_key_reaches_training_test_and_tools(thermals, make_trained):
         descriptors = trained.describe(files)
         cosine = (descriptors @ descriptors.T / 6).min()
         assert (cosine > 0.999) == alike, cosine
+        # What leaves says so, and descriptors of the two ways are not compared.
+        assert ('stretch' in fingerprint(trained)) == ('stretch' in describe_export(trained)) == stretch
+
+
+def test_pictures_show_what_is_on_a_thermal_crop(thermals):
+    assert np.asarray(to_height(read_image(str(thermals / '1.png')), 96)).std() > 40
 
 
 def test_a_few_pictures_without_contrast_are_named(tmp_path):

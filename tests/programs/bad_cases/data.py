@@ -5,9 +5,11 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from programs.bad_cases.case import OWN, Case, ends_well
 from programs.bad_cases.config import EVIL, SHOWN
-from programs.bad_cases.files import GALLERY, QUERY, TRAIN, data, keep, picture, replace, together, write
+from programs.bad_cases.files import GALLERY, QUERY, TRAIN, data, keep, replace, together, write
 
 CROPS = '-s folder -t folder folder.path HERE/crops '
 TESTED = (QUERY, GALLERY)
@@ -31,7 +33,8 @@ def crops(*names: str, top: str = 'crops'):
         for number, name in enumerate((*(f'day/{number}.jpg' for number in range(12)), *names)):
             path = here / top / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture('RGB', (24 + number, 48), 'JPEG')(path, b'')  # no two are copies
+            pixels = np.random.default_rng(number).integers(0, 256, (48, 24, 3), np.uint8)  # no two are copies
+            Image.fromarray(pixels).save(path)
 
     return prepare
 
@@ -40,6 +43,14 @@ def renamed_crops(here: Path) -> None:
     """Gives each of the crops a camera of its own."""
     for path in list((here / 'crops/day').iterdir()):
         path.rename(path.with_name(f'x_c{path.name}'))
+
+
+def flat_crops(here: Path) -> None:
+    """Makes thermal pictures of the crops: 16 bits, of which they take a few values."""
+    for path in list((here / 'crops/day').iterdir()):
+        values = 30_000 + np.random.default_rng(int(path.stem)).integers(0, 200, (48, 24))
+        path.unlink()
+        Image.fromarray(values.astype(np.uint16)).save(path.with_suffix('.png'))
 
 
 def detected_crops(here: Path) -> None:
@@ -154,6 +165,12 @@ DATA = [
         CROPS,
         'day/x_c1.jpg, day/x_c12.jpg, day/x_c13.jpg seem to be the boxes of one picture, counted by a detector: name ',
         prepare=together(crops(), detected_crops),
+    ),
+    Case(
+        'crops: thermal pictures that take a small part of 16 bits',
+        CROPS,
+        'crops: 12 of 12 pictures have no contrast, such as day/0.png, .*: they are grey ones of 16 bits .*: data.str',
+        prepare=together(crops(), flat_crops),
     ),
     Case(
         'crops: persons whose numbers a spreadsheet has rounded',

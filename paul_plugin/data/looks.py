@@ -22,6 +22,7 @@ _LEAST_CONTRAST = 4.0  # of values from 0 to 255; the least of the same real cro
 _BLOCK = 512  # pictures that are compared with all others at a time
 _THREADS = 8  # they wait for a network disk together
 _CHUNK = 64  # files a thread reads in one go
+_MANY = 2000  # from here on a bar is shown: they take a second on one core
 
 
 class Looks(NamedTuple):
@@ -65,8 +66,8 @@ def look_at(paths: Sequence[str], stretch: bool = False) -> Looks:
 
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     found: list[tuple[NDArray[np.uint8] | None, bool]] = []
-    quiet = not processes.is_first()
-    bar = tqdm(total=len(paths), desc='Looking at the crops', unit=' images', delay=2, mininterval=1, disable=quiet)
+    quiet = len(paths) < _MANY or not processes.is_first()
+    bar = tqdm(total=len(paths), desc='Looking at the crops', unit=' images', mininterval=1, disable=quiet)
     with ThreadPoolExecutor(_THREADS) as pool, bar:
         for part in pool.map(read, chunks):
             found += part
@@ -114,13 +115,12 @@ def find_near_copies(looks: Looks, paths: Sequence[str]) -> dict[str, str]:
             for row in np.flatnonzero(scores.min(axis=1) <= 0):
                 copies[paths[block[row]]] = paths[kept[scores[row].argmin()]]
             block = block[scores.min(axis=1) > 0]
-        scores, own = left[block] @ right[block].T, []
-        for row in range(len(block)):
-            near = [other for other in own if scores[row, other] <= 0]
-            if near:
-                copies[paths[block[row]]] = paths[block[near[0]]]
-            else:
-                own.append(row)
+        near, own = left[block] @ right[block].T <= 0, np.zeros(len(block), bool)
+        for row, place in enumerate(block):
+            before = np.flatnonzero(near[row] & own)
+            if len(before):
+                copies[paths[place]] = paths[block[before[0]]]
+            own[row] = not len(before)
         kept = np.concatenate([kept, block[own]])
     return copies
 

@@ -14,6 +14,7 @@ from paul_plugin.deploy.export import describe_export
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.figures.sheet import to_height
 from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.weights_file import config_of
 
 PEOPLE, FRAMES = range(1, 7), range(8)
 
@@ -100,6 +101,14 @@ def test_the_key_reaches_the_run(video):
         cfg.folder.near_copies = way
         sizes.append(len(build_datamanager(cfg).train_loader.dataset))
     assert sizes == [len(read_crops(str(video), camera='^c(.)').train), 96]
+
+
+def test_a_run_from_before_the_key_has_trained_on_all():
+    """Its tools must find the images of its memory bank again."""
+    cfg = get_default_config()
+    before = cfg.dump().replace('  near_copies: one\n', '')
+    assert config_of({'config': before}, 'paul', 'file').folder.near_copies == 'keep'
+    assert config_of({'config': cfg.dump()}, 'paul', 'file').folder.near_copies == 'one'
 
 
 # ---- one picture in two files --------------------------------------------------------------------------------------

@@ -6,47 +6,13 @@ resumed run may change, what the pre-training takes over, what a run of the abla
 """
 
 import copy
-import enum
-from typing import NamedTuple
 
 from yacs.config import CfgNode
 
 from ..method.choices import PATCH_SOURCES, SURROGATE, TRANSFORMATIONS
 from . import rules
+from .key import Key, Mark
 from .rules import at_least, from_to, one_of
-
-
-class Mark(enum.Flag):
-    """What else is known of a key."""
-
-    # It changes where a run happens, what it reports or how long it goes on, but not what it computes: another value
-    # is followed when a run is resumed. Any other changed key is refused.
-    FREE = enum.auto()
-    # It changes no result: two runs that differ by it share a place in the ablation. Not all free keys are such, as
-    # max_epoch shows; and the seed is one, as each seed has a folder of its own.
-    SAME = enum.auto()
-    STAGE = enum.auto()  # the pre-training stage takes it over from the run
-    TRANSFER = enum.auto()  # the direct transfer depends on it, beside the pre-training
-    WEIGHTS = enum.auto()  # other weights to start from belong to another value of it
-
-
-class Key(NamedTuple):
-    """A key of the configuration.
-
-    Attributes:
-        name: the full one, `train.lr`.
-        default: its type is that of all values.
-        about: what it is, for the printed list.
-        allowed: the rule for its value; None where any value of the type will do, or `checks` has more to say.
-        marks: what else is known of it.
-    """
-
-    name: str
-    default: object
-    about: str
-    allowed: rules.Rule | None = None
-    marks: Mark = Mark(0)
-
 
 AUTO_RATE = 'auto'  # for train.lr: engines/rate.py chooses it
 OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
@@ -98,6 +64,12 @@ KEYS = (
         'data.norm_std', [0.229, 0.224, 0.225], "standard deviation of RGB, divided by; None: these, ImageNet's",
         rules.THREE_ABOVE_0, _TRANSFER,
     ),
+    Key(
+        'data.stretch', False,
+        'scale grey images of 16 bits, such as thermal ones, each from its darkest to its brightest, not from 0 to '
+        '65535',
+        None, _STAGE | _TRANSFER,
+    ),
     Key('data.save_dir', 'log', "folder of the run's log and checkpoints", None, _REPORTED),
     Key('data.bad_images', 'stop', 'at a training image that cannot be read', one_of('stop', 'skip'), _STAGE),
     Key('data.load_train_targets', False, "also load the targets' training images"),
@@ -117,6 +89,11 @@ KEYS = (
         "regular expression that finds the camera's name, its one group, in a crop's path within the folder, such as "
         r"'gate(\d+)/'; '': the number after _c, if all names have one",
         None, _STAGE | _TRANSFER,
+    ),
+    Key(
+        'folder.near_copies', 'one',
+        'of the training crops of a camera that nearly equal each other, as in the frames of a video: one, or keep all',
+        one_of('one', 'keep'), _STAGE | _TRANSFER,
     ),
     Key('cuhk03.labeled_images', False, 'boxes drawn by hand instead of detected ones', None, _TRANSFER),
     Key('cuhk03.classic_split', False, 'the 20 splits of CVPR 2014 instead of the 767/700 one', None, _TRANSFER),

@@ -2,20 +2,18 @@
 
 import os
 import re
-import unicodedata
-from collections import Counter
+import statistics
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..config.rules import why_no_camera_pattern
 from ..runtime.errors import UserError, printable, show
+from .ids import normal
 
 _NUMBER = re.compile(r'_c(\d+)')  # Market-1501's names
+_COUNTED = re.compile(r'(.*_c)(\d+)')  # a file's name but for its suffix, which may end in a detector's counter
+_EXAMPLES = 3  # names that are shown of a guess
 _LISTED = 20  # cameras that are told with their crops
-
-
-def normal(name: str) -> str:
-    """The same name can be spelt in two ways, by the system that wrote it."""
-    return unicodedata.normalize('NFC', name)
 
 
 def natural(name: str) -> tuple:
@@ -44,7 +42,8 @@ def cameras_by_name(images: Sequence[str], top: str, pattern: str = '') -> dict[
         Image -> camera; None of an image without a number.
 
     Raises:
-        UserError: if the pattern is none, or if an image does not match it.
+        UserError: if the pattern is none, or if an image does not match it; without one, if the number after `_c` ends
+            in a detector's counter.
 
     Example:
         >>> cameras_by_name(['/crops/gate 2/1.jpg'], '/crops', r'gate (\\d+)/')
@@ -52,7 +51,10 @@ def cameras_by_name(images: Sequence[str], top: str, pattern: str = '') -> dict[
     """
     if not pattern:
         found = ((image, _NUMBER.search(os.path.basename(image))) for image in images)
-        return {image: match and str(int(match[1])) for image, match in found}
+        cameras = {image: match and str(int(match[1])) for image, match in found}
+        if None not in cameras.values():
+            _check_counter(images, top)
+        return cameras
     wrong = why_no_camera_pattern(pattern)
     if wrong:
         raise UserError(f'folder.camera = {show(pattern)}: {wrong}')
@@ -65,6 +67,60 @@ def cameras_by_name(images: Sequence[str], top: str, pattern: str = '') -> dict[
             f'such as {printable(_relative(others[0], top))}: correct the expression, or rename or take out the images'
         )
     return {image: normal(match[1]) for image, match in matches.items()}
+
+
+def _check_counter(images: Sequence[str], top: str) -> None:
+    """Refuses numbers that a detector has made longer: of one picture it saves x_c1.jpg, x_c12.jpg, x_c13.jpg.
+
+    Where there are cameras 10 and 11 as well, 12 is one.
+
+    Raises:
+        UserError: naming three such files, and the expression that finds the cameras.
+    """
+    numbers = defaultdict(list)  # the path before the number -> those that follow
+    for image in images:
+        match = _COUNTED.fullmatch(os.path.splitext(_relative(image, top))[0])
+        if match:
+            numbers[match[1]].append((match[2], image))
+    known = {number for found in numbers.values() for number, _ in found}
+    for found in numbers.values():
+        own = dict(found)
+        for number in sorted(own, key=natural):
+            if f'{number}2' in own and not known & {f'{number}0', f'{number}1'}:
+                boxes = [own[name] for name in sorted(own, key=natural) if name.startswith(number)]
+                raise UserError(
+                    f'{len(images)} images in {printable(top)} name their cameras by the number after _c, but '
+                    f'{_examples(boxes, top)} seem to be the boxes of one picture, counted by a detector: name the '
+                    f"cameras by folder.camera, such as '_c(\\d{{{len(number)}}})', or '_c(\\d+)' if they are right"
+                )
+
+
+def _examples(images: Sequence[str], top: str) -> str:
+    return ', '.join(printable(_relative(image, top)) for image in images[:_EXAMPLES])
+
+
+def why_doubtful(cameras: Mapping[str, str], top: str, k: int) -> tuple[str, bool]:
+    """What speaks against cameras that were guessed by the number after `_c`, and whether it must be asked.
+
+    Args:
+        cameras: image -> camera.
+        top: the folder.
+        k: neighbours in PEDAL, which a camera needs crops for.
+
+    Returns:
+        One line, or nothing where the median camera has 2 k crops; whether there are more cameras than that has crops.
+    """
+    count = Counter(cameras.values())
+    median = statistics.median_low(count.values()) if count else 0
+    if len(count) < 2 or median >= 2 * k:
+        return '', False
+    first = {camera: image for image, camera in reversed(cameras.items())}
+    named = _examples([first[camera] for camera in sorted(first, key=natural)], top)
+    return (
+        f'the numbers after _c make {len(count)} cameras in {printable(top)}, of {median} crops in the median, '
+        f"such as {named}: name the cameras by folder.camera, a regular expression, '_c(\\d+)' if they are right, "
+        "'_(c)' if there is one"
+    ), len(count) > median
 
 
 def _relative(image: str, top: str) -> str:

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
-from .cameras import cameras_of_training, describe_cameras
-from .files import describe_odd, find_copies, find_images
+from .cameras import cameras_of_training, describe_cameras, why_doubtful
+from .files import Odd, describe_odd, find_copies, find_images
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
+from .labels_file import Labelled
+from .looks import look_at, same_pictures
+from .looks_told import told_contrast, told_own_pictures, without_near_copies
 
 NAME = 'folder'
 
@@ -23,6 +26,7 @@ class Crops(NamedTuple):
         people, cameras: the user's names of them, by their numbers in these items and in `train_cameras`.
         train_cameras: the numbers of the training images' cameras; all 0 where these are unknown.
         notes: what was left out and what else there is to say, lines; for `training` and `test`.
+        doubt: why nothing is trained by these cameras before somebody has named them; '' where nothing speaks against.
     """
 
     folder: str
@@ -33,9 +37,13 @@ class Crops(NamedTuple):
     cameras: list[str]
     train_cameras: list[int]
     notes: dict[str, list[str]]
+    doubt: str = ''
 
 
-def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str, ...] = ()) -> Crops:
+def read_crops(
+    path: str, labels: str = '', camera: str = '', near_copies: str = 'one', outputs: tuple[str, ...] = (),
+    k: int = 10, stretch: bool = False,
+) -> Crops:  # fmt: skip
     """Finds the images of a folder, at any depth, and what is known of them.
 
     Query and gallery are the folders `query` and `gallery` in it, or both of them the images of a CSV file. In the
@@ -50,28 +58,79 @@ def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str
     the numbers after `_c`; if not all images have one, they are unknown.
 
     Hidden files (a leading dot), files that are no images, what runs have written, and copies (the same bytes as an
-    image before it: query comes first, then gallery, then the rest by path) are left out. Linked folders are followed,
-    each folder once.
+    image before it: query comes first, then gallery, then the rest by path) are left out, and so are training images
+    that show the same picture as one to test on, in another format, quality or size. Linked folders are followed, each
+    folder once.
 
     Args:
         path: the folder.
         labels: the CSV file, if there is one.
         camera: a regular expression with one group, the camera's name, as in `cameras_by_name`.
+        near_copies: `one` training image stands for those of its camera that nearly equal it, or `keep` all.
         outputs: folders that a run writes to.
+        k: neighbours in PEDAL, for which a camera that nobody has named needs crops.
+        stretch: whether grey images of 16 bits are stretched.
 
     Raises:
-        UserError: if there is no such folder, or if labels or cameras are wrong or incomplete, or leave nothing to
-            measure.
+        UserError: if there is no such folder, if labels or cameras are wrong or incomplete, or leave nothing to
+            measure, or if most pictures have no contrast.
 
     Example:
         >>> read_crops('my_crops').train
         ['/data/my_crops/monday/1.jpg', '/data/my_crops/tuesday/1.jpg']
     """
     top, labels = check_folder(path), os.path.expanduser(labels)
+    named = _read_names(top, labels, camera, outputs)
+    train, camera_of, odd = named.train, named.cameras, named.odd
+    seen, doubt = _told_cameras(named, top, k)
+    looks = look_at([*named.tested, *train], stretch)  # the long work: what names alone can refuse is refused
+    saved_anew = {image: first for first, image in same_pictures(looks, named.tested, train)}
+    odd['copy of another image, saved anew'] = list(saved_anew)
+    train = [image for image in train if image not in saved_anew]
+    seen += told_contrast(looks, train, top, stretch)
+    train, lines = without_near_copies(looks, train, camera_of, top, near_copies)
+    test = [*named.notes, *told_own_pictures(looks, named.query, named.gallery, top)]
+    test += told_contrast(looks, named.tested, top, stretch)
+    notes = {
+        part: [*told, *describe_odd(of, top, {**named.copies, **saved_anew})]
+        for part, told, of in (('training', [*seen, *lines], odd), ('test', test, named.odd_labelled))
+    }
+    known = {image: camera_of[image] for image in train} if camera_of else {}
+    items, people, numbers = numbered(known, named.query, named.gallery)
+    of_train = [numbers[known[image]] if known else 0 for image in train]
+    return Crops(top, train, *items, people, list(numbers), of_train, notes, doubt)
+
+
+class _Names(NamedTuple):
+    """What the names of a folder's files and its labels tell, before a picture is looked at.
+
+    Attributes:
+        train, tested: paths of the images to train on, and of those to test on, junk among them; without copies.
+        query, gallery: those to test on, without junk.
+        cameras: of the training images, image -> name; empty where they are unknown.
+        guessed: whether nobody has named these.
+        copies: files with the same bytes as one before them, and that one.
+        odd, odd_labelled: what else lies there, of either part.
+        notes: what there is to say of those to test on.
+    """
+
+    train: list[str]
+    tested: list[str]
+    query: list[Labelled]
+    gallery: list[Labelled]
+    cameras: dict[str, str]
+    guessed: bool
+    copies: dict[str, str]
+    odd: Odd
+    odd_labelled: Odd
+    notes: list[str]
+
+
+def _read_names(top: str, labels: str, camera: str, outputs: tuple[str, ...]) -> _Names:
+    """Finds the files of a folder, and who is on them by their names or the CSV file."""
     query, gallery, odd_labelled, notes, listed = find_labelled(top, labels, camera, outputs)
     apart = [os.path.abspath(labels)] if labels else [os.path.join(top, part) for part in PARTS if query]
     train, odd = find_images(top, apart, outputs)
-
     labelled = {item.path: item for item in (*query, *gallery)}
     train = [image for image in train if image not in labelled]
     copies = find_copies([*labelled, *train])
@@ -83,16 +142,18 @@ def read_crops(path: str, labels: str = '', camera: str = '', outputs: tuple[str
     )
     if labelled or (labels and not listed):
         check_cameras(query, gallery, top, labels, camera)
-    train = [image for image in train if image not in copies]
-    camera_of = cameras_of_training(train, top, camera, listed, labels)
-    items, people, numbers = numbered(camera_of, query, gallery)
-    seen = describe_cameras(camera_of, top) if train else []
-    notes = {
-        part: [*lines, *describe_odd(of, top, copies)]
-        for part, lines, of in (('training', seen, odd), ('test', notes, odd_labelled))
-    }
-    of_train = [numbers[camera_of[image]] if camera_of else 0 for image in train]
-    return Crops(top, train, *items, people, list(numbers), of_train, notes)
+    tested, train = ([image for image in part if image not in copies] for part in (labelled, train))
+    cameras = cameras_of_training(train, top, camera, listed, labels)
+    return _Names(
+        train, tested, query, gallery, cameras, not (camera or listed), copies, odd, odd_labelled, notes
+    )
+
+
+def _told_cameras(named: _Names, top: str, k: int) -> tuple[list[str], str]:
+    """What there is to say of the training images' cameras, lines, and why they must be named before any training."""
+    lines = describe_cameras(named.cameras, top) if named.train else []
+    doubt, ask = why_doubtful(named.cameras, top, k) if named.guessed else ('', False)
+    return (lines, doubt) if ask else ([*lines, *([f'  a guess: {doubt}'] if doubt else [])], '')
 
 
 class FolderDataset(data.ImageDataset):
@@ -107,6 +168,7 @@ class FolderDataset(data.ImageDataset):
         path: the folder, if it is not `root`.
         labels: CSV file `path,pid,camid` of the images to test on.
         camera: regular expression that finds the cameras' names in the paths.
+        near_copies: of `read_crops`.
         read: what reads the folder, `read_crops` or what remembers its result.
         test_only: nothing is trained, and a folder without training images will do.
         kwargs: torchreid's other arguments. `combineall` changes nothing: images to test on stay out of training.
@@ -129,14 +191,17 @@ class FolderDataset(data.ImageDataset):
         path: str = '',
         labels: str = '',
         camera: str = '',
-        read: Callable[[str, str, str], Crops] = read_crops,
+        near_copies: str = 'one',
+        read: Callable[[str, str, str, str], Crops] = read_crops,
         test_only: bool = False,
         **kwargs,
     ) -> None:
-        crops = read(path or root, labels, camera)
+        crops = read(path or root, labels, camera, near_copies)
         training = kwargs.get('mode', 'train') == 'train'
         if training and not crops.train and not (test_only and crops.query):
             raise UserError(f'no image to train on in the folder {printable(crops.folder)}')
+        if training and not test_only and crops.doubt:
+            raise UserError(crops.doubt)
         # A data manager makes one data set to train on and others to test on: each tells its part.
         self.notes = [f'  folder: {printable(crops.folder)}', *crops.notes['training' if training else 'test']]
         self.people, self.cameras = crops.people, crops.cameras

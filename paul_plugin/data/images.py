@@ -28,6 +28,8 @@ _CHUNK = 64  # files a thread checks in one go
 _THREADS = 8  # they wait for a network disk together; on a local one they can cost more than they bring
 _LARGE = 1_000_000  # pixels of an image that is checked while no other such image is
 _one_large = threading.Lock()
+_GREY16 = 'grey of 16 bits'  # in the info of an image that was read: (height, width), from 0 to 65535
+_TAILS = (1, 99)  # per cent of an image's pixels between which its grey is stretched: a dead pixel is no darkest one
 
 
 class BadImage(UserError):
@@ -48,12 +50,17 @@ class _Refused(Exception):
     """A reason that is found here, not by PIL or the system."""
 
 
-def read_image(path: str) -> Image.Image:
+def read_image(path: str, at_least: tuple[int, int] | None = None) -> Image.Image:
     """Reads a crop as torchreid does, but fails at once where torchreid's function tries for ever.
 
-    16-bit grey is scaled to 8 bits. An image is turned as its EXIF orientation says; EXIF data that cannot be read
-    are passed over. PIL's LOAD_TRUNCATED_IMAGES is switched off for the process: half an image is no crop. Damage
-    that the decoder passes over, such as wrong pixels in the middle of a JPEG, is not seen.
+    16-bit grey is scaled to 8 bits; `stretched` scales it otherwise. An image is turned as its EXIF orientation
+    says; EXIF data that cannot be read are passed over. PIL's LOAD_TRUNCATED_IMAGES is switched off for the
+    process: half an image is no crop. Damage that the decoder passes over, such as wrong pixels in the middle of a
+    JPEG, is not seen.
+
+    Args:
+        path: the file.
+        at_least: width and height in pixels; a larger JPEG may be decoded at a half, a quarter or an eighth, quickly.
 
     Returns:
         An RGB image, decoded completely; the file is closed.
@@ -68,7 +75,11 @@ def read_image(path: str) -> Image.Image:
     """
     try:
         with _open_file(path) as file:
-            return _to_rgb(_open_image(file))
+            image = _open_image(file)
+            if at_least:
+                image.draft(None, at_least)
+            with _one_large if image.width * image.height > _LARGE else nullcontext():
+                return _to_rgb(image)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file fails in many ways inside PIL
@@ -232,8 +243,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise _Refused('its pixels are 32-bit numbers, of no known range')
-        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        values = values.astype(np.uint16)
+        rgb = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert('RGB')
+        rgb.info[_GREY16] = values
+        return rgb
     return image.convert('RGB')
+
+
+def is_grey16(image: Image.Image) -> bool:
+    """Whether an image that `read_image` gave is a grey one of 16 bits."""
+    return _GREY16 in image.info
+
+
+def stretched(image: Image.Image) -> Image.Image:
+    """An image of `read_image`, grey of 16 bits scaled from its own darkest to its brightest; any other as it is.
+
+    A thermal camera's crop takes a few hundred of the 65,536 values: scaled by the whole range it would be one grey.
+    The darkest and the brightest are the 1st and the 99th percentile.
+    """
+    if not is_grey16(image):
+        return image
+    values = image.info[_GREY16].astype(np.float32)
+    low, high = np.percentile(values, _TAILS)
+    scaled = (values - low) * (255 / max(high - low, 1))
+    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8)).convert('RGB')
 
 
 def _reason(path: str, error: Exception) -> str:

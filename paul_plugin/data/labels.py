@@ -1,31 +1,18 @@
 """Who is on the images of a folder, and which camera took them: by the folders query and gallery, or by a CSV file."""
 
-import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..runtime.errors import UserError, printable, show
-from .cameras import cameras_by_name, normal, numbers_of_cameras
+from .cameras import cameras_by_name, numbers_of_cameras
 from .files import Odd, find_images
+from .ids import as_id
+from .labels_file import Labelled, read_labels
 
-COLUMNS = ('path', 'pid', 'camid')  # of the CSV file
 JUNK = '-1'  # Market-1501's person of boxes that are to be ignored
 PARTS = ('query', 'gallery')
-
-
-class Labelled(NamedTuple):
-    """An image to test on, its person and camera by any names."""
-
-    path: str
-    person: str
-    camera: str
-
-    def describe(self, top: str) -> str:
-        """How it was read, by its path within the folder."""
-        name = printable(os.path.relpath(self.path, top))
-        return f'{name}: person {printable(self.person)}, camera {printable(self.camera)}'
 
 
 class Labels(NamedTuple):
@@ -127,61 +114,12 @@ def _person(path: str, top: str, part: str) -> str:
             'or list them in a CSV file (folder.labels)'
         )
     person = first if inner else os.path.splitext(first)[0].partition('_')[0]
-    if not person:
+    named = as_id(person)
+    if not named and inner:
+        raise UserError(f'{printable(path)} names no person: its folder is {show(person)}: name it otherwise')
+    if not named:
         raise UserError(f'{printable(path)} names no person before its first underscore: name it PERSON_...')
-    return normal(person)
-
-
-def read_labels(path: str, top: str) -> list[Labelled]:
-    """The images that a CSV file lists; one without a person is to train on.
-
-    Args:
-        path: UTF-8, with the header `path,pid,camid`; other columns are passed over.
-        top: the absolute path of the folder that holds the images, from which relative paths start.
-
-    Raises:
-        UserError: if it cannot be read, or for the first bad line.
-    """
-    name = printable(path)
-    if not os.path.isfile(path):
-        raise UserError(f'no file {name} (folder.labels)')
-    items = {}
-    try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            rows = csv.DictReader(file, strict=True)
-            missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-            if missing:
-                raise UserError(
-                    f'{name}, line 1: no column {missing[0]}: the first line must be {",".join(COLUMNS)}, '
-                    f'got {show(",".join(rows.fieldnames or ()))}'
-                )
-            for row in rows:
-                item = _labelled(row, top, f'{name}, line {rows.line_num}')
-                if item.path in items:
-                    raise UserError(f'{name}, line {rows.line_num}: {show(row["path"])} is listed twice')
-                items[item.path] = item
-    except OSError as error:
-        raise UserError(f'cannot read {name}: {error.strerror} (folder.labels)') from None
-    except UnicodeDecodeError:
-        raise UserError(f'cannot read {name}: it is not UTF-8 text (folder.labels)') from None
-    except csv.Error as error:
-        raise UserError(f'{name}, line {rows.reader.line_num}: {error} (folder.labels)') from None
-    return list(items.values())
-
-
-def _labelled(row: dict[str | None, str | None], top: str, where: str) -> Labelled:
-    """The image of a row."""
-    if None in row or None in row.values():
-        raise UserError(f'{where}: it has not as many fields as the first line')
-    for column in ('path', 'camid'):
-        if not row[column].strip():
-            raise UserError(f'{where}: {column} is empty')
-    image = os.path.abspath(os.path.join(top, row['path']))
-    if not image.startswith(os.path.join(top, '')):
-        raise UserError(f'{where}: {show(row["path"])} is not in the folder {printable(top)}: put the image there')
-    if not os.path.isfile(image):
-        raise UserError(f'{where}: no file {show(row["path"])} in the folder {printable(top)}')
-    return Labelled(image, normal(row['pid'].strip()), normal(row['camid'].strip()))
+    return named
 
 
 def without_match(query: Iterable[tuple], gallery: Iterable[tuple]) -> list[tuple]:

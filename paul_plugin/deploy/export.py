@@ -250,6 +250,7 @@ def describe_export(trained: Trained, half: bool = False) -> dict:
         'dimension': trained.model.feature_dim,
         'dist_metric': trained.cfg.test.dist_metric,
         'half': half,
+        **({'stretch': 'grey of 16 bits from the 1st to the 99th percentile of its pixels'} if data.stretch else {}),
         'trained_with': trained.checkpoint.get('software', {}),
         **({'camera': trained.model.camera} if isinstance(trained.model, OneCamera) else {}),
     }

@@ -22,6 +22,7 @@ def fingerprint(trained: Trained) -> dict:
         'mean': list(data.norm_mean),
         'std': list(data.norm_std),
         'dim': trained.model.feature_dim,
+        **({'stretch': True} if data.stretch else {}),  # files from before there was a choice are without it
     }
 
 
@@ -39,7 +40,7 @@ def check_fingerprint(path: str | Path, trained: Trained) -> None:
             'it again without --centre-cameras, and give --centre-cameras to the search'
         )
     own = fingerprint(trained)
-    if any(meta.get(key) != value for key, value in own.items()):
+    if any(meta.get(key) != value for key, value in {'stretch': None, **own}.items()):
         dim = meta['dim']
         reduced = f'; if it was made by --dim {dim}, take reduce_dimension(model, {dim})' if dim < own['dim'] else ''
         raise UserError(

@@ -20,8 +20,8 @@ from .export import describe_export
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
 KEYS = (
-    'model.name', 'data.height', 'data.width', 'data.norm_mean', 'data.norm_std', 'paul.num_patches',
-    'paul.feature_dim', 'paul.patch_source', 'test.dist_metric', 'test.normalize_feature',
+    'model.name', 'data.height', 'data.width', 'data.norm_mean', 'data.norm_std', 'data.stretch',
+    'paul.num_patches', 'paul.feature_dim', 'paul.patch_source', 'test.dist_metric', 'test.normalize_feature',
 )  # fmt: skip
 _CLASSIFIER = 'classifier'  # a row of it stands for a person that the pre-training was shown
 

@@ -322,9 +322,11 @@ def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PED
         return PEDALLoss(k, scale)
     k_camera = k_camera or max(1, round(k / len(counts)))
     if max(counts) <= k_camera:
+        fewer = 'lower paul.k_camera or paul.k, ' if k_camera > 1 else ''
         raise ValueError(
             f"ImagePAULEngine: neighbours='camera' with k={k_camera} needs a camera of more than k training images, "
-            f"the largest of {len(counts)} has {max(counts)}: lower k_camera or k, or set neighbours='all'"
+            f'the largest of {len(counts)} has {max(counts)}: {fewer}name the cameras otherwise (folder.camera), '
+            'or set paul.neighbours all'
         )
     pedal = CameraPEDALLoss(counts, k_camera, scale, k_recall=k)
     if pedal.left_out:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..data.images import stretched
 from ..runtime.files import whole_file
 
 Colour = tuple[int, int, int]
@@ -52,7 +53,8 @@ def palette(count: int) -> list[Colour]:
 
 
 def to_height(image: Image.Image, height: int) -> Image.Image:
-    """The image scaled to a height in pixels, its shape kept."""
+    """The image scaled to a height in pixels, its shape kept; grey of 16 bits is shown with contrast."""
+    image = stretched(image)
     width = max(1, round(image.width * height / image.height))
     return image.resize((width, height), Image.Resampling.BICUBIC)
 

@@ -260,6 +260,16 @@ def test_stages(datamanager: DataManager) -> tuple[Compose, Compose]:
     return _cut(datamanager.transform_te)
 
 
+def begin_transforms(datamanager: DataManager, stage: Callable[[Image.Image], Image.Image]) -> None:
+    """Puts a stage before all others of a data manager's transforms, PIL image -> PIL image.
+
+    torchreid's data sets hold the very lists of transforms that the data manager made; they are changed in place.
+    """
+    train = datamanager.train_loader.dataset.transform
+    for steps in (getattr(train, 'image_stage', train), datamanager.transform_te):
+        steps.transforms.insert(0, stage)
+
+
 def training_images(datamanager: DataManager) -> list[str]:
     """Paths of the training images, in the data set's order."""
     return [item[0] for item in datamanager.train_loader.dataset.data]

@@ -11,12 +11,13 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..data.folder import NAME, FolderDataset, check_folder, read_crops
-from ..data.images import check_images, describe_bad
+from ..data.images import check_images, describe_bad, stretched
 from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import already_rendered, manifest_of, render
 from ..host.data import (
     DataManager,
+    begin_transforms,
     check_dataset,
     check_root,
     dataset_made_by,
@@ -108,7 +109,8 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
     """
     surrogate = SurrogatePositive(**cfg.paul.surrogate)
     # Read once for the three data sets that a data manager makes of a name.
-    read = functools.cache(functools.partial(read_crops, outputs=(cfg.data.save_dir,)))
+    options = {'outputs': (cfg.data.save_dir,), 'k': cfg.paul.k, 'stretch': cfg.data.stretch}
+    read = functools.cache(functools.partial(read_crops, **options))
     # A test of centred descriptors needs training images: their cameras' means cannot be had from stand-ins.
     test_only = cfg.test.evaluate and not cfg.test.centre_cameras
     crops = functools.partial(FolderDataset, **cfg.folder, read=read, test_only=test_only)
@@ -132,6 +134,8 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
             'under sampler with the numbers of images, cameras and data sets'
         ) from None
     leave_out_untestable(datamanager)
+    if cfg.data.stretch:
+        begin_transforms(datamanager, stretched)
     return datamanager
 
 

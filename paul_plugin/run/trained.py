@@ -20,6 +20,7 @@ from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import arguments, checks, settings
 from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
+from ..data.images import stretched
 from ..engines.verdict import in_words, signs_of
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
 from ..registry import build_model
@@ -55,7 +56,10 @@ class Trained(NamedTuple):
     def transform(self) -> Callable[[Image.Image], Tensor]:
         """PIL image -> (3, H, W): torchreid's transform of test images."""
         data = self.cfg.data
-        return test_transform(data.height, data.width, data.norm_mean, data.norm_std)
+        transform = test_transform(data.height, data.width, data.norm_mean, data.norm_std)
+        if data.stretch:
+            transform.transforms.insert(0, stretched)
+        return transform
 
     def describe(self, images: Given | Sequence[Given], batch_size: int = 64) -> NDArray[np.float32]:
         """Describes images: the nearer two descriptors, the more alike the people.

@@ -60,6 +60,8 @@ def _read_config(text: str, path: str | Path) -> CfgNode:
         tree = settings.parse(text)
         known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
         settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
+        if 'folder.near_copies' not in known:
+            cfg.folder.near_copies = 'keep'  # as versions without the key trained on them
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):
         raise UserError(f'{printable(path)} is damaged: its configuration cannot be read') from None
     return cfg

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.crops import pictures
 
 from paul_plugin.commands import train
 from paul_plugin.run import main as job
@@ -96,10 +97,12 @@ def test_an_earlier_run(dry_run, rendered, embedded_run):
         ('paul_synthetic paul.momentum 1.5', 'paul.momentum = 1.5'),
         ('paul_synthetic data.save_dir file/log', 'file is no folder: choose another data.save_dir'),
         ('paul_folder folder.path nowhere', 'nowhere'),
+        ('paul_folder folder.path counted model.load_weights file', 'x_c1.jpg, x_c12.jpg seem to be the boxes of one'),
     ],
 )
 def test_refuses_what_the_run_refuses(dry_run, tmp_path, line, expected):
     (tmp_path / 'file').touch()
+    pictures(tmp_path / 'counted', 'x_c1.jpg', 'x_c12.jpg')
     status, _, err = dry_run(line)
     assert status == 2
     assert expected in err

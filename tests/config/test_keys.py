@@ -81,9 +81,9 @@ def test_torchreids_keys_and_defaults():
     # Ours, like the node paul.
     ours = {'amp': 'off', 'checkpoint_minutes': 5.0, 'keep_checkpoints': 2}
     assert {key: cfg.train.pop(key) for key in ours} == ours
-    assert cfg.data.pop('bad_images') == 'stop'
+    assert (cfg.data.pop('bad_images'), cfg.data.pop('stretch')) == ('stop', False)
     assert cfg.test.pop('fast_rank') is cfg.test.pop('centre_cameras') is False
-    assert cfg.pop('folder') == {'path': '', 'labels': '', 'camera': ''}
+    assert cfg.pop('folder') == {'path': '', 'labels': '', 'camera': '', 'near_copies': 'one'}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']
     assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
@@ -122,6 +122,7 @@ MARKED = {
     """,
     Mark.STAGE: """
         use_gpu model.name model.pretrained data.root data.workers data.height data.width data.bad_images
+        data.stretch folder.near_copies
         folder.path folder.labels folder.camera train.checkpoint_minutes train.keep_checkpoints train.seed
         test.fast_rank paul.num_patches paul.feature_dim paul.patch_source paul.synthetic.train_ids
         paul.synthetic.test_ids paul.synthetic.images_per_id paul.synthetic.seed
@@ -129,6 +130,7 @@ MARKED = {
     Mark.TRANSFER: """
         model.name model.pretrained model.load_weights model.resume data.type data.targets data.split_id
         data.height data.width data.norm_mean data.norm_std market1501.use_500k_distractors folder.path
+        data.stretch folder.near_copies
         folder.labels folder.camera cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03
         test.batch_size test.dist_metric test.normalize_feature test.centre_cameras test.ranks test.evaluate
         test.eval_freq test.start_eval test.rerank test.visrank test.visrank_topk test.fast_rank paul.num_patches

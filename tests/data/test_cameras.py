@@ -119,6 +119,69 @@ def test_many_cameras_are_counted_and_the_first_are_named(tmp_path):
     assert notes[1].endswith(' 18 (1 crops), 19 (1 crops), ... (30 cameras)')
 
 
+# ---- a camera that nobody has named ----------------------------------------------------------------------------------
+
+
+def detected(*frames, boxes=4):
+    """Names as a detector gives them to the boxes of each frame: x.jpg, x2.jpg, x3.jpg, ..."""
+    return [f'{frame}{box if box > 1 else ""}.jpg' for frame in frames for box in range(1, boxes + 1)]
+
+
+@pytest.mark.parametrize(
+    ('images', 'expected'),
+    [
+        (
+            detected('f0000_c1', 'f0000_c2', 'f0001_c1', 'f0001_c2'),
+            'but f0000_c1.jpg, f0000_c12.jpg, f0000_c13.jpg seem to be the boxes of one picture, counted by a detector'
+            ": name the cameras by folder.camera, such as '_c(\\d{1})', or '_c(\\d+)' if they are right",
+        ),
+        (detected('day/vid1_c0000', 'day/vid1_c0001'), 'but day/vid1_c0000.jpg, day/vid1_c00002.jpg, '),
+        (['1_c1.jpg', *detected('2_c1', boxes=2)], "but 2_c1.jpg, 2_c12.jpg seem to be the boxes of one picture"),
+    ],
+)
+def test_a_detectors_counter_is_no_camera(tmp_path, images, expected):
+    top = pictures(tmp_path, *images)
+    assert expected in refusal(read_crops, str(top))
+    assert 'seem to be the boxes of one picture' in refusal(read_crops, str(top), '')
+    named = [f'query/a/{os.path.basename(name)}' for name in images]
+    parts = pictures(tmp_path / 'parts', 'gallery/a/1_c1.jpg', *named)
+    assert 'seem to be the boxes of one picture' in refusal(read_crops, str(parts))
+
+
+def test_cameras_behind_a_detectors_counter(tmp_path):
+    top = pictures(tmp_path, *detected('f0000_c1', 'f0000_c2'))
+    assert read_crops(str(top), camera='_c(\\d{1})').cameras == ['1', '2']
+    assert len(read_crops(str(top), camera='_c(\\d+)').cameras) == 8  # as the message says, if they are right
+    others = pictures(tmp_path / 'new', 'f_c1.jpg', 'f_c1-2.jpg', 'f_c1-3.jpg', 'f_c2.jpg', 'f_c2_2.jpg', 'f_c2 2.jpg')
+    assert read_crops(str(others)).cameras == ['1', '2']
+    many = pictures(tmp_path / 'many', *(f'f{frame}_c{camera}.jpg' for frame in (1, 2) for camera in range(1, 15)))
+    assert len(read_crops(str(many)).cameras) == 14  # there are 10 and 11
+
+
+def test_more_cameras_than_crops_of_each_are_asked_for(tmp_path):
+    """A number after _c that counts frames: a camera of two crops for each."""
+    top = pictures(tmp_path, *(f'vid1_c{frame:04d}_{box}.jpg' for frame in range(30) for box in (1, 2)))
+    message = refusal(lambda: FolderDataset(path=str(top)))
+    assert message == (
+        f'the numbers after _c make 30 cameras in {top}, of 2 crops in the median, such as vid1_c0000_1.jpg, '
+        "vid1_c0001_1.jpg, vid1_c0002_1.jpg: name the cameras by folder.camera, a regular expression, '_c(\\d+)' if "
+        "they are right, '_(c)' if there is one"
+    )
+    assert len(FolderDataset(path=str(top), camera='_c(\\d+)').cameras) == 30
+    assert FolderDataset(path=str(top), camera='_(c)').cameras == ['c']
+    assert FolderDataset(path=str(top), mode='query').cameras  # nothing is trained
+
+
+def test_few_crops_of_few_cameras_are_a_guess_that_is_told(tmp_path):
+    top = pictures(tmp_path, *(f'{box}_c{camera}.jpg' for camera in (1, 2) for box in range(6)))
+    (doubtful,) = [line for line in FolderDataset(path=str(top)).notes if 'a guess' in line]
+    assert doubtful.startswith(
+        f'  a guess: the numbers after _c make 2 cameras in {top}, of 6 crops in the median, such as 0_c1.jpg, 0_c2.jpg'
+    )
+    assert not [line for line in read_crops(str(top), k=3).notes['training'] if 'a guess' in line]
+    assert not [line for line in read_crops(str(top), camera='_c(.)').notes['training'] if 'a guess' in line]
+
+
 def test_natural_order():
     expected = ['', '02', '2', '10', '9' * 5000, 'c2', 'c10', 'c10 b', 'd1', 'é']
     backwards = expected[::-1]

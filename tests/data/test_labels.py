@@ -140,7 +140,15 @@ HEADER = 'path,pid,camid\n'
     [
         ('', "line 1: no column path: the first line must be path,pid,camid, got ''"),
         ('path,pid\n1.jpg,1\n', 'line 1: no column camid'),
-        ('path;pid;camid\n1.jpg;1;1\n', "no column path: the first line must be path,pid,camid, got 'path;pid;camid'"),
+        ('path:pid:camid\n1.jpg:1:1\n', "no column path: the first line must be path,pid,camid, got 'path:pid:camid'"),
+        ('path;pid;camid\n1.jpg;anna\n', 'line 2: it has not as many fields'),
+        (HEADER + '1.jpg,anna,1\n4.jpg,anna,nan\n', "line 3: camid is empty ('nan')"),
+        (
+            HEADER + '1.jpg,1.23457E+11,1\n',
+            "line 2: pid '1.23457E+11' is a number that a data frame or a spreadsheet has rounded, so that several may",
+        ),
+        (HEADER + '1.jpg,1,"1,5e+11"\n', "line 2: camid '1,5e+11' is a number that a data frame or a spreadsheet"),
+        (HEADER + 'C:\\crops\\1.jpg,1,1\n', 'in the folder TOP, whose paths begin in it, such as day/1.jpg'),
         (HEADER + '1.jpg,anna\n', 'line 2: it has not as many fields as the first line'),
         (HEADER + '1.jpg,anna,1\na/2.jpg,anna,2,3\n', 'line 3: it has not as many fields'),
         (HEADER + '1.jpg,anna, \n', 'line 2: camid is empty'),
@@ -171,7 +179,9 @@ def test_bad_csv_files_are_refused_in_one_line(labels, text, expected, tmp_path)
 
 def test_csv_files_that_cannot_be_read(labels, tmp_path):
     top, path = labels(HEADER + 'é.jpg,anna,1\n', 'latin-1')
-    assert f'cannot read {path}: it is not UTF-8 text' in refusal(read_crops, top, path)
+    assert f'cannot read {path}: it is not UTF-8 text, nor UTF-16: save it as UTF-8' in refusal(read_crops, top, path)
+    _, chinese = labels(HEADER + '1.jpg,安娜,1\n', 'gbk', 'gbk.csv')
+    assert 'by iconv -f GBK -t UTF-8 (folder.labels)' in refusal(read_crops, top, chinese)
     assert f'no file {top}/none.csv' in refusal(read_crops, top, f'{top}/none.csv')
     assert f'no file {top}' in refusal(read_crops, top, top)
     pictures(tmp_path, 'query/anna/1.jpg')
@@ -184,6 +194,43 @@ def test_names_are_the_same_however_they_are_spelt(labels):
     crops = read_crops(top, path)
     assert (crops.people, crops.cameras) == (['Jos\u00e9', 'bob'], ['1', '2', '\u00e9'])
     assert [pid for _, pid, _ in crops.query] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'mark'), [('utf-16', ''), ('utf-16-le', ''), ('utf-16-be', ''), ('utf-16-be', '\ufeff')]
+)
+@pytest.mark.parametrize('separator', [',', ';', '\t', '|'])
+def test_what_other_systems_write_is_read(labels, encoding, mark, separator):
+    """UTF-16 with its mark and without, other separators, Windows' paths, an accent that is a character of its own."""
+    rows = (('path', ' pid', 'camid'), ('a\\2.jpg', 'anna', '1'), ('"a\\u\u0308, 3.jpg"', 'anna', '2'))
+    text = mark + ''.join(separator.join(row) + '\r\n' for row in rows)
+    for found in (labels(text, encoding), labels(text.replace(' pid', 'pid'))):
+        crops = read_crops(*found)
+        assert labelled(crops.query, found[0]) == {'a/2.jpg': (0, 0), 'a/ü, 3.jpg': (0, 1)}
+
+
+def test_ids_are_what_they_were_before_a_data_frame(labels):
+    """A column of numbers with an empty cell becomes one of floats: junk stays nobody, and nobody no query."""
+    plain = 'path,pid,camid\n1.jpg,7,1\na/2.jpg,7,2\n4.jpg,-1,1\n5.jpg,,2\n"a/ü, 3.jpg",,1\n'
+    expected = read_crops(*labels(plain, name='labels.csv'))
+    assert (expected.people, expected.cameras, len(expected.train)) == (['7'], ['1', '2'], 2)
+    for empty in ('nan', 'NaN', 'None', '<NA>', 'null'):
+        framed = plain.replace('7,', '7.0,').replace('-1,', '-1.0,').replace(',,', f',{empty},').replace('1\n', '1.0\n')
+        assert read_crops(*labels(framed, name='labels.csv')) == expected
+
+
+def test_people_who_are_called_so_are_people(labels):
+    crops = read_crops(*labels(HEADER + '1.jpg,Nan,1\n4.jpg,Nan,2\n5.jpg,Null,1\na/2.jpg,1.5,1\n'))
+    assert crops.people == ['1.5', 'Nan', 'Null']
+
+
+def test_folders_that_a_data_frame_has_named(tmp_path):
+    top = pictures(tmp_path, 'query/7.0/1.jpg', 'gallery/7/2.jpg', 'gallery/-1.0/3.jpg')
+    crops = read_crops(str(top))
+    assert crops.people == ['7']
+    assert '  left out: junk, person -1 (1): gallery/-1.0/3.jpg' in crops.notes['test']
+    pictures(top, 'gallery/nan/4.jpg')
+    assert f"{top}/gallery/nan/4.jpg names no person: its folder is 'nan'" in refusal(read_crops, str(top))
 
 
 def test_a_csv_file_in_the_home_folder(labels, monkeypatch):

@@ -170,7 +170,9 @@ def run_case(case: Case, folder: Path) -> Outcome:
 
 
 # tqdm's bars of progress, and the two lines of a warning of Python's, which torchreid gives for an old layout.
-NOT_OURS = re.compile(r'^(Rendering|Filling the patch memory bank)\b.*$|^\S+\.py:\d+: \w+: .*\n  .*$', re.MULTILINE)
+NOT_OURS = re.compile(
+    r'^(Rendering|Looking at the crops|Filling the patch memory bank)\b.*$|^\S+\.py:\d+: \w+: .*\n  .*$', re.MULTILINE
+)
 
 
 def lines_of(err: str) -> list[str]:

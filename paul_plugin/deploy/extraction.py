@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data.descriptors import describe
 from ..data.files import find_images
 from ..data.images import BadImage, check_images, describe_bad
+from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import check_target, is_unfinished, sweep, whole_file, write_atomically
@@ -64,7 +65,7 @@ def extract(
     centre_cameras: bool = False,
     runtime: str = 'auto',
 ) -> Extracted:
-    """Describes every image of a folder, at any depth, and writes the descriptors into one file.
+    """Describes every image of a folder, at any depth, and writes the descriptors, of length 1, into one file.
 
     After each `chunk` images their descriptors are kept in the folder PATH.parts. The same call after a kill goes on
     from there, and ends with the same bytes as one that was not killed. The folder is removed at the end; until then
@@ -108,7 +109,7 @@ def extract(
         refusal = f'no image in {printable(folder)} that can be read'
         raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
     cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
-    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+    meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
     write_descriptors(path, kept, _blocks(chunks, cameras), {**meta, 'centred_cameras': True} if cameras else meta)
     _remove_parts(parts)
     return Extracted(path, len(kept), left_out, len(set(cameras)), runtime)
@@ -143,7 +144,7 @@ def _describe_missing(
 def _describe_chunk(
     trained: Trained, folder: Path, names: Sequence[str], batch_size: int, workers: int, bar: tqdm
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """The descriptors of the files that are images, (n, E), and why the others are left out."""
+    """The descriptors of the files that are images, (n, E), of length 1, and why the others are left out."""
     start = bar.n
     left_out = {name: 'its name is no Unicode text' for name in names if not _is_text(name)}
     decode = False
@@ -154,7 +155,7 @@ def _describe_chunk(
         blocks = [np.empty((0, trained.model.feature_dim), np.float32)]
         try:
             for block in describe(trained.model, list(paths), trained.transform(), batch_size, workers):
-                blocks.append(block.numpy())
+                blocks.append(unit_length(block).numpy())
                 bar.update(len(block))
         except BadImage:  # damage that the first look does not find, or a file that is gone since
             bar.n = start

@@ -38,7 +38,7 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     Crops that cannot be read are passed over, and counted in a line that is printed.
 
     Returns:
-        G files and their descriptors, (G, E), as the model gives them.
+        G files and their descriptors, (G, E), of length 1.
 
     Raises:
         UserError: if there is no image that can be read, or the descriptors are of another model.

@@ -76,7 +76,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         config.setdefault(group, {})[name] = list_of(value_of(trained.cfg, key))
     texts = {
         'config': yaml.safe_dump(config),
-        'metadata': json.dumps(describe_export(trained)),
+        'metadata': json.dumps(_told(trained)),
         'adapted': str(is_adapted(trained.checkpoint)),
     }
     content = as_safetensors(state, texts)
@@ -91,6 +91,11 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     except OSError as error:
         raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
     return Shared(path, len(state), len(content) / 1e6)
+
+
+def _told(trained: Trained) -> dict:
+    """What `describe_export` tells, but for the descriptors' length: the weights alone give the paper's."""
+    return {key: value for key, value in describe_export(trained).items() if key != 'length'}
 
 
 def _is_given(name: str, known: Container[str]) -> bool:

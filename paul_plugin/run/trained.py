@@ -22,6 +22,7 @@ from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
 from ..engines.verdict import in_words, signs_of
 from ..host.data import DataManager, images_digest, sort_training_images, test_transform
+from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
@@ -60,9 +61,9 @@ class Trained(NamedTuple):
     def describe(self, images: Given | Sequence[Given], batch_size: int = 64) -> NDArray[np.float32]:
         """Describes images: the nearer two descriptors, the more alike the people.
 
-        They are what the run's test compares and `extract.py` writes. Each patch's part has norm 1, so that Euclidean
-        and cosine distance and the dot product rank alike; with `test.normalize_feature` the whole has norm 1, too.
-        Only `test.centre_cameras` is not applied: the cameras of these images are not known.
+        They are what the run's test compares and `extract.py` writes, of length 1: Euclidean and cosine distance and
+        the dot product, the cosine, rank alike. `model` itself gives the paper's, of length 1 for each patch. Only
+        `test.centre_cameras` is not applied: the cameras of these images are not known.
 
         Args:
             images: N files, PIL images or uint8 arrays (H, W, 3), red first, of any sizes, mixed as you like; one alone
@@ -70,7 +71,7 @@ class Trained(NamedTuple):
             batch_size: images at a time; with another one the last digits of a descriptor may differ.
 
         Returns:
-            (N, E), float32, in the order of the images.
+            (N, E), float32, in the order of the images, each of length 1.
 
         Raises:
             UserError: for an image that cannot be read, naming it.
@@ -81,8 +82,7 @@ class Trained(NamedTuple):
         """
         with eval_mode(self.model):
             batches = [*describe_images(self.model, GivenImages(images, self.transform()), batch_size)]
-        rows = torch.cat([torch.empty(0, self.dim), *batches])
-        return self.normalised(rows).numpy()
+        return unit_length(torch.cat([torch.empty(0, self.dim), *batches])).numpy()
 
     @property
     def dim(self) -> int:

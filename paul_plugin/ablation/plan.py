@@ -65,7 +65,7 @@ class Run:
         targets = self.cfg.data.targets
         found = record.read_results(self.folder / record.results_path(self.cfg).name, targets)
         return {
-            stage: of for stage, of in found.items() if all(numbers.keys() >= set(METRICS) for numbers in of.values())
+            stage: of for stage, of in found.items() if all(numbers.keys() >= {'mAP', 'rank1'} for numbers in of.values())
         }
 
     def finished(self) -> bool:

@@ -22,8 +22,9 @@ from ..method.patchnet import HEADS
 from ..method.unit import UnitLength
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
-from ..runtime.files import check_target, whole_file
+from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX
+from ..runtime.targets import check_targets
 from .half import HalfPatchNet
 from .one_camera import OneCamera
 
@@ -188,7 +189,7 @@ def export(
             'the weights alone'
         )
     _check_opset(path, opset)
-    check_target(path, force)
+    check_targets([path], force, inputs=[trained.path])
     for package in FORMATS[path.suffix].packages:
         import_optional(package)
     network = portable(trained.model)

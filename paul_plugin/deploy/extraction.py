@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +18,13 @@ from ..data.images import BadImage, check_images, describe_bad
 from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import check_target, is_unfinished, sweep, whole_file, write_atomically
-from .centring import cameras_in, centred_blocks
+from ..runtime.files import is_unfinished, sweep, write_atomically
+from ..runtime.lock import locked_while_there
+from ..runtime.targets import check_targets
+from .centring import cameras_in
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
+from .kept_chunks import Kept, digest_of
 from .onnx_runtime import at_runtime
 
 CHUNK = 4096  # images that are described between two files of progress
@@ -91,7 +93,11 @@ def extract(
         19732
     """
     folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
-    _check_places(folder, path, force)
+    if not folder.is_dir():
+        raise UserError(f'no folder of images at {printable(folder)}: check the path')
+    check_targets([path], force, SUFFIXES, [folder, trained.path])
+    if path.suffix == '.parquet':
+        import_optional('pyarrow.parquet')
     names = list_files(folder)
     if centre_cameras:  # refused before the long work
         cameras_in(trained, find_images(top)[0], top)
@@ -99,46 +105,48 @@ def extract(
     runtime, describing = at_runtime(runtime, trained, len(names))
     parts = path.with_name(f'{path.name}.parts')
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
-    _open_parts(parts, manifest, force)
-    chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
-    _describe_missing(describing, folder, chunks, batch_size, workers)
-    left_out = _left_out(chunks)
-    kept = [name for name in names if name not in left_out]
-    if not kept:
+    with _only_one(parts, path):
+        _open_parts(parts, manifest, force)
+        files = [parts / f'{start:09d}.npz' for start in range(0, len(names), chunk)]
+        kept_parts = Kept(digest_of(manifest), files)
+        shares = {file: names[place * chunk : (place + 1) * chunk] for place, file in enumerate(files)}
+        _describe_missing(describing, folder, shares, kept_parts, batch_size, workers)
+        left_out = kept_parts.left_out()
+        kept = [name for name in names if name not in left_out]
+        if not kept:
+            _remove_parts(parts)
+            refusal = f'no image in {printable(folder)} that can be read'
+            raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
+        cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
+        meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+        meta |= {'centred_cameras': True} if cameras else {}
+        write_descriptors(path, kept, kept_parts.blocks(cameras), meta)
         _remove_parts(parts)
-        refusal = f'no image in {printable(folder)} that can be read'
-        raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
-    cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
-    meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
-    write_descriptors(path, kept, _blocks(chunks, cameras), {**meta, 'centred_cameras': True} if cameras else meta)
-    _remove_parts(parts)
     return Extracted(path, len(kept), left_out, len(set(cameras)), runtime)
 
 
-def _check_places(folder: Path, path: Path, force: bool) -> None:
-    if not folder.is_dir():
-        raise UserError(f'no folder of images at {printable(folder)}: check the path')
-    if path.suffix not in SUFFIXES:
-        raise UserError(f'{printable(path)} must end in {" or ".join(SUFFIXES)}, which names the format')
-    if path.suffix == '.parquet':
-        import_optional('pyarrow.parquet')
-    check_target(path, force)
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(
-            f'{printable(path)} lies among the images that it is to describe: name a file '
-            f'outside of {printable(folder)}'
-        )
+@contextlib.contextmanager
+def _only_one(parts: Path, path: Path) -> Iterator[None]:
+    """Keeps other extractions to the same file away, from the first chunk to the last; `--force` is no way around.
+
+    Raises:
+        UserError: if there is one, or the folder cannot be made.
+    """
+    refusal = f'another extraction writes {printable(path)}: wait for it, or name another file'
+    _entries(parts)  # refuses what is no folder
+    with locked_while_there(parts, refusal):
+        yield
 
 
 def _describe_missing(
-    trained: Trained, folder: Path, chunks: dict[Path, Sequence[str]], batch_size: int, workers: int
+    trained: Trained, folder: Path, shares: dict[Path, Sequence[str]], kept: Kept, batch_size: int, workers: int
 ) -> None:
-    """Describes the chunks, file of what is kept -> names, whose file is not there yet."""
-    missing = {file: part for file, part in chunks.items() if not file.exists()}
-    total = sum(map(len, chunks.values()))
+    """Describes the shares, file of what is kept -> names, whose file is not there yet."""
+    missing = {file: part for file, part in shares.items() if not kept.has(file)}
+    total = sum(map(len, shares.values()))
     with tqdm(total=total, initial=total - sum(map(len, missing.values())), unit=' images') as bar:
         for file, part in missing.items():
-            _save_part(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
+            kept.save(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
 
 
 def _describe_chunk(
@@ -241,38 +249,3 @@ def _remove_parts(parts: Path) -> None:
     (parts / _MANIFEST).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         parts.rmdir()
-
-
-def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) -> None:
-    try:
-        with whole_file(file) as out:
-            np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out))
-    except OSError as error:
-        raise UserError(
-            f'cannot write {printable(file)}: {error.strerror or error}; what is done is kept, the same command goes on'
-        ) from None
-
-
-def _left_out(files: Iterable[Path]) -> dict[str, str]:
-    """What all parts leave out: path -> reason."""
-    left_out = {}
-    for file in files:
-        left_out |= json.loads(_load_part(file, 'left_out').item())
-    return left_out
-
-
-def _blocks(files: Iterable[Path], cameras: Sequence[str]) -> Iterator[np.ndarray]:
-    """The descriptors of all parts, without the mean of their camera if those are given, that of each kept image."""
-
-    def read() -> Iterator[np.ndarray]:
-        return (_load_part(file, 'descriptors') for file in files)
-
-    return centred_blocks(read, cameras) if cameras else read()
-
-
-def _load_part(file: Path, name: str) -> np.ndarray:
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays[name]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        raise UserError(f'{printable(file)} is damaged: delete it, the same command makes it again') from None

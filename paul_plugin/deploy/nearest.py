@@ -62,7 +62,7 @@ def nearest(trained: Trained, descriptors: Tensor, k: int) -> tuple[Tensor, Tens
 
 
 def _keep(found: tuple[Tensor, Tensor], rows: Tensor, matrix: Tensor, first: int) -> None:
-    """Keeps the k smallest of what was found for some rows and of their distances (rows, n) to `first` and those after."""
+    """Keeps the k smallest of what was found for some rows and of their distances, (rows, n), to `first` and on."""
     values, places = found
     near = matrix.topk(min(values.shape[1], matrix.shape[1]), largest=False)
     both = torch.cat([values[rows], near.values], 1), torch.cat([places[rows], near.indices + first], 1)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from ..data.cameras import normal
 from ..data.labels import camera_name
 from ..method.unit import UnitLength, unit_length
+from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
 from .centring import training_means
@@ -52,13 +53,21 @@ def for_camera(trained: Trained, camera: str) -> Trained:
         camera: its name, as it is or as pictures and logs show it: of torchreid's data sets a number from 1 on.
 
     Raises:
-        UserError: if the training images are not there, are of one camera, or none is of that camera.
+        UserError: if the training images are not there, are not those that the model was trained on, are of one
+            camera, or none is of that camera.
 
     Example:
         >>> for_camera(open_trained('log/paul_market'), '3').model.camera
         '3'
     """
     datamanager = trained.datamanager()
+    if trained.checkpoint.get('images') is None:
+        print(
+            f'warning: {printable(trained.path)} does not tell which images it was trained on: the mean is that of '
+            f'those in {printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}'
+        )
+    else:
+        trained.check_images(datamanager)
     means = training_means(trained, datamanager).means
     named = {camera_name(datamanager.train_loader.dataset, number): mean for number, mean in sorted(means.items())}
     shown = camera if camera in named else printable(normal(camera))

@@ -14,8 +14,9 @@ from ..config.keys import value_of
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import check_target, whole_file
+from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
+from ..runtime.targets import check_targets
 from .export import describe_export
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
@@ -66,7 +67,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         raise UserError(f'{printable(path)} must end in {SUFFIX}, which names the format')
     if isinstance(trained.model, nn.Sequential):  # with a reduction, or a camera's mean, after it
         raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
-    check_target(path, force)
+    check_targets([path], force, inputs=[trained.path])
     import_optional('safetensors')
     known = state_of(trained.checkpoint, path)[1]
     state = {name: value.cpu() for name, value in trained.model.state_dict().items() if _is_given(name, known)}

@@ -54,7 +54,7 @@ def draw_separation(
                 f'{100 * found:.0f} %', (100 * accepted, 100 * found), (5, -10), textcoords='offset points', fontsize=9
             )
     _finish(left, f'{metric} distance', 'share of the pairs, %', 'Distances between cameras')
-    lowest = max(100 / len(different), 0.001)
+    lowest = min(max(100 / len(different), 0.001), 10)  # an axis has a length, of one pair, too
     right.set_xscale('log')
     right.set_xlim(lowest, 100)
     right.set_ylim(0, 102)

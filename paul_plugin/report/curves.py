@@ -10,11 +10,11 @@ from ..figures.curves import RunCurves, draw_curves
 from ..run.record import RunNumbers, read_run
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
-from ..runtime.names import short_names
+from ..runtime.names import one_or_more, short_names
 from .embedding import Picture
 
 
-def curves_of(paths: Sequence[str | Path]) -> Image.Image:
+def curves_of(paths: str | Path | Sequence[str | Path]) -> Image.Image:
     """The curves of the runs in these folders, each called by the shortest end of its path that no other has.
 
     Raises:
@@ -23,7 +23,7 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
     Example:
         >>> curves_of(['log/pedal', 'log/ipfl']).save('curves.png')
     """
-    folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    folders = list(dict.fromkeys(Path(path).resolve() for path in one_or_more(paths)))
     names = short_names(map(str, folders))
     runs = [RunCurves(printable(names[str(folder)]), *read_run(folder)) for folder in folders]
     if not any(run.history for run in runs):

@@ -7,7 +7,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from paul_plugin.deploy import grouping
+from paul_plugin.deploy import grouping, nearest
 from paul_plugin.deploy.as_tested import distances
 from paul_plugin.deploy.grouping import by_size, group
 from paul_plugin.runtime.errors import UserError
@@ -46,7 +46,7 @@ def test_people_who_are_apart(trained, monkeypatch):
     rows, who = people(spread=0.1)
     found = group(trained, rows, neighbours=8)
     assert adjusted_rand_score(who, found) == 1
-    monkeypatch.setattr(grouping, '_ROWS', 7)
+    monkeypatch.setattr(nearest, '_ROWS', 7)
     assert np.array_equal(group(trained, rows, neighbours=8), found)
     order = torch.randperm(len(rows))
     assert adjusted_rand_score(group(trained, rows[order], neighbours=8), found[order]) == 1
@@ -63,6 +63,7 @@ def test_the_largest_group_is_first():
 
 def test_too_many_crops_that_hang_together(trained, monkeypatch):
     monkeypatch.setattr(grouping, '_MOST', 20)
+    monkeypatch.setattr(grouping, '_MOST_PAIRS', 50)
     rows = torch.randn(40, 12)
-    with pytest.raises(UserError, match='crops hang together by their neighbours, more than 20: lower --neighbours'):
+    with pytest.raises(UserError, match=r'40 crops hang .*, \d+ pairs of them, more than 50: lower --neighbours'):
         group(trained, rows)

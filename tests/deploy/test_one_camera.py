@@ -10,6 +10,7 @@ from paul_plugin.deploy.as_tested import described
 from paul_plugin.deploy.export import FORMATS, export
 from paul_plugin.deploy.one_camera import for_camera
 from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.method.unit import unit_length
 from paul_plugin.report.gallery import Pictures
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
@@ -22,12 +23,13 @@ def test_descriptors_are_those_of_the_centred_test(embedded_run):
     of_camera = [place for place, item in enumerate(queries) if item[2] == 2]
     assert of_camera
     found = described(for_camera(trained, '3'), [queries[place][0] for place in of_camera])
-    torch.testing.assert_close(found, rows[of_camera], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, unit_length(rows[of_camera]), rtol=0, atol=1e-5)
     reduced = reduce_dimension(trained, 8)
     of_reduced = for_camera(reduced, '3')
     assert of_reduced.model.feature_dim == 8
     paths = [item[0] for item in Pictures(trained).datamanager.train_loader.dataset.data if item[2] == 2]
-    torch.testing.assert_close(described(of_reduced, paths).mean(0), torch.zeros(8), rtol=0, atol=1e-5)
+    plain = described(reduced, paths)
+    torch.testing.assert_close(described(of_reduced, paths), unit_length(plain - plain.mean(0)), rtol=0, atol=1e-5)
 
 
 def test_the_file_gives_them(embedded_run, tmp_path, monkeypatch):
@@ -47,11 +49,10 @@ def test_the_tool_writes_it(embedded_run, tmp_path, monkeypatch, capsys):
     tool.main([str(embedded_run), str(tmp_path / 'third.torchscript'), '--camera', '3'])
     assert ', of camera 3\n' in capsys.readouterr().out
     images = torch.randn(3, 3, 64, 48)
-    plain, ours = open_trained(embedded_run).model, torch.jit.load(tmp_path / 'third.torchscript')
+    plain, ours = open_trained(embedded_run), torch.jit.load(tmp_path / 'third.torchscript')
     with torch.no_grad():
-        off = plain(images) - ours(images)
-    torch.testing.assert_close(off, off[:1].expand(3, -1), rtol=0, atol=1e-5)
-    assert off.abs().max() > 0.01
+        torch.testing.assert_close(ours(images), for_camera(plain, '3').model(images), rtol=0, atol=1e-5)
+        assert (ours(images) - unit_length(plain.model(images))).abs().max() > 0.01
 
 
 def test_a_name_as_it_is_and_as_it_is_shown(embedded_run, bare):

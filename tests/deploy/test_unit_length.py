@@ -71,7 +71,8 @@ def test_extract_and_what_its_file_tells(trained, top, paths, tmp_path, suffix):
 def test_a_file_of_an_earlier_version_is_compared_like_a_new_one(trained, top, paths, tmp_path):
     new = extract(trained, top, tmp_path / 'new.npz').path
     meta = {key: value for key, value in read_meta(new).items() if key != 'length'}
-    write_descriptors(tmp_path / 'old.npz', [path.rpartition('/')[2] for path in paths], [raw(trained, paths).numpy()], meta)
+    names = [path.rpartition('/')[2] for path in paths]
+    write_descriptors(tmp_path / 'old.npz', names, [raw(trained, paths).numpy()], meta)
     cfg = trained.cfg.clone()
     cfg.test.dist_metric = 'euclidean'
     for model in (trained, trained._replace(cfg=cfg)):

@@ -150,8 +150,8 @@ def _check_numbers(key: str, value: Tensor, own: Tensor, path: str | Path) -> No
     if own.is_floating_point() and not value.is_floating_point():
         kind, wanted = (str(each.dtype).removeprefix('torch.') for each in (value, own))
         raise UserError(
-            f'{printable(path)} holds {printable(key)} as {kind}, the model has {wanted}: its weights were quantised, or '
-            'are none: name the file that it was made from'
+            f'{printable(path)} holds {printable(key)} as {kind}, the model has {wanted}: its weights were quantised, '
+            'or are none: name the file that it was made from'
         )
 
 

@@ -93,11 +93,7 @@ def extract(
         19732
     """
     folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
-    if not folder.is_dir():
-        raise UserError(f'no folder of images at {printable(folder)}: check the path')
-    check_targets([path], force, SUFFIXES, [folder, trained.path])
-    if path.suffix == '.parquet':
-        import_optional('pyarrow.parquet')
+    _check_places(trained, folder, path, force)
     names = list_files(folder)
     if centre_cameras:  # refused before the long work
         cameras_in(trained, find_images(top)[0], top)
@@ -106,23 +102,36 @@ def extract(
     parts = path.with_name(f'{path.name}.parts')
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
     with _only_one(parts, path):
+        check_targets([path], force)  # another may have written it since
         _open_parts(parts, manifest, force)
-        files = [parts / f'{start:09d}.npz' for start in range(0, len(names), chunk)]
-        kept_parts = Kept(digest_of(manifest), files)
-        shares = {file: names[place * chunk : (place + 1) * chunk] for place, file in enumerate(files)}
+        shares = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
+        kept_parts = Kept(digest_of(manifest), [*shares])
         _describe_missing(describing, folder, shares, kept_parts, batch_size, workers)
         left_out = kept_parts.left_out()
         kept = [name for name in names if name not in left_out]
         if not kept:
             _remove_parts(parts)
-            refusal = f'no image in {printable(folder)} that can be read'
-            raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
-        cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
+            told = [f'no image in {printable(folder)} that can be read', describe_bad(left_out)]
+            raise UserError('\n'.join(filter(None, told)))
         meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
-        meta |= {'centred_cameras': True} if cameras else {}
-        write_descriptors(path, kept, kept_parts.blocks(cameras), meta)
+        cameras = _write(trained, path, kept, kept_parts, meta, centre_cameras)
         _remove_parts(parts)
-    return Extracted(path, len(kept), left_out, len(set(cameras)), runtime)
+    return Extracted(path, len(kept), left_out, cameras, runtime)
+
+
+def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> None:
+    if not folder.is_dir():
+        raise UserError(f'no folder of images at {printable(folder)}: check the path')
+    check_targets([path], force, SUFFIXES, [folder, trained.path])
+    if path.suffix == '.parquet':
+        import_optional('pyarrow.parquet')
+
+
+def _write(trained: Trained, path: Path, names: Sequence[str], kept: Kept, meta: dict, centre: bool) -> int:
+    """Writes the file of these images; returns how many cameras' means were taken off."""
+    cameras = cameras_in(trained, [os.path.join(meta['root'], name) for name in names], meta['root']) if centre else []
+    write_descriptors(path, names, kept.blocks(cameras), meta | ({'centred_cameras': True} if cameras else {}))
+    return len(set(cameras))
 
 
 @contextlib.contextmanager

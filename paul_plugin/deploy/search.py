@@ -92,13 +92,13 @@ def search(
         ('crops/0002_c1s1_000451_03.jpg', True)
     """
     paths, descriptors = gallery
-    queries = [os.fspath(query) for query in one_or_more(queries)]
-    sought = described(trained, queries)
+    asked = [os.fspath(query) for query in one_or_more(queries)]
+    sought = described(trained, asked)
     if centring is not None:
         descriptors = centring.means.centred(descriptors, centring.cameras)
-        sought = centring.means.centred(sought, [centring.camera] * len(queries))
+        sought = centring.means.centred(sought, [centring.camera] * len(asked))
     nearest = []
-    for query, row in zip(queries, distances(trained, sought, descriptors), strict=True):
+    for query, row in zip(asked, distances(trained, sought, descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]

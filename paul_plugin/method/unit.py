@@ -1,6 +1,7 @@
 """Descriptors of length 1, as they leave.
 
-The paper's have length 1 for each of M patches, and so the square root of M in all. Written by plain operators, which every runtime of an exported file knows.
+The paper's have length 1 for each of M patches, and so the square root of M in all. Written by plain operators, which
+every runtime of an exported file knows.
 """
 
 from torch import Tensor, nn

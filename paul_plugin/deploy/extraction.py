@@ -111,8 +111,7 @@ def extract(
         kept = [name for name in names if name not in left_out]
         if not kept:
             _remove_parts(parts)
-            told = [f'no image in {printable(folder)} that can be read', describe_bad(left_out)]
-            raise UserError('\n'.join(filter(None, told)))
+            raise UserError(f'no image in {printable(folder)} that can be read\n{describe_bad(left_out)}'.strip())
         meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
         cameras = _write(trained, path, kept, kept_parts, meta, centre_cameras)
         _remove_parts(parts)

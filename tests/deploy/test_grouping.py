@@ -52,6 +52,31 @@ def test_people_who_are_apart(trained, monkeypatch):
     assert adjusted_rand_score(group(trained, rows[order], neighbours=8), found[order]) == 1
 
 
+def test_nobody_is_linked_with_nobody(trained):
+    """Five people, one crop each: without a threshold one group, with one five."""
+    rows = torch.eye(12)[:5]
+    assert group(trained, rows).tolist() == [1] * 5
+    assert sorted(group(trained, rows, threshold=0.9)) == [1, 2, 3, 4, 5]
+    twice = torch.cat([rows, rows + 0.01])
+    assert group(trained, twice, threshold=0.9).tolist() == [1, 2, 3, 4, 5] * 2
+
+
+@pytest.mark.parametrize('metric', ['cosine', 'euclidean'])
+def test_each_two_compared_once_are_compared_as_before(trained, monkeypatch, metric):
+    cfg = trained.cfg.clone()
+    cfg.test.dist_metric = metric
+    rows = people(count=20)[0]
+    matrix = distances(trained._replace(cfg=cfg), rows, rows).fill_diagonal_(torch.inf)
+    expected = matrix.topk(7, largest=False)
+    for block in (7, 64, 1000):
+        monkeypatch.setattr(nearest, '_ROWS', block)
+        far, places = nearest.nearest(trained._replace(cfg=cfg), rows, 7)
+        torch.testing.assert_close(far, expected.values)
+        assert places.equal(expected.indices)
+    far, places = nearest.nearest(trained, rows[:1], 0)
+    assert far.shape == places.shape == (1, 0)
+
+
 @pytest.mark.parametrize('count', [1, 2, 3])
 def test_few_crops(trained, count):
     assert group(trained, torch.eye(12)[:1].repeat(count, 1)).tolist() == [1] * count

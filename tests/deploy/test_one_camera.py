@@ -10,6 +10,7 @@ from paul_plugin.deploy.as_tested import described
 from paul_plugin.deploy.export import FORMATS, export
 from paul_plugin.deploy.one_camera import for_camera
 from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.host.data import images_digest
 from paul_plugin.method.unit import unit_length
 from paul_plugin.report.gallery import Pictures
 from paul_plugin.run.trained import open_trained
@@ -61,6 +62,7 @@ def test_a_name_as_it_is_and_as_it_is_shown(embedded_run, bare):
         (bare / f'day {day}').rename(bare / name)
     options = ('data.sources', "['folder']", 'folder.path', str(bare), 'folder.camera', '^([^/]+)/')
     trained = open_trained(embedded_run, opts=options)
+    trained = trained._replace(checkpoint={'images': images_digest(trained.datamanager())})
     for shown, names in (('t\u00fcr', ('tu\u0308r', 't\u00fcr')), (r"'a\nb'", ('a\nb', r"'a\nb'"))):
         assert [for_camera(trained, name).model.camera for name in names] == [shown, shown]
 
@@ -70,8 +72,22 @@ def test_refuses_in_one_line(embedded_run, tmp_path, bare):
     with pytest.raises(UserError, match=r'--camera 9: no training image of .* one of 1, 2, 3, 4, 5, 6$'):
         for_camera(trained, '9')
     unknown = open_trained(embedded_run, opts=('data.sources', "['folder']", 'folder.path', str(bare)))
+    of_these = unknown._replace(checkpoint={'images': images_digest(unknown.datamanager())})
     with pytest.raises(UserError, match='are of one camera, or their cameras are unknown: name them by folder.camera'):
+        for_camera(of_these, '1')
+    with pytest.raises(UserError, match='the training images in .* are not those that .* was trained on'):
         for_camera(unknown, '1')
     with pytest.raises(SystemExit):
         tool.main([str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
     assert not list(tmp_path.glob('*.*'))
+
+
+def test_training_images_that_have_changed(embedded_run, capsys):
+    """Others by name are refused; of others by size or time, and of a file that tells of none, a line is said."""
+    trained = open_trained(embedded_run)
+    for_camera(trained, '3')
+    assert 'warning' not in capsys.readouterr().out
+    for_camera(trained._replace(checkpoint={**trained.checkpoint, 'files': 'others'}), '3')
+    assert 'warning: the training images have changed since' in capsys.readouterr().out
+    for_camera(trained._replace(checkpoint={}), '3')
+    assert 'does not tell which images it was trained on: the mean is that of those in' in capsys.readouterr().out

@@ -66,7 +66,7 @@ def test_a_full_disk_and_a_closed_folder_are_told_by_the_targets_name(tmp_path, 
         with pytest.raises(OSError, match='No space left') as error, whole_file(target) as file:
             file.write(b'x')
     assert error.value.filename == str(target)
-    with pytest.raises(OSError) as error, whole_file(tmp_path / 'none/a.npz'):
+    with pytest.raises(FileNotFoundError) as error, whole_file(tmp_path / 'none/a.npz'):
         pass
     assert error.value.filename == str(tmp_path / 'none/a.npz')
     (tmp_path / 'file').touch()

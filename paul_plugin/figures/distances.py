@@ -47,7 +47,7 @@ def draw_separation(
         _histogram(left, distances, edges, colour, f'{label}, {len(distances):,} pairs')
     lowest = min(max(100 / len(different), 0.001), 10)  # an axis has a length, of one pair, too
     of_different, of_same = (100 * shares for shares in curve)
-    right.plot(np.maximum(of_different, lowest), of_same, color=colour_of(BLUE))  # none at all has no place on a log axis
+    right.plot(np.maximum(of_different, lowest), of_same, color=colour_of(BLUE))  # 0 has no place on a log axis
     for (name, distance, accepted, found), line in zip(thresholds, _LINES):
         left.axvline(distance, color='#333333', linestyle=line, linewidth=1, label=f'{distance:.3f} accepts {name}')
         right.plot([max(100 * accepted, lowest)], [100 * found], 'o', color='#333333', markersize=4)

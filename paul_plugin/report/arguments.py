@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..run import command
-from ..runtime.targets import check_targets
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,6 +47,8 @@ def check_all(
     pictures: Sequence[Path], beside: Sequence[Path], arguments: argparse.Namespace, inputs: Sequence[str | Path] = ()
 ) -> None:
     """Refuses what cannot be written, the picture's default name not because it is there."""
+    from ..runtime.targets import check_targets
+
     check_targets([*pictures, *beside], True, inputs=inputs)
     check_targets([*(pictures if arguments.out else ()), *beside], arguments.force, inputs=inputs)
 

@@ -17,9 +17,10 @@ from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
 from ..figures.ranking import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
-from ..host.data import items_of, training_images
+from ..host.data import images_digest, items_of, training_images
 from ..method.centring import CameraMeans
 from ..method.miner import CyclicRankingMiner
+from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime import randomness
 from ..runtime.errors import UserError, printable
@@ -163,6 +164,13 @@ class Pictures:
 
     @functools.cached_property
     def _means(self) -> CameraMeans:
+        trained = self.trained
+        if trained.checkpoint.get('images') not in (None, images_digest(self.datamanager)):
+            print(
+                f'warning: the means are those of the training images in '
+                f'{printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}, which are not those that '
+                f'{printable(trained.path)} was trained on'
+            )
         return training_means(self.trained, self.datamanager)
 
     def rows(self, items: Sequence[tuple]) -> Tensor:

@@ -64,9 +64,8 @@ class Run:
             return {}
         targets = self.cfg.data.targets
         found = record.read_results(self.folder / record.results_path(self.cfg).name, targets)
-        return {
-            stage: of for stage, of in found.items() if all(numbers.keys() >= set(METRICS) for numbers in of.values())
-        }
+        needed = {'mAP', 'rank1'}  # further ranks are not told of a gallery that is too small for them
+        return {stage: of for stage, of in found.items() if all(numbers.keys() >= needed for numbers in of.values())}
 
     def finished(self) -> bool:
         return self.wanted in self.results() and (self.stage is None or self.weights.is_file())

@@ -70,7 +70,7 @@ def as_csv(found: list[Measurement]) -> str:
     rows = [['row', 'seed', *METRICS, 'seconds', 'target', 'direct_transfer_mAP', 'direct_transfer_rank1']]
     for one in found:
         transfer = [(one.transfer or {}).get(metric, '') for metric in ('mAP', 'rank1')]
-        metrics = [one.found[metric] for metric in METRICS]
+        metrics = [one.found.get(metric, '') for metric in METRICS]  # no rank of a gallery that is too small for it
         seconds = '' if one.seconds is None else round(one.seconds, 1)
         rows.append([one.row, one.seed, *metrics, seconds, one.target, *transfer])
     return csv_text(rows)

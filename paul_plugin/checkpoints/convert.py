@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ..runtime.errors import UserError, printable
-from ..runtime.files import check_target, save_atomically
+from ..runtime.files import save_atomically
+from ..runtime.targets import check_targets
 from .formats import CHECKPOINT_FORMATS
 from .weights import read_checkpoint, state_of, to_release
 
@@ -47,7 +48,7 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     Raises:
         UserError: one line, and no file is written.
     """
-    check_target(target, force)
+    check_targets([target], force, inputs=[source])
     found, state = read_patchnet(source)
     to = to or next(name for name in CHECKPOINT_FORMATS if name != found)
     if to == found:

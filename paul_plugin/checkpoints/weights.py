@@ -148,7 +148,7 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
             raise UserError(
                 f'{what} {printable(key)} as a kind of tensor that no training saves: get the weights again'
             )
-        if value.is_floating_point() and not value.isfinite().all():
+        if value.is_floating_point() and not (value.float() if value.itemsize == 1 else value).isfinite().all():
             raise UserError(
                 f'{what} weights that are not finite, {printable(key)} is the first: its training has failed, take an '
                 'earlier checkpoint'
@@ -160,6 +160,16 @@ def state_of(checkpoint: Mapping, path: str | Path) -> tuple[str, dict[str, Tens
         return 'paul', state
     # One of torchreid's own models: its layers are our backbone's.
     return 'torchreid', {f'backbone.{key}': value for key, value in state.items()}
+
+
+def _check_numbers(key: str, value: Tensor, own: Tensor, path: str | Path) -> None:
+    """Refuses whole numbers in the place of fractions, which would be loaded as they are: quantised weights."""
+    if own.is_floating_point() and not value.is_floating_point():
+        kind, wanted = (str(each.dtype).removeprefix('torch.') for each in (value, own))
+        raise UserError(
+            f'{printable(path)} holds {printable(key)} as {kind}, the model has {wanted}: its weights were quantised, '
+            'or are none: name the file that it was made from'
+        )
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -203,6 +213,7 @@ def load_weights(model: nn.Module, path: str | Path, checkpoint: Mapping | None 
     loaded, left = {}, []
     for key, value in state.items():
         if key in own and value.shape == own[key].shape:
+            _check_numbers(key, value, own[key], path)
             loaded[key] = value
         elif key in own and not key.startswith('classifier.'):
             raise UserError(

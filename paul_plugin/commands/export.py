@@ -18,7 +18,8 @@ Writes the descriptor of a trained model as one file, reads it back by its own r
 
 The name's end is the format: .onnx; .pt2 for torch.export.load; .pt or .torchscript for torch.jit.load, which runs on
 CPUs and is deprecated by torch in favour of .pt2. They take float32 images (batch, 3, height, width), any number of
-them, and give float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata.
+them, and give float32 descriptors of length 1, whose dot product is the cosine; mean, std, size and more are in the
+file as a JSON text named metadata.
 
 .safetensors holds the weights alone, to be given to others, who open it as a checkpoint: no memory bank, whose rows
 describe people, no classifier and no optimizer."""

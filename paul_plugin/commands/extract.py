@@ -10,7 +10,8 @@ from ..run import command
 from ..runtime.errors import printable
 
 DESCRIPTION = """\
-Describes every image of a folder, at any depth, and writes paths and descriptors into one file, .npz or .parquet.
+Describes every image of a folder, at any depth, and writes paths and descriptors into one file, .npz or .parquet. A
+descriptor has length 1: the dot product of two is their cosine.
 
 What is done is kept in TARGET.parts until the file is whole: after a kill the same command goes on. Files that are no
 images, or cannot be read, are left out and listed."""

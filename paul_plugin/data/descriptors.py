@@ -1,5 +1,6 @@
 """Descriptors of crops: read, transformed and shown to the model in batches, in the order given."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -34,16 +35,31 @@ class ImageFiles(Dataset):
         return self.transform(read_image(self.paths[index]))
 
 
+_entering = threading.Lock()
+_modes: dict[int, tuple[int, list[tuple[nn.Module, bool]]]] = {}  # of a model: how many are in it, its modules' modes
+
+
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within it a model is in eval mode; each of its modules then gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    """Within it a model is in eval mode; each of its modules then gets its own mode back.
+
+    Several threads may be in it for one model: the first makes the mode, the last gives the modes back.
+    """
+    key = id(model)
+    with _entering:
+        inside, modes = _modes.get(key) or (0, [(module, module.training) for module in model.modules()])
+        _modes[key] = inside + 1, modes
+        model.eval()
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        with _entering:
+            inside, modes = _modes.pop(key)
+            if inside > 1:
+                _modes[key] = inside - 1, modes
+            else:
+                for module, mode in modes:
+                    module.training = mode
 
 
 def describe(

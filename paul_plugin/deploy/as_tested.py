@@ -10,13 +10,14 @@ from tqdm import tqdm
 
 from ..data.descriptors import describe
 from ..host.ranking import fast_rank
+from ..method.unit import unit_length
 from ..run.trained import Trained
 
 _ROWS = 65536  # of a gallery that are compared at a time
 
 
 def described(trained: Trained, paths: Sequence[str]) -> Tensor:
-    """Descriptors of images, (N, E), on the CPU, as the model gives them.
+    """Descriptors of images, (N, E), on the CPU, of length 1.
 
     One batch is read in this process: workers take longer to start, and where they are not forked, a program needs a
     main guard for them.
@@ -25,11 +26,13 @@ def described(trained: Trained, paths: Sequence[str]) -> Tensor:
     total = -(-len(paths) // cfg.test.batch_size)
     workers = cfg.data.workers if total > 1 else 0
     batches = describe(trained.model, paths, trained.transform(), cfg.test.batch_size, workers)
-    return torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False)))
+    return unit_length(torch.cat(list(tqdm(batches, 'Describing images', total, delay=2, leave=False))))
 
 
 def distances(trained: Trained, queries: Tensor, gallery: Tensor) -> Tensor:
-    """By the run's test: (Q, E) and (G, E), as the model gives them, or centred -> (Q, G).
+    """By the run's test: (Q, E) and (G, E), of length 1, or those centred -> (Q, G).
+
+    Centred ones are not made of length 1 again, which the test does not do either: cosines do not see it.
 
     A large gallery, which may be a file mapped into memory, is taken in parts: torchreid makes a copy of what it gets.
     """
@@ -45,7 +48,7 @@ def mean_ap(
 
     Args:
         trained: the model.
-        queries, gallery: (Q, E) and (G, E), as the model gives them.
+        queries, gallery: (Q, E) and (G, E), of one length.
         query_items, gallery_items: torchreid's items of them, (path, pid, camid, ...).
     """
     matrix = distances(trained, queries, gallery).numpy()

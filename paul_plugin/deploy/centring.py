@@ -11,6 +11,7 @@ from ..data.cameras import cameras_by_name, natural, normal
 from ..engines.centring import images_of_means
 from ..host.data import DataManager
 from ..method.centring import CameraMeans
+from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
 from .as_tested import described
@@ -53,7 +54,7 @@ def cameras_in(trained: Trained, paths: Sequence[str], top: str) -> list[str]:
 
 
 def centred_blocks(read: Callable[[], Iterable[np.ndarray]], cameras: Sequence[str]) -> Iterator[np.ndarray]:
-    """Descriptors without the mean of their camera, read twice, a block at a time.
+    """Descriptors without the mean of their camera, of length 1 again, read twice, a block at a time.
 
     Args:
         read: gives (n, E) each, together N rows.
@@ -67,7 +68,7 @@ def centred_blocks(read: Callable[[], Iterable[np.ndarray]], cameras: Sequence[s
             start += len(block)
 
     means = CameraMeans.of(pairs())
-    return (means.centred(*pair).numpy() for pair in pairs())
+    return (unit_length(means.centred(*pair)).numpy() for pair in pairs())
 
 
 def centring_of(

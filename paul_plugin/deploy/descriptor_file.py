@@ -13,6 +13,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
+from ..method.unit import unit_length
 from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import whole_file
 from ..runtime.mapped import aligned_member, load_array
@@ -29,7 +30,7 @@ def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndar
         path: the file; one that is there is replaced, when the new one is whole.
         paths: N paths relative to `meta['root']`.
         blocks: (n, E) float32 each, together N rows; only one is held at a time.
-        meta: with `dim`, E, and `root`; stored as a JSON text.
+        meta: with `dim`, E, `root`, and `length`, 1 where the rows have it; stored as a JSON text.
 
     Raises:
         UserError: if the file cannot be written.
@@ -76,14 +77,15 @@ def read_descriptors(path: str | Path) -> tuple[list[str], Tensor]:
     """Reads what `extract` wrote.
 
     The descriptors of a `.npz` file are mapped into memory: the system reads what is looked at, and may drop it again.
-    Do not write into the file meanwhile; `extract` puts a new one in its place. Parquet is read whole.
+    Do not write into the file meanwhile; `extract` puts a new one in its place. Parquet is read whole, and so is a file
+    of an earlier version, whose descriptors have another length.
 
     Args:
         path: the file.
 
     Returns:
         The images' paths, N, under the folder that was described, or under the file's own folder where that one is
-        no longer there; and their descriptors, (N, E) float32.
+        no longer there; and their descriptors, (N, E) float32, of length 1.
 
     Raises:
         UserError: if it is not there, damaged, or holds something else.
@@ -95,7 +97,10 @@ def read_descriptors(path: str | Path) -> tuple[list[str], Tensor]:
     """
     paths, descriptors, meta = _read(Path(path))
     top = os.path.join(_root_of(Path(path), meta), '')
-    return [top + name for name in paths], torch.from_numpy(descriptors)  # of a million, os.path.join takes seconds
+    rows = torch.from_numpy(descriptors)
+    if meta.get('length') != 1:
+        rows = unit_length(rows)
+    return [top + name for name in paths], rows  # of a million, os.path.join takes seconds
 
 
 def folder_of(path: str | Path) -> str:

@@ -19,10 +19,12 @@ from torch.nn import functional as F
 
 from ..data.synthetic.cameras import render_image
 from ..method.patchnet import HEADS
+from ..method.unit import UnitLength
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
-from ..runtime.files import check_target, whole_file
+from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX
+from ..runtime.targets import check_targets
 from .half import HalfPatchNet
 from .one_camera import OneCamera
 
@@ -159,9 +161,9 @@ def export(
     """Writes the descriptor of a trained model in the format that the file's name ends in, and checks it.
 
     The network in the file takes `images` (batch, 3, height, width), float32, normalised as torchreid does, any number
-    of them, and gives `descriptors` (batch, E), float32. Beside the weights the file holds, as a JSON text under the
-    name `metadata`, what `describe_export` returns. It is read back by the format's own runtime and gets its name
-    only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
+    of them, and gives `descriptors` (batch, E), float32, of length 1. Beside the weights the file holds, as a JSON text
+    under the name `metadata`, what `describe_export` returns. It is read back by the format's own runtime and gets its
+    name only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
 
     Args:
         trained: the model; it stays as it is.
@@ -187,7 +189,7 @@ def export(
             'the weights alone'
         )
     _check_opset(path, opset)
-    check_target(path, force)
+    check_targets([path], force, inputs=[trained.path])
     for package in FORMATS[path.suffix].packages:
         import_optional(package)
     network = portable(trained.model)
@@ -248,6 +250,7 @@ def describe_export(trained: Trained, half: bool = False) -> dict:
         'mean': list(data.norm_mean),
         'std': list(data.norm_std),
         'dimension': trained.model.feature_dim,
+        'length': 1,
         'dist_metric': trained.cfg.test.dist_metric,
         'half': half,
         **({'stretch': 'grey of 16 bits from the 1st to the 99th percentile of its pixels'} if data.stretch else {}),
@@ -291,14 +294,14 @@ def images_per_second(describe: Describe, images: Tensor) -> float:
 
 
 def portable(model: nn.Module) -> nn.Module:
-    """A copy on the CPU, in eval mode, of what the descriptor needs."""
+    """A copy on the CPU, in eval mode, of what the descriptor needs, which has length 1 in the end."""
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     patchnet = network
     while isinstance(patchnet, nn.Sequential):  # a reduction, or a camera's mean, comes after it
         patchnet = patchnet[0]
     for head in HEADS:
         setattr(patchnet, head, nn.ModuleList())
-    return network
+    return network if isinstance(network, nn.Sequential) else nn.Sequential(network, UnitLength()).eval()
 
 
 def _halved(network: nn.Module) -> nn.Module:

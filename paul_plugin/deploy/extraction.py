@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +15,16 @@ from tqdm import tqdm
 from ..data.descriptors import describe
 from ..data.files import find_images
 from ..data.images import BadImage, check_images, describe_bad
+from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import check_target, is_unfinished, sweep, whole_file, write_atomically
-from .centring import cameras_in, centred_blocks
+from ..runtime.files import is_unfinished, sweep, write_atomically
+from ..runtime.lock import locked_while_there
+from ..runtime.targets import check_targets
+from .centring import cameras_in
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
+from .kept_chunks import Kept, digest_of
 from .onnx_runtime import at_runtime
 
 CHUNK = 4096  # images that are described between two files of progress
@@ -64,7 +67,7 @@ def extract(
     centre_cameras: bool = False,
     runtime: str = 'auto',
 ) -> Extracted:
-    """Describes every image of a folder, at any depth, and writes the descriptors into one file.
+    """Describes every image of a folder, at any depth, and writes the descriptors, of length 1, into one file.
 
     After each `chunk` images their descriptors are kept in the folder PATH.parts. The same call after a kill goes on
     from there, and ends with the same bytes as one that was not killed. The folder is removed at the end; until then
@@ -90,7 +93,7 @@ def extract(
         19732
     """
     folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
-    _check_places(folder, path, force)
+    _check_places(trained, folder, path, force)
     names = list_files(folder)
     if centre_cameras:  # refused before the long work
         cameras_in(trained, find_images(top)[0], top)
@@ -98,52 +101,66 @@ def extract(
     runtime, describing = at_runtime(runtime, trained, len(names))
     parts = path.with_name(f'{path.name}.parts')
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
-    _open_parts(parts, manifest, force)
-    chunks = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
-    _describe_missing(describing, folder, chunks, batch_size, workers)
-    left_out = _left_out(chunks)
-    kept = [name for name in names if name not in left_out]
-    if not kept:
+    with _only_one(parts, path):
+        check_targets([path], force)  # another may have written it since
+        _open_parts(parts, manifest, force)
+        shares = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
+        kept_parts = Kept(digest_of(manifest), [*shares])
+        _describe_missing(describing, folder, shares, kept_parts, batch_size, workers)
+        left_out = kept_parts.left_out()
+        kept = [name for name in names if name not in left_out]
+        if not kept:
+            _remove_parts(parts)
+            raise UserError(f'no image in {printable(folder)} that can be read\n{describe_bad(left_out)}'.strip())
+        meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
+        cameras = _write(trained, path, kept, kept_parts, meta, centre_cameras)
         _remove_parts(parts)
-        refusal = f'no image in {printable(folder)} that can be read'
-        raise UserError('\n'.join(filter(None, (refusal, describe_bad(left_out)))))
-    cameras = cameras_in(trained, [os.path.join(top, name) for name in kept], top) if centre_cameras else []
-    meta = {**model, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
-    write_descriptors(path, kept, _blocks(chunks, cameras), {**meta, 'centred_cameras': True} if cameras else meta)
-    _remove_parts(parts)
-    return Extracted(path, len(kept), left_out, len(set(cameras)), runtime)
+    return Extracted(path, len(kept), left_out, cameras, runtime)
 
 
-def _check_places(folder: Path, path: Path, force: bool) -> None:
+def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> None:
     if not folder.is_dir():
         raise UserError(f'no folder of images at {printable(folder)}: check the path')
-    if path.suffix not in SUFFIXES:
-        raise UserError(f'{printable(path)} must end in {" or ".join(SUFFIXES)}, which names the format')
+    check_targets([path], force, SUFFIXES, [folder, trained.path])
     if path.suffix == '.parquet':
         import_optional('pyarrow.parquet')
-    check_target(path, force)
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(
-            f'{printable(path)} lies among the images that it is to describe: name a file '
-            f'outside of {printable(folder)}'
-        )
+
+
+def _write(trained: Trained, path: Path, names: Sequence[str], kept: Kept, meta: dict, centre: bool) -> int:
+    """Writes the file of these images; returns how many cameras' means were taken off."""
+    cameras = cameras_in(trained, [os.path.join(meta['root'], name) for name in names], meta['root']) if centre else []
+    write_descriptors(path, names, kept.blocks(cameras), meta | ({'centred_cameras': True} if cameras else {}))
+    return len(set(cameras))
+
+
+@contextlib.contextmanager
+def _only_one(parts: Path, path: Path) -> Iterator[None]:
+    """Keeps other extractions to the same file away, from the first chunk to the last; `--force` is no way around.
+
+    Raises:
+        UserError: if there is one, or the folder cannot be made.
+    """
+    refusal = f'another extraction writes {printable(path)}: wait for it, or name another file'
+    _entries(parts)  # refuses what is no folder
+    with locked_while_there(parts, refusal):
+        yield
 
 
 def _describe_missing(
-    trained: Trained, folder: Path, chunks: dict[Path, Sequence[str]], batch_size: int, workers: int
+    trained: Trained, folder: Path, shares: dict[Path, Sequence[str]], kept: Kept, batch_size: int, workers: int
 ) -> None:
-    """Describes the chunks, file of what is kept -> names, whose file is not there yet."""
-    missing = {file: part for file, part in chunks.items() if not file.exists()}
-    total = sum(map(len, chunks.values()))
+    """Describes the shares, file of what is kept -> names, whose file is not there yet."""
+    missing = {file: part for file, part in shares.items() if not kept.has(file)}
+    total = sum(map(len, shares.values()))
     with tqdm(total=total, initial=total - sum(map(len, missing.values())), unit=' images') as bar:
         for file, part in missing.items():
-            _save_part(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
+            kept.save(file, *_describe_chunk(trained, folder, part, batch_size, workers, bar))
 
 
 def _describe_chunk(
     trained: Trained, folder: Path, names: Sequence[str], batch_size: int, workers: int, bar: tqdm
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """The descriptors of the files that are images, (n, E), and why the others are left out."""
+    """The descriptors of the files that are images, (n, E), of length 1, and why the others are left out."""
     start = bar.n
     left_out = {name: 'its name is no Unicode text' for name in names if not _is_text(name)}
     decode = False
@@ -154,7 +171,7 @@ def _describe_chunk(
         blocks = [np.empty((0, trained.model.feature_dim), np.float32)]
         try:
             for block in describe(trained.model, list(paths), trained.transform(), batch_size, workers):
-                blocks.append(block.numpy())
+                blocks.append(unit_length(block).numpy())
                 bar.update(len(block))
         except BadImage:  # damage that the first look does not find, or a file that is gone since
             bar.n = start
@@ -240,38 +257,3 @@ def _remove_parts(parts: Path) -> None:
     (parts / _MANIFEST).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         parts.rmdir()
-
-
-def _save_part(file: Path, descriptors: np.ndarray, left_out: dict[str, str]) -> None:
-    try:
-        with whole_file(file) as out:
-            np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out))
-    except OSError as error:
-        raise UserError(
-            f'cannot write {printable(file)}: {error.strerror or error}; what is done is kept, the same command goes on'
-        ) from None
-
-
-def _left_out(files: Iterable[Path]) -> dict[str, str]:
-    """What all parts leave out: path -> reason."""
-    left_out = {}
-    for file in files:
-        left_out |= json.loads(_load_part(file, 'left_out').item())
-    return left_out
-
-
-def _blocks(files: Iterable[Path], cameras: Sequence[str]) -> Iterator[np.ndarray]:
-    """The descriptors of all parts, without the mean of their camera if those are given, that of each kept image."""
-
-    def read() -> Iterator[np.ndarray]:
-        return (_load_part(file, 'descriptors') for file in files)
-
-    return centred_blocks(read, cameras) if cameras else read()
-
-
-def _load_part(file: Path, name: str) -> np.ndarray:
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays[name]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        raise UserError(f'{printable(file)} is damaged: delete it, the same command makes it again') from None

@@ -5,21 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.cluster import hierarchy
+from scipy.spatial.distance import squareform
 from torch import Tensor
-from tqdm import tqdm
 
 from ..run.trained import Trained
-from ..runtime.errors import UserError, import_optional
-from .as_tested import distances
+from ..runtime.errors import UserError
+from .linkage import join
+from .nearest import nearest
 
 NEIGHBOURS = 10  # about as many crops as there are of one person
 OVERLAP = 0.15
-_ROWS = 256  # whose distances are held at a time
-_MOST = 15_000  # crops of a chain: 15 bytes for each pair of them
+_MOST = 15_000  # crops of a chain whose pairs are all held: 24 bytes for each pair of two
+_MOST_PAIRS = 30_000_000  # with something in common, of a chain: some 100 bytes each
 
 
 def group(
-    trained: Trained, descriptors: Tensor, neighbours: int = NEIGHBOURS, overlap: float = OVERLAP
+    trained: Trained,
+    descriptors: Tensor,
+    neighbours: int = NEIGHBOURS,
+    overlap: float = OVERLAP,
+    threshold: float | None = None,
 ) -> NDArray[np.int64]:
     """Groups crops by person, without labels, and without knowing how many persons there are.
 
@@ -27,7 +33,10 @@ def group(
     nearest does not need a scale. So crops are compared by their neighbourhoods: the crops that are among each other's
     `neighbours` nearest, by the distance of the run's test. Two neighbourhoods overlap by the share of their crops
     that they have in common (Jaccard's index, as in k-reciprocal re-ranking: Zhong et al., CVPR 2017). Two groups are
-    joined while the mean overlap of their crops is at least `overlap` (scikit-learn's agglomerative clustering).
+    joined while the mean overlap of their crops is at least `overlap` (average linkage).
+
+    The nearest crops of somebody who is there once are other people's: without a threshold they are linked with those.
+    Each two crops are compared once, a block at a time: time grows with the square of N, memory with N.
 
     The defaults were chosen on synthetic people with labels. More neighbours, or less overlap, make larger groups.
 
@@ -36,19 +45,19 @@ def group(
         descriptors: (N, E), as `read_gallery` gives them.
         neighbours: at least 1.
         overlap: above 0, at most 1.
+        threshold: a distance; crops that are not nearer are no neighbours. None for none.
 
     Returns:
         (N,), the group of each crop, from 1 on, the largest first; a crop like no other is a group of one.
 
     Raises:
-        UserError: if scikit-learn is missing, or too many crops hang together.
+        UserError: if too many crops hang together.
 
     Example:
         >>> group(trained, read_gallery(trained, 'crops')[1])
         array([1, 1, 2, 1, 3])
     """
-    import_optional('sklearn.cluster')
-    mutual = _mutual(trained, descriptors, min(neighbours, len(descriptors) - 1))
+    mutual = _mutual(trained, descriptors, min(neighbours, len(descriptors) - 1), threshold)
     common = sparse.csr_array(mutual @ mutual.T)
     sizes = mutual.sum(1)
     count, chain = sparse.csgraph.connected_components(common, directed=False)
@@ -62,36 +71,40 @@ def group(
     return by_size(found)
 
 
-def _mutual(trained: Trained, descriptors: Tensor, k: int) -> sparse.csr_array:
+def _mutual(trained: Trained, descriptors: Tensor, k: int, threshold: float | None) -> sparse.csr_array:
     """(N, N), 1 where two crops are among each other's k nearest, and for each crop with itself."""
     total = len(descriptors)
-    columns = []
-    for start in tqdm(range(0, total, _ROWS), 'Comparing crops', delay=2, leave=False):
-        matrix = distances(trained, descriptors[start : start + _ROWS], descriptors)
-        matrix[range(len(matrix)), range(start, start + len(matrix))] = float('inf')
-        columns.append(matrix.topk(k, largest=False).indices.numpy())
-    nearest = np.concatenate(columns)
-    rows = np.repeat(np.arange(total), k)
-    near = sparse.csr_array((np.ones(rows.size, np.int32), (rows, nearest.ravel())), (total, total))
+    far, columns = nearest(trained, descriptors, k)
+    linked = np.ones(columns.numel(), bool) if threshold is None else (far < threshold).numpy().ravel()
+    rows, others = np.repeat(np.arange(total), k)[linked], columns.numpy().ravel()[linked]
+    near = sparse.csr_array((np.ones(rows.size, np.int32), (rows, others)), (total, total))
     return sparse.csr_array(near.multiply(near.T) + sparse.eye_array(total, dtype=np.int32))
 
 
 def _joined(common: sparse.csr_array, sizes: NDArray[np.int32], overlap: float) -> NDArray[np.int64]:
     """The groups, from 0 on, of n crops that hang together, by how many neighbours two have in common, (n, n)."""
-    if len(sizes) == 1:
+    total = len(sizes)
+    if total == 1:
         return np.zeros(1, np.int64)
-    if len(sizes) > _MOST:
+    if total <= _MOST and common.nnz > total * total // 4:  # most have something in common
+        both = common.toarray().astype(np.float32)
+        apart = squareform(1 - both / (sizes[:, None] + sizes - both), checks=False)
+        tree = hierarchy.linkage(apart, 'average')
+        return hierarchy.fcluster(tree, 1 - overlap, 'distance').astype(np.int64) - 1
+    if common.nnz > _MOST_PAIRS:
         raise UserError(
-            f'{len(sizes)} crops hang together by their neighbours, more than {_MOST}: lower --neighbours, or group '
-            'fewer crops at a time'
+            f'{total} crops hang together by their neighbours, {common.nnz} pairs of them, more than {_MOST_PAIRS}: '
+            'lower --neighbours, name a --threshold, or group fewer crops at a time'
         )
-    both = common.toarray().astype(np.float32)
-    apart = 1 - both / (sizes[:, None] + sizes - both)
-    options = {'metric': 'precomputed', 'linkage': 'average', 'n_clusters': None}
-    clustering = import_optional('sklearn.cluster').AgglomerativeClustering(
-        distance_threshold=np.nextafter(1 - overlap, 2), **options
-    )
-    return clustering.fit_predict(apart)
+    # As the dense method reckons, to the bit: shares in float32 by float64, means in float64.
+    pairs = common.tocoo()
+    both = pairs.data.astype(np.float32)
+    far = 1 - both / (sizes[pairs.row] + sizes[pairs.col] - both)
+    rows: list[dict[int, float]] = [{} for _ in range(total)]
+    for one, other, distance in zip(pairs.row.tolist(), pairs.col.tolist(), far.tolist(), strict=True):
+        if one != other:
+            rows[one][other] = distance
+    return join(rows, 1 - overlap)
 
 
 def by_size(labels: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

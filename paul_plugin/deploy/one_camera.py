@@ -1,19 +1,21 @@
-"""A model for one camera: its descriptors without the mean of that camera, as a last layer of the model."""
+"""A model for one camera: its descriptors without the mean of that camera, as last layers of the model."""
 
 from torch import Tensor, nn
 
 from ..data.cameras import normal
 from ..data.labels import camera_name
+from ..method.unit import UnitLength, unit_length
+from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
 from .centring import training_means
 
 
 class WithoutMean(nn.Module):
-    """Takes a mean off descriptors.
+    """Takes a mean off descriptors, and makes them of length 1 again.
 
     Args:
-        mean: (E,).
+        mean: (E,), of descriptors of length 1.
     """
 
     def __init__(self, mean: Tensor) -> None:
@@ -21,8 +23,8 @@ class WithoutMean(nn.Module):
         self.register_buffer('mean', mean.float())
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        """(B, E) -> the same."""
-        return descriptors - self.mean
+        """(B, E), of length 1 -> the same."""
+        return unit_length(descriptors - self.mean)
 
 
 class OneCamera(nn.Sequential):
@@ -34,7 +36,7 @@ class OneCamera(nn.Sequential):
     """
 
     def __init__(self, model: nn.Module, without: WithoutMean, camera: str) -> None:
-        super().__init__(model, without)
+        super().__init__(model, UnitLength(), without)
         self.camera = camera
         self.feature_dim = model.feature_dim
 
@@ -43,20 +45,29 @@ def for_camera(trained: Trained, camera: str) -> Trained:
     """The same model for crops of one camera: descriptors without its mean, as the test has it that centres by cameras.
 
     The mean is that of the run's training images from this camera (see `CameraMeans`). Descriptors of one camera's
-    model are compared with those of another's, each of its own camera's crops.
+    model are compared with those of another's, each of its own camera's crops. They are made of length 1 in the end,
+    which cosines do not see: all descriptors have one length before the mean is taken off.
 
     Args:
         trained: the model, its descriptor reduced or not.
         camera: its name, as it is or as pictures and logs show it: of torchreid's data sets a number from 1 on.
 
     Raises:
-        UserError: if the training images are not there, are of one camera, or none is of that camera.
+        UserError: if the training images are not there, are not those that the model was trained on, are of one
+            camera, or none is of that camera.
 
     Example:
         >>> for_camera(open_trained('log/paul_market'), '3').model.camera
         '3'
     """
     datamanager = trained.datamanager()
+    if trained.checkpoint.get('images') is None:
+        print(
+            f'warning: {printable(trained.path)} does not tell which images it was trained on: the mean is that of '
+            f'those in {printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}'
+        )
+    else:
+        trained.check_images(datamanager)
     means = training_means(trained, datamanager).means
     named = {camera_name(datamanager.train_loader.dataset, number): mean for number, mean in sorted(means.items())}
     shown = camera if camera in named else printable(normal(camera))

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data.descriptors import describe
+from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from .as_tested import mean_ap
@@ -51,8 +51,7 @@ def fit_pca(bank: Tensor, filled: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 class Reduction(nn.Module):
     """Projects descriptors on principal components and L2-normalises them.
 
-    As with the whole descriptor, whose norm is always the square root of M, Euclidean and cosine distance and the dot
-    product then rank alike.
+    Euclidean and cosine distance and the dot product then rank alike.
 
     Args:
         mean: (E,).
@@ -66,7 +65,7 @@ class Reduction(nn.Module):
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """(B, E) -> (B, dim)."""
-        return F.normalize((descriptors - self.mean) @ self.components.T, dim=1)
+        return unit_length((descriptors - self.mean) @ self.components.T)
 
 
 class Reduced(nn.Sequential):

@@ -12,7 +12,7 @@ from ..data.images import check_images, describe_bad
 from ..figures.ranking import Ranked, caption, is_known
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
-from ..runtime.names import short_names
+from ..runtime.names import one_or_more, short_names
 from .as_tested import described, distances
 from .centring import Centring
 from .descriptor_file import SUFFIXES, read_descriptors, read_meta
@@ -38,7 +38,7 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     Crops that cannot be read are passed over, and counted in a line that is printed.
 
     Returns:
-        G files and their descriptors, (G, E), as the model gives them.
+        G files and their descriptors, (G, E), of length 1.
 
     Raises:
         UserError: if there is no image that can be read, or the descriptors are of another model.
@@ -63,7 +63,7 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
 
 def search(
     trained: Trained,
-    queries: Sequence[str],
+    queries: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     gallery: tuple[Sequence[str], Tensor],
     k: int = 10,
     centring: Centring | None = None,
@@ -73,7 +73,7 @@ def search(
 
     Args:
         trained: the model.
-        queries: files.
+        queries: files; one path alone stands for a list of one.
         gallery: G files and their descriptors, (G, E), as `read_gallery` gives them.
         k: how many.
         centring: takes off the means of the gallery's cameras.
@@ -92,16 +92,18 @@ def search(
         ('crops/0002_c1s1_000451_03.jpg', True)
     """
     paths, descriptors = gallery
-    sought = described(trained, queries)
+    asked = [os.fspath(query) for query in one_or_more(queries)]
+    sought = described(trained, asked)
     if centring is not None:
         descriptors = centring.means.centred(descriptors, centring.cameras)
-        sought = centring.means.centred(sought, [centring.camera] * len(queries))
+        sought = centring.means.centred(sought, [centring.camera] * len(asked))
     nearest = []
-    for query, row in zip(queries, distances(trained, sought, descriptors), strict=True):
+    for query, row in zip(asked, distances(trained, sought, descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]
-        nearest.append((query, [paths[index] for index in order], row[order].tolist()))
+        distance = row[order].clamp(min=0).tolist()  # by rounding, an image is a little less away from itself
+        nearest.append((query, [paths[index] for index in order], distance))
     shown = [path for query, files, _ in nearest for path in (query, *files)]
     names = {path: printable(name) for path, name in short_names(shown, among=paths).items()}
     found = []

@@ -1,5 +1,6 @@
 """How far apart a model holds people: distances of the same and of different persons, thresholds between them, ROC."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,15 +22,23 @@ class Threshold(NamedTuple):
 
     Attributes:
         asked: the share of different pairs that it may accept.
-        threshold: the distance itself, the largest that accepts no more.
+        threshold: the distance itself, the largest that accepts no more; None, as the next two, of too few pairs.
         different: the share of different pairs that are nearer.
         same: the share of same pairs that are nearer, which it finds.
+        pairs: the different pairs that it is chosen by.
+        needed: how many those must be, one to be accepted and the rest of its share.
     """
 
     asked: float
-    threshold: float
-    different: float
-    same: float
+    threshold: float | None
+    different: float | None
+    same: float | None
+    pairs: int
+    needed: int
+
+    def lack(self) -> str:
+        """Why there is none."""
+        return f'too few pairs: {self.pairs} of {self.needed}'
 
 
 def split_pairs(matrix: NDArray[np.float32], queries: Sequence[tuple], gallery: Sequence[tuple]) -> Pairs:
@@ -46,25 +55,33 @@ def split_pairs(matrix: NDArray[np.float32], queries: Sequence[tuple], gallery: 
     pids, camids = ([np.array([item[place] for item in items]) for items in (queries, gallery)] for place in (1, 2))
     others = camids[0][:, None] != camids[1]
     people = pids[0][:, None] == pids[1]
-    return Pairs(np.sort(matrix[others & people]), np.sort(matrix[others & ~people]))
+    # By rounding, an image is a little less than nothing away from itself.
+    return Pairs(*(np.sort(matrix[others & which].clip(min=0)) for which in (people, ~people)))
 
 
 def thresholds(pairs: Pairs, shares: Sequence[float] = SHARES) -> list[Threshold]:
     """For each share of different pairs that may be accepted the threshold, and what it finds.
 
+    A share is told by at least one pair: 0.1 % of 6 pairs would be the nearest of them, whatever it is.
+
     Args:
         pairs: at least one of each kind.
-        shares: from 0 to below 1.
+        shares: from 0, which needs one pair, to below 1.
 
     Example:
         >>> thresholds(Pairs(np.array([0.1, 0.5]), np.array([0.3, 0.4, 0.6, 0.7])), [0.25])
-        [Threshold(asked=0.25, threshold=0.4, different=0.25, same=0.5)]
+        [Threshold(asked=0.25, threshold=0.4, different=0.25, same=0.5, pairs=4, needed=4)]
     """
     found = []
+    total = len(pairs.different)
     for share in shares:
-        distance = pairs.different[int(share * len(pairs.different))]
+        needed = math.ceil(round(1 / share, 6)) if share else 1
+        if total < needed:
+            found.append(Threshold(share, None, None, None, total, needed))
+            continue
+        distance = pairs.different[int(share * total)]
         different, same = (float(np.searchsorted(each, distance)) / len(each) for each in (pairs.different, pairs.same))
-        found.append(Threshold(share, float(distance), different, same))
+        found.append(Threshold(share, float(distance), different, same, total, needed))
     return found
 
 

@@ -14,8 +14,9 @@ from ..config.keys import value_of
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import check_target, whole_file
+from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
+from ..runtime.targets import check_targets
 from .export import describe_export
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
@@ -66,7 +67,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         raise UserError(f'{printable(path)} must end in {SUFFIX}, which names the format')
     if isinstance(trained.model, nn.Sequential):  # with a reduction, or a camera's mean, after it
         raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
-    check_target(path, force)
+    check_targets([path], force, inputs=[trained.path])
     import_optional('safetensors')
     known = state_of(trained.checkpoint, path)[1]
     state = {name: value.cpu() for name, value in trained.model.state_dict().items() if _is_given(name, known)}
@@ -76,7 +77,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         config.setdefault(group, {})[name] = list_of(value_of(trained.cfg, key))
     texts = {
         'config': yaml.safe_dump(config),
-        'metadata': json.dumps(describe_export(trained)),
+        'metadata': json.dumps(_told(trained)),
         'adapted': str(is_adapted(trained.checkpoint)),
     }
     content = as_safetensors(state, texts)
@@ -91,6 +92,11 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     except OSError as error:
         raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
     return Shared(path, len(state), len(content) / 1e6)
+
+
+def _told(trained: Trained) -> dict:
+    """What `describe_export` tells, but for the descriptors' length: the weights alone give the paper's."""
+    return {key: value for key, value in describe_export(trained).items() if key != 'length'}
 
 
 def _is_given(name: str, known: Container[str]) -> bool:

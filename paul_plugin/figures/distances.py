@@ -45,16 +45,17 @@ def draw_separation(
     edges = edges_of(same, different)
     for distances, colour, label in ((same, _SAME, 'same person'), (different, _DIFFERENT, 'different persons')):
         _histogram(left, distances, edges, colour, f'{label}, {len(distances):,} pairs')
-    right.plot(*(100 * shares for shares in curve), color=colour_of(BLUE))
+    lowest = min(max(100 / len(different), 0.001), 10)  # an axis has a length, of one pair, too
+    of_different, of_same = (100 * shares for shares in curve)
+    right.plot(np.maximum(of_different, lowest), of_same, color=colour_of(BLUE))  # 0 has no place on a log axis
     for (name, distance, accepted, found), line in zip(thresholds, _LINES):
         left.axvline(distance, color='#333333', linestyle=line, linewidth=1, label=f'{distance:.3f} accepts {name}')
-        right.plot([100 * accepted], [100 * found], 'o', color='#333333', markersize=4)
+        right.plot([max(100 * accepted, lowest)], [100 * found], 'o', color='#333333', markersize=4)
         if accepted:
             right.annotate(
                 f'{100 * found:.0f} %', (100 * accepted, 100 * found), (5, -10), textcoords='offset points', fontsize=9
             )
     _finish(left, f'{metric} distance', 'share of the pairs, %', 'Distances between cameras')
-    lowest = max(100 / len(different), 0.001)
     right.set_xscale('log')
     right.set_xlim(lowest, 100)
     right.set_ylim(0, 102)

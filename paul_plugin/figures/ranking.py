@@ -106,7 +106,7 @@ def ranked_items(
         precision = average_precision(right)
         about = 'not in the gallery' if precision is None else f'AP {100 * precision:.0f} %'
         first = order[:k].tolist()
-        of_first = row[order[:k]].tolist()
+        of_first = row[order[:k]].clamp(min=0).tolist()  # by rounding, an image is a little less away from itself
         known = is_known(of_first, threshold)
         captions = [
             caption(distance, known[place] if known else None, who(gallery[index]))

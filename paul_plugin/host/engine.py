@@ -7,6 +7,7 @@ from torchreid import engine, utils
 
 from .data import leave_out_untestable
 from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by, without_times
+from .ranking import untold
 
 # What torchreid's `run` passes on to a test between epochs; not `rerank`, which its tests alone have.
 TEST_OPTIONS = inspect.signature(engine.Engine.test).parameters.keys() - {'self', 'save_dir', 'rerank'}
@@ -43,13 +44,17 @@ class HostFixes:
             super().train(print_freq, *args, **kwargs)
 
     def test(self, *args, **kwargs) -> float:
-        """torchreid's test, with a bar; that of no data set at all fails when it returns the last one's Rank-1."""
+        """torchreid's test, with a bar; that of no data set at all fails when it returns the last one's Rank-1.
+
+        What a rank would be that the gallery is too small for is not told.
+        """
         loaders = self.test_loader
         self.test_loader = {
             name: {part: Shown(loader, part) for part, loader in parts.items()} for name, parts in loaders.items()
         }
         try:
-            return super().test(*args, **kwargs) if loaders else 0.0
+            with telling(untold):
+                return super().test(*args, **kwargs) if loaders else 0.0
         finally:
             self.test_loader = loaders
 

@@ -87,6 +87,17 @@ def fast_rank(
     return curve.astype(np.float32) / np.float32(len(found)), np.mean(precisions)
 
 
+def untold(line: str) -> str:
+    """torchreid's line of a rank that a gallery is too small for, in words; any other as it is.
+
+    Example:
+        >>> untold('Rank-5  : nan%')
+        'Rank-5  : too few images in the gallery'
+    """
+    told = line.startswith('Rank-') and line.endswith(' nan%')
+    return f'{line.removesuffix(" nan%")} too few images in the gallery' if told else line
+
+
 @contextmanager
 def recorded_results(
     fast: bool = False, ranked: Callable[[int, np.ndarray], None] = lambda *_: None
@@ -101,7 +112,8 @@ def recorded_results(
         UserError: for distances that are not finite, which torchreid ranks as they come.
 
     Yields:
-        A list that grows by `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions, a test data set.
+        A list that grows by `{'mAP', 'rank1', 'rank5', 'rank10'}`, fractions, a test data set, without the ranks that
+        its gallery is too small for: among the first 5 of 5 images everybody is found.
     """
     results = []
     evaluate_rank = metrics.evaluate_rank
@@ -129,7 +141,10 @@ def recorded_results(
         cmc, mean_ap = processes.from_first(evaluate(*args, **kwargs) if processes.is_first() else None)
         # With fewer gallery images torchreid's curve is shorter, and its report fails: a curve stays at its end.
         cmc = np.pad(cmc, (0, max(0, 50 - len(cmc))), mode='edge')
-        results.append({'mAP': float(mean_ap), **{f'rank{rank}': float(cmc[rank - 1]) for rank in (1, 5, 10)}})
+        images = args[0].shape[1]
+        cmc[max(1, images - 1) :] = np.nan  # what torchreid reports of it is said in words, see `untold`
+        ranks = [rank for rank in (1, 5, 10) if np.isfinite(cmc[rank - 1])]
+        results.append({'mAP': float(mean_ap), **{f'rank{rank}': float(cmc[rank - 1]) for rank in ranks}})
         return cmc, mean_ap
 
     metrics.evaluate_rank = record

@@ -10,11 +10,11 @@ from ..figures.curves import RunCurves, draw_curves
 from ..run.record import RunNumbers, read_run
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
-from ..runtime.names import short_names
+from ..runtime.names import one_or_more, short_names
 from .embedding import Picture
 
 
-def curves_of(paths: Sequence[str | Path]) -> Image.Image:
+def curves_of(paths: str | Path | Sequence[str | Path]) -> Image.Image:
     """The curves of the runs in these folders, each called by the shortest end of its path that no other has.
 
     Raises:
@@ -23,7 +23,7 @@ def curves_of(paths: Sequence[str | Path]) -> Image.Image:
     Example:
         >>> curves_of(['log/pedal', 'log/ipfl']).save('curves.png')
     """
-    folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    folders = list(dict.fromkeys(Path(path).resolve() for path in one_or_more(paths)))
     names = short_names(map(str, folders))
     runs = [RunCurves(printable(names[str(folder)]), *read_run(folder)) for folder in folders]
     if not any(run.history for run in runs):
@@ -68,10 +68,10 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
         ]
     if any('mutuality' in entry for entry in history):
         parts += [
-            'Patch agreement is how often a patch and its whole image choose the same crops of other cameras: by it the '
-            'run keeps a model.',
-            'Camera mutuality is how often two crops of different cameras choose each other as nearest, camera mixing',
-            'how many of the nearest crops come from other cameras, 1 by chance: both also rise where people are confused.',
+            'Patch agreement is how often a patch and its whole image choose the same crops of other cameras: by it the',
+            'run keeps a model. Camera mutuality is how often two crops of different cameras choose each other as',
+            'nearest, camera mixing how many of the nearest crops come from other cameras, 1 by chance: both also rise',
+            'where people are confused.',
         ]
     if any('mAP' in entry for entry in history):
         parts.append('mAP and Rank-1 are those of the first target with labels, where a test was made;')

@@ -44,14 +44,21 @@ class Separation(NamedTuple):
     def table(self) -> NumberTable:
         same, different = self.pairs
         rows = [
-            (f'{100 * each.asked:g} %', [f'{each.threshold:.4f}', f'{100 * each.same:.1f} %'])
+            (
+                f'{100 * each.asked:g} %',
+                [each.lack(), ''] if each.threshold is None else [f'{each.threshold:.4f}', f'{100 * each.same:.1f} %'],
+            )
             for each in self.thresholds
         ]
         caption = f'{self.told["data"]}: {len(same):,} pairs of the same and {len(different):,} of different persons'
         return NumberTable(caption, ['different pairs accepted', 'nearer than', 'same pairs found'], rows)
 
     def image(self) -> Image.Image:
-        marks = [(f'{100 * each.asked:g} %', each.threshold, each.different, each.same) for each in self.thresholds]
+        marks = [
+            (f'{100 * each.asked:g} %', each.threshold, each.different, each.same)
+            for each in self.thresholds
+            if each.threshold is not None
+        ]
         return draw_separation(*self.pairs, marks, roc(self.pairs), str(self.told['metric']))
 
     def picture(self) -> Picture:
@@ -179,7 +186,7 @@ def _nearest(pictures: Pictures, told: dict[str, object]) -> Nearest:
         for camera in np.unique(cameras):
             nearest = row[cameras == camera].min()
             if np.isfinite(nearest):
-                own.setdefault(camera_name(dataset, camera), []).append(float(nearest))
+                own.setdefault(camera_name(dataset, camera), []).append(max(0.0, float(nearest)))
     by_camera = {
         name: {other: np.array(each, np.float32) for other, each in own.items()} for name, own in found.items()
     }

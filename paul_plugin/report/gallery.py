@@ -17,12 +17,14 @@ from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
 from ..figures.ranking import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
-from ..host.data import items_of, training_images
+from ..host.data import images_digest, items_of, training_images
 from ..method.centring import CameraMeans
 from ..method.miner import CyclicRankingMiner
+from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime import randomness
 from ..runtime.errors import UserError, printable
+from ..runtime.names import one_or_more
 
 
 def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | None = None) -> list[int]:
@@ -44,6 +46,7 @@ def choose(words: Sequence[str], paths: Sequence[str], number: int, seed: int | 
         >>> choose(['0002_c1s1_000451_03.jpg'], paths, number=6)
         [0]
     """
+    words = [os.fspath(word) for word in one_or_more(words)]
     if not words:
         if seed is None:
             return spread(len(paths), number)
@@ -96,8 +99,9 @@ class Pictures:
 
     def _named(self, words: Sequence[str], number: int, seed: int | None) -> list[str]:
         """Any files, or training images."""
+        words = [os.fspath(word) for word in one_or_more(words)]
         if words and all(map(os.path.isfile, words)):
-            return list(words)
+            return words
         return [self.images[index] for index in choose(words, self.images, number, seed)]
 
     def patches(self, images: Sequence[str] = (), number: int = 8, seed: int | None = None) -> Image.Image:
@@ -132,6 +136,7 @@ class Pictures:
             UserError: if the run draws no surrogates.
         """
         trained, paul = self.trained, self.trained.cfg.paul
+        images = one_or_more(images)
         if not gives_surrogates(self.datamanager):
             raise UserError(
                 f'data.transforms of {printable(trained.path)} has no surrogate_positive, so there is nothing to mine: '
@@ -159,6 +164,13 @@ class Pictures:
 
     @functools.cached_property
     def _means(self) -> CameraMeans:
+        trained = self.trained
+        if trained.checkpoint.get('images') not in (None, images_digest(self.datamanager)):
+            print(
+                f'warning: the means are those of the training images in '
+                f'{printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}, which are not those that '
+                f'{printable(trained.path)} was trained on'
+            )
         return training_means(self.trained, self.datamanager)
 
     def rows(self, items: Sequence[tuple]) -> Tensor:
@@ -205,6 +217,7 @@ class Pictures:
                 'needs: --opts data.targets names other data, --query and --gallery do without labels'
             )
         target, queries, gallery, dataset = self.tested
+        images = one_or_more(images)
         if not worst or images:
             queries = [queries[index] for index in choose(images, [item[0] for item in queries], number, seed)]
         matrix = distances(self.trained, self.rows(queries), self.gallery_rows)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..run import command
 from ..runtime.errors import UserError, printable
-from .arguments import add_common, common, save, target
+from .arguments import add_common, check_all, common, opened, save, target
 from .ranking import add_ranking, ranking
 
 
@@ -39,7 +39,7 @@ def patches(arguments: argparse.Namespace) -> Path:
     """The patches of images."""
     from .gallery import Pictures
 
-    trained = command.trained_of(arguments)
+    trained = opened(arguments, arguments.images)
     return save(Pictures(trained, arguments.pixels).patches(**common(arguments)), trained, arguments)
 
 
@@ -51,7 +51,7 @@ def neighbours(arguments: argparse.Namespace) -> Path:
     """The nearest patches and images of the memory bank."""
     from .gallery import Pictures
 
-    trained = command.trained_of(arguments)
+    trained = opened(arguments, arguments.images)
     options = {'k': arguments.k, 'labels': arguments.labels}
     return save(Pictures(trained, arguments.pixels).neighbours(**common(arguments), **options), trained, arguments)
 
@@ -68,7 +68,7 @@ def mining(arguments: argparse.Namespace) -> Path:
     """A batch and its mined negatives."""
     from .gallery import Pictures
 
-    trained = command.trained_of(arguments)
+    trained = opened(arguments, arguments.images)
     return save(Pictures(trained, arguments.pixels).mining(**common(arguments)), trained, arguments)
 
 
@@ -79,14 +79,13 @@ def add_mining(parser: argparse.ArgumentParser) -> None:
 
 def distances(arguments: argparse.Namespace) -> list[Path]:
     """The distances of the same and of different persons: a picture, a table, and both as numbers beside it."""
-    from ..runtime.files import check_target, write_atomically
+    from ..runtime.files import write_atomically
     from .distances import WITHOUT_LABELS, Nearest, measure
     from .gallery import Pictures
 
-    trained = command.trained_of(arguments)
+    trained = opened(arguments, written=lambda picture: [picture, picture.with_suffix('.json')])
     measured = measure(Pictures(trained))
     out = target(trained, arguments)
-    check_target(out.with_suffix('.json'), force=True)
     caption, columns, rows = measured.table()
     print(f'{caption}\n')
     table = [columns, *([name, *numbers] for name, numbers in rows)]
@@ -110,6 +109,7 @@ def curves(arguments: argparse.Namespace) -> Path:
     from .curves import curves_of
 
     path = arguments.out or Path(arguments.runs[0] if len(arguments.runs) == 1 else '.') / 'curves.png'
+    check_all([path], (), arguments)
     save_png(curves_of(arguments.runs), path)
     return path
 
@@ -123,7 +123,7 @@ def report(arguments: argparse.Namespace) -> Path:
     from .pictures import run_pictures
     from .summary import make_report
 
-    trained = command.trained_of(arguments)
+    trained = opened(arguments)
     return make_report(trained, target(trained, arguments), run_pictures(trained, arguments.pixels))
 
 
@@ -202,6 +202,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         sub.set_defaults(suffix=figure.suffix)
         where = f"default: {name}{figure.suffix} in the run's folder{', of several here' if figure.several else ''}"
         sub.add_argument('--out', type=Path, metavar='FILE', help=where)
+        sub.add_argument('--force', action='store_true', help='write over what the command line names')
     return parser.parse_args(argv)
 
 

@@ -1,14 +1,14 @@
 """The sub-command ranking: queries of a run's test, or any images in any gallery; what is found as files."""
 
 import argparse
-import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import checks
 from ..run import command
 from ..runtime.errors import UserError, printable
-from .arguments import add_common, common, save, target
+from .arguments import add_common, common, opened, save, target
 
 if TYPE_CHECKING:
     from ..figures.ranking import Ranked
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
     from ..figures.ranking import draw_labelled
-    from ..runtime.files import check_target
     from .gallery import Pictures
 
     if bool(arguments.query) != bool(arguments.gallery):
@@ -27,9 +26,13 @@ def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
         raise UserError(
             '--camera is that of --query, whose mean --centre-cameras takes off: give both, or leave it out'
         )
-    for path in filter(None, (arguments.json, arguments.csv)):
-        check_target(path, force=True)
-    trained = command.trained_of(arguments)
+    of_gallery = _folders_of(arguments.gallery) if arguments.gallery else []
+    trained = opened(
+        arguments,
+        [*arguments.images, *arguments.query, *of_gallery],
+        [*filter(None, (arguments.json, arguments.csv))],
+        lambda picture: _pictures(picture, arguments.query),
+    )
     if arguments.query:
         return _search(trained, arguments)
     if arguments.centre_cameras:
@@ -50,7 +53,6 @@ def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
     from ..deploy.search import model_for, read_gallery, search
     from ..figures.ranking import draw_search
     from ..figures.sheet import save_png
-    from ..host.visrank import picture_names
 
     trained = model_for(trained, arguments.gallery)
     gallery = read_gallery(trained, arguments.gallery)
@@ -65,13 +67,27 @@ def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
         for caption, path in zip(each.captions, each.gallery):
             print(f'  {caption.splitlines()[0]}  {printable(path)}')
     _write_found(found, arguments)
-    out, written = target(trained, arguments), []
-    for each, name in zip(found, picture_names(arguments.query), strict=True):
-        path = out if len(found) == 1 else out.with_name(f'{out.stem}_{name}{out.suffix}')
+    written = _pictures(target(trained, arguments), arguments.query)
+    for each, path in zip(found, written, strict=True):
         metric = trained.cfg.test.dist_metric
         save_png(draw_search([each], len(gallery[0]), metric, arguments.pixels, arguments.threshold), path)
-        written.append(path)
     return written
+
+
+def _folders_of(gallery: str) -> list[str]:
+    """The gallery, and the folder of the images that a file of descriptors describes."""
+    from ..deploy.descriptor_file import SUFFIXES, folder_of
+
+    return [gallery, *filter(None, [folder_of(gallery)])] if Path(gallery).suffix in SUFFIXES else [gallery]
+
+
+def _pictures(out: Path, queries: Sequence[str]) -> list[Path]:
+    """The pictures of a search, one a query; of the queries of a test they are on one."""
+    from ..host.visrank import picture_names
+
+    if len(queries) < 2:
+        return [out]
+    return [out.with_name(f'{out.stem}_{name}{out.suffix}') for name in picture_names(queries)]
 
 
 def _write_found(found: list['Ranked'], arguments: argparse.Namespace) -> None:
@@ -83,13 +99,6 @@ def _write_found(found: list['Ranked'], arguments: argparse.Namespace) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(content(found), path)
             print(f'Written to {printable(path)}')
-
-
-def _number(text: str) -> float:
-    """The type of a distance."""
-    if not math.isfinite(float(text)):
-        raise argparse.ArgumentTypeError(f'must be a number, got {text}')
-    return float(text)
 
 
 def add_ranking(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +118,10 @@ def add_ranking(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--camera', metavar='NAME', help="that of --query (default: the mean over the cameras' means)")
     parser.add_argument(
-        '--threshold', type=_number, metavar='T', help='call images at this distance or more unknown; see distances'
+        '--threshold',
+        type=command.number,
+        metavar='T',
+        help='call images at this distance or more unknown; see distances',
     )
     for name in ('json', 'csv'):
         words = 'write query, rank, file, distance and whether it is known, too'

@@ -1,6 +1,8 @@
 """What the tools share: help with an example, the trained model that they work on, errors in one line."""
 
 import argparse
+import contextlib
+import math
 import shutil
 import sys
 import textwrap
@@ -8,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ..runtime import program, streams
+from ..runtime.errors import printable
 from .failures import exit_with
 
 if TYPE_CHECKING:
@@ -45,8 +48,8 @@ def examples(lines: str) -> str:
 def add_trained(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that name a trained model, which `trained_of` reads."""
     parser.add_argument('run', metavar='RUN', help='folder of a run (its data.save_dir), a checkpoint or a weight file')
-    parser.add_argument('--height', type=int, default=0, help="height of the images (default: the run's)")
-    parser.add_argument('--width', type=int, default=0, help="width of the images (default: the run's)")
+    parser.add_argument('--height', type=at_least(0), default=0, help="height of the images (default: the run's)")
+    parser.add_argument('--width', type=at_least(0), default=0, help="width of the images (default: the run's)")
     parser.add_argument('--root', help="folder that holds the data sets' folders (default: the run's data.root)")
     parser.add_argument('--opts', nargs='+', default=[], metavar='KEY VALUE', help="keys that override the run's")
 
@@ -62,12 +65,24 @@ def trained_of(arguments: argparse.Namespace) -> 'Trained':
 def at_least(low: int) -> Callable[[str], int]:
     """The type of an argument that is a whole number of at least `low`."""
 
-    def number(text: str) -> int:
-        if int(text) < low:
+    def whole(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'must be a whole number, got {printable(text)}') from None
+        if value < low:
             raise argparse.ArgumentTypeError(f'must be at least {low}, got {text}')
-        return int(text)
+        return value
 
-    return number
+    return whole
+
+
+def number(text: str) -> float:
+    """The type of an argument that is a finite number."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(value := float(text)):
+            return value
+    raise argparse.ArgumentTypeError(f'must be a number, got {printable(text)}')
 
 
 def call(tool: Callable[[], None]) -> None:

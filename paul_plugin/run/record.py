@@ -82,7 +82,11 @@ def show_results(results: dict[str, dict]) -> None:
     for target in next(iter(results.values())):
         print(f'\nResults on {target}, in per cent\n{"":16}{"mAP":>8}{"Rank-1":>8}{"Rank-5":>8}{"Rank-10":>8}')
         for stage, of in results.items():
-            print(f'{stage.replace("_", " "):16}' + ''.join(f'{100 * value:8.1f}' for value in of[target].values()))
+            numbers = [of[target].get(name) for name in ('mAP', 'rank1', 'rank5', 'rank10')]
+            shown = ''.join(f'{"-":>8}' if value is None else f'{100 * value:8.1f}' for value in numbers)
+            print(f'{stage.replace("_", " "):16}{shown}')
+        if any(len(of[target]) < 4 for of in results.values()):
+            print('-: the gallery has no more images than that')
 
 
 class RunNumbers(NamedTuple):

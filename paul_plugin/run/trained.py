@@ -18,17 +18,20 @@ from yacs.config import CfgNode
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
 from ..config import arguments, checks, settings
+from ..config.keys import value_of
 from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
 from ..data.images import stretched
 from ..engines.verdict import in_words, signs_of
-from ..host.data import DataManager, images_digest, sort_training_images, test_transform
+from ..host.data import DataManager, files_digest, images_digest, sort_training_images, test_transform
+from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
-from .weights_file import config_of, describe_model
+from .weights_file import OF_THE_MODEL, config_of, describe_model, told_of_size
 
 _MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
+_SIZE = 'data.height', 'data.width'
 _MOST_PIXELS = 4_000_000  # of an image as the network takes it; 384 x 128 are 49 thousand
 
 
@@ -64,9 +67,9 @@ class Trained(NamedTuple):
     def describe(self, images: Given | Sequence[Given], batch_size: int = 64) -> NDArray[np.float32]:
         """Describes images: the nearer two descriptors, the more alike the people.
 
-        They are what the run's test compares and `extract.py` writes. Each patch's part has norm 1, so that Euclidean
-        and cosine distance and the dot product rank alike; with `test.normalize_feature` the whole has norm 1, too.
-        Only `test.centre_cameras` is not applied: the cameras of these images are not known.
+        They are what the run's test compares and `extract.py` writes, of length 1: Euclidean and cosine distance and
+        the dot product, the cosine, rank alike. `model` itself gives the paper's, of length 1 for each patch. Only
+        `test.centre_cameras` is not applied: the cameras of these images are not known.
 
         Args:
             images: N files, PIL images or uint8 arrays (H, W, 3), red first, of any sizes, mixed as you like; one alone
@@ -74,7 +77,7 @@ class Trained(NamedTuple):
             batch_size: images at a time; with another one the last digits of a descriptor may differ.
 
         Returns:
-            (N, E), float32, in the order of the images.
+            (N, E), float32, in the order of the images, each of length 1.
 
         Raises:
             UserError: for an image that cannot be read, naming it.
@@ -85,8 +88,7 @@ class Trained(NamedTuple):
         """
         with eval_mode(self.model):
             batches = [*describe_images(self.model, GivenImages(images, self.transform()), batch_size)]
-        rows = torch.cat([torch.empty(0, self.dim), *batches])
-        return self.normalised(rows).numpy()
+        return unit_length(torch.cat([torch.empty(0, self.dim), *batches])).numpy()
 
     @property
     def dim(self) -> int:
@@ -127,7 +129,9 @@ class Trained(NamedTuple):
         return memory['bank'].float(), memory['filled']
 
     def check_images(self, datamanager: DataManager) -> None:
-        """Refuses training images that are not those of the memory bank.
+        """Refuses training images that are not those of the run, and of its memory bank.
+
+        Files whose sizes or times are others get a warning: a copy may have other times.
 
         Raises:
             UserError: if they differ by their number or their names.
@@ -136,6 +140,11 @@ class Trained(NamedTuple):
             raise UserError(
                 f'the training images in {printable(root_of(self.cfg, self.cfg.data.sources[0]))} are not those that '
                 f'{printable(self.path)} was trained on: name their folder by --root, or by --opts folder.path'
+            )
+        if self.checkpoint.get('files') not in (None, files_digest(datamanager)):
+            print(
+                f'warning: the training images have changed since {printable(self.path)} was saved, by their sizes or '
+                'times: a copy may have other times; were they replaced, take those that it was trained on'
             )
 
 
@@ -159,6 +168,11 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     path, checkpoint = _read(Path(path))
     kind, state = state_of(checkpoint, path)
     cfg = config_of(checkpoint, kind, path)
+    if not told_of_size(checkpoint) and not (height and width) and not {*_SIZE} <= {*map(str, opts[::2])}:
+        print(
+            f'{printable(path)} does not tell the size of its images: {cfg.data.height}x{cfg.data.width} is assumed; '
+            '--height and --width give another'
+        )
     cfg.use_gpu = settings.has_gpu()
     _limit(cfg)
     cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
@@ -169,7 +183,14 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             f'{printable(path)} tells of images of {cfg.data.height} x {cfg.data.width} pixels, more than '
             f'{_MOST_PIXELS}: give --height and --width'
         )
+    named = {key: value_of(cfg, key) for key in map(str, opts[::2]) if key in OF_THE_MODEL}
     describe_model(cfg, kind, state, path)
+    for key, value in named.items():
+        if value_of(cfg, key) != value:
+            raise UserError(
+                f'{key} {value}: the weights in {printable(path)} are of a model with {key} {value_of(cfg, key)}: '
+                'leave it out, or name another file'
+            )
     options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
     model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
     load_weights(model, path, checkpoint)

@@ -1,5 +1,6 @@
 """What a file of weights tells about its model: the name, the patches, the image size; a run and the tools take it."""
 
+import json
 import os
 from collections.abc import Container
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..runtime import launch
 from ..runtime.errors import UserError, printable
 
 _SIZE = ('data.height', 'data.width')
+OF_THE_MODEL = ('model.name', 'paul.num_patches', 'paul.feature_dim', 'paul.patch_source')  # as the weights tell them
 _PREFIX = 'backbone.'
 MOST_NUMBERS = 512  # D of a branch that starts as a file's head
 
@@ -27,23 +29,31 @@ MOST_NUMBERS = 512  # D of a branch that starts as a file's head
 def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     """The configuration that a checkpoint holds; of a bare file, the defaults and its size, or that of its kind.
 
+    Of a file of safetensors, its `metadata` tell what its configuration does not, see `describe_export`.
+
     Args:
         checkpoint: what the file holds.
         kind: of its weights, as `state_of` tells.
         path: the file.
 
     Raises:
-        UserError: if the configuration cannot be read.
+        UserError: if the configuration cannot be read, or is none.
     """
-    config = checkpoint.get('config')
-    if config and isinstance(config, str):
-        return _read_config(config, path)
     cfg = get_default_config()  # its size is torchreid's
+    config = checkpoint.get('config')
     if not config and kind != 'torchreid':
         cfg.data.update({'height': 384, 'width': 128})
+    settings.merge_opts(cfg, [part for pair in _metadata(checkpoint).items() for part in pair])
     for key, length in _size_of(checkpoint).items():
         set_value(cfg, key, length)
-    return cfg
+    return _read_config(cfg, config, path) if config and isinstance(config, str) else cfg
+
+
+def told_of_size(checkpoint: dict) -> bool:
+    """Whether a file tells the size of its images."""
+    config = checkpoint.get('config')
+    told = _metadata(checkpoint).keys() | _size_of(checkpoint).keys()
+    return bool(config and isinstance(config, str)) or 'data.height' in told
 
 
 def _size_of(checkpoint: dict) -> dict[str, int]:
@@ -53,11 +63,33 @@ def _size_of(checkpoint: dict) -> dict[str, int]:
     return dict(zip(_SIZE, size)) if whole else {}
 
 
-def _read_config(text: str, path: str | Path) -> CfgNode:
-    """The configuration that a checkpoint holds; keys of another version are passed over."""
-    cfg = get_default_config()
+def _metadata(checkpoint: dict) -> dict[str, object]:
+    """Keys and values of what the metadata of a file tell, as far as these are what they should be."""
+    try:
+        told = json.loads(checkpoint.get('metadata') or '{}')
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    if not isinstance(told, dict):
+        return {}
+    found: dict[str, object] = {}
+    sides = told.get('height'), told.get('width')
+    if all(type(side) is int and 0 < side < 1 << 16 for side in sides):
+        found |= dict(zip(_SIZE, sides))
+    for name in ('mean', 'std'):
+        numbers = told.get(name)
+        if isinstance(numbers, list) and len(numbers) == 3 and all(type(each) in (int, float) for each in numbers):
+            found[f'data.norm_{name}'] = [float(each) for each in numbers]
+    if told.get('dist_metric') in ('euclidean', 'cosine'):
+        found['test.dist_metric'] = told['dist_metric']
+    return found
+
+
+def _read_config(cfg: CfgNode, text: str, path: str | Path) -> CfgNode:
+    """The configuration that a checkpoint holds, over what is known else; keys of another version are passed over."""
     try:
         tree = settings.parse(text)
+        if not isinstance(tree, dict):
+            raise ValueError
         known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
         settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
         if 'folder.near_copies' not in known:

@@ -123,7 +123,21 @@ def _create(path: Path) -> tuple[Path, int]:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write bytes to, which gets its name when they are on the disk; after an error nothing is left of it."""
+    """A file to write bytes to, which gets its name when they are on the disk; after an error nothing is left of it.
+
+    Raises:
+        OSError: by the path's own name, not by the one that the file has meanwhile.
+    """
+    try:
+        yield from _written(path)
+    except OSError as error:
+        named = error.filename
+        if named is None or (isinstance(named, str) and is_unfinished(os.path.basename(named))):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _written(path: Path) -> Iterator[BinaryIO]:
     sweep(path.parent)
     partial, descriptor = _create(path)
     try:
@@ -180,18 +194,6 @@ def link_or_copy(path: Path, target: Path) -> None:
         _replace(partial, target)
     finally:  # where both were the same file already, a rename does nothing
         partial.unlink(missing_ok=True)
-
-
-def check_target(path: Path, force: bool = False) -> None:
-    """Refuses a file that cannot be written, before any work is done for it.
-
-    Raises:
-        UserError: if it is a folder, or is there and may not be written over.
-    """
-    if path.is_dir():
-        raise UserError(f'{printable(path)} is a folder: name the file to write')
-    if path.exists() and not force:
-        raise UserError(f'{printable(path)} exists: give another name, or --force to write over it')
 
 
 def write_atomically(content: str | bytes, path: Path) -> None:

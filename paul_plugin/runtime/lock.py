@@ -53,6 +53,56 @@ def held(descriptor: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def locked_while_there(folder: Path, refusal: str) -> Iterator[None]:
+    """Keeps other processes away from a folder that is made here, and that may be gone at the end.
+
+    The lock is the folder's own and leaves no file; the folder is removed if it is empty in the end. Where there are no
+    locks, one line says so.
+
+    Args:
+        folder: what is locked.
+        refusal: the error where another process holds it.
+
+    Raises:
+        UserError: `refusal`.
+        OSError: if the folder cannot be made.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # another one has ended meanwhile, and removed it
+            continue
+        except OSError:  # Windows opens no folder
+            descriptor = -1
+        got = try_lock(descriptor) if descriptor >= 0 else None
+        if got and not _is_still(folder, descriptor):
+            os.close(descriptor)
+            continue
+        break
+    with contextlib.ExitStack() as stack:
+        if descriptor >= 0:
+            stack.enter_context(held(descriptor))
+        if got is False:
+            raise UserError(refusal)
+        if got is None:
+            print(f'warning: no locks for {printable(folder)}: two that write into it at once would spoil each other')
+        try:
+            yield
+        finally:
+            if descriptor < 0 or _is_still(folder, descriptor):  # not one that another has made in its place
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
 def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
     """Keeps other processes that lock the same folder away from it.
 

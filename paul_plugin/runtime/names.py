@@ -3,6 +3,9 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
+from typing import TypeAlias
+
+PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def short_names(paths: Iterable[str], among: Iterable[str] = ()) -> dict[str, str]:
@@ -29,6 +32,11 @@ def short_names(paths: Iterable[str], among: Iterable[str] = ()) -> dict[str, st
                 names[path] = ending
         others, length = {path for path, _ in found}, length + 1
     return {path: names[path] for path in own}
+
+
+def one_or_more(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
+    """Some paths as a list; one alone, which is not read letter by letter, as a list of one."""
+    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
 
 def _ending(path: str, length: int) -> str:

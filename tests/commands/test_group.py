@@ -1,15 +1,19 @@
 """The tool that groups a folder of crops: its CSV file, its pictures, what it refuses."""
 
 import csv
+import re
 import shutil
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from paul_plugin.commands import group as tool
+from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.extraction import extract
+from paul_plugin.report.threshold import labelled_threshold
+from paul_plugin.run.trained import open_trained
 
 
 @pytest.fixture(scope='module')
@@ -38,7 +42,8 @@ def refusal(words, capsys):
 
 def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     target = tmp_path / 'new/groups.csv'
-    words = [str(trained.path), str(crops), str(target), '--neighbours', '3', '--rows', '2', '--pixels', '40']
+    words = [str(trained.path), str(crops), str(target), '--neighbours', '5', '--rows', '2', '--pixels', '40']
+    words += ['--threshold', 'none']
     tool.main([*words, '--sheets', '2'])
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith('1 of 21 images')
@@ -56,17 +61,50 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--rows', '20'])
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.glob('*.png')] == ['groups_1.png']  # the second was of other rows
+    (target.parent / 'groups_2.png').touch()  # of an earlier grouping
     tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--sheets', '0'])
     assert target.read_bytes() == before
+    assert [path.name for path in target.parent.iterdir()] == ['groups.csv']
 
 
-def test_refuses_in_one_line(trained, crops, tmp_path, capsys, monkeypatch):
+def test_warns_of_neighbours_that_are_too_many_or_too_few(trained, crops, tmp_path, capsys):
+    words = [str(trained.path), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
+    tool.main([*words, '--threshold', 'none', '--neighbours', '19'])
+    few, _, large = capsys.readouterr().out.splitlines()[2:]
+    assert few.startswith('warning: 20 crops and --neighbours 19: each crop is among the nearest of all others')
+    assert large.startswith('warning: 1 groups have as many crops as --neighbours 19 or more, the largest 20')
+    tool.main([*words, '--threshold', '0.00001', '--neighbours', '5'])
+    assert 'warning' not in capsys.readouterr().out
+
+
+def test_the_threshold_of_the_runs_own_labels(embedded_run, rendered, crops, tmp_path, capsys):
+    words = [str(embedded_run), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
+    tool.main(words)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if 'threshold' in line]
+    found, told = labelled_threshold(open_trained(embedded_run))
+    assert line == told
+    trained = open_trained(embedded_run)
+    top = next(rendered.glob('synthetic_target/*/query')).parent
+    of = [sorted(map(str, (top / part).iterdir())) for part in ('query', 'bounding_box_test')]
+    matrix = distances(trained, *(described(trained, part) for part in of)).numpy()
+    tells = [[re.findall(r'(\d+)_c(\d)', path)[-1] for path in part] for part in of]
+    different = [
+        matrix[i, j] for i, a in enumerate(tells[0]) for j, b in enumerate(tells[1]) if a[0] != b[0] and a[1] != b[1]
+    ]
+    assert np.mean(np.array(different) < found) == pytest.approx(0.01, abs=1.5 / len(different))
+    bare, told = labelled_threshold(trained._replace(checkpoint={}))
+    assert (bare, told) == (None, 'no threshold: its file tells of no data; --threshold names one')
+
+
+def test_refuses_in_one_line(trained, crops, tmp_path, capsys):
     words = [trained.path, crops, tmp_path / 'a.csv']
     (tmp_path / 'a_2.png').touch()
     assert 'a_2.png exists: give another name, or --force' in refusal(words, capsys)
     (tmp_path / 'a_2.png').unlink()
     assert 'a.txt must end in .csv' in refusal([*words[:2], tmp_path / 'a.txt'], capsys)
     assert 'must be above 0 and at most 1, got 0' in refusal([*words, '--overlap', '0'], capsys)
-    monkeypatch.setitem(sys.modules, 'sklearn.cluster', None)
-    assert 'the package scikit-learn is not there: pip install scikit-learn' in refusal(words, capsys)
+    assert '--overlap: must be a number, got x' in refusal([*words, '--overlap', 'x'], capsys)
+    assert '--threshold: must be a number, got x' in refusal([*words, '--threshold', 'x'], capsys)
+    inside = refusal([*words[:2], crops / 'groups.csv', '--force'], capsys)
+    assert 'groups.csv lies among the images that are read' in inside
     assert not (tmp_path / 'a.csv').exists()

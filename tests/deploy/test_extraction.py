@@ -18,6 +18,7 @@ from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
 from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.runtime.errors import UserError
 
@@ -65,7 +66,7 @@ def test_describes_every_image(trained, crops, tmp_path, suffix):
     with torch.no_grad():
         for path, descriptor in zip(paths, descriptors, strict=True):
             alone = trained.model(trained.transform()(read_image(path))[None])[0]
-            torch.testing.assert_close(descriptor, alone)
+            torch.testing.assert_close(descriptor, alone / alone.norm())
 
 
 def test_formats_agree_and_are_plain(trained, crops, tmp_path):
@@ -118,11 +119,11 @@ def test_stopped_and_gone_on(trained, crops, tmp_path, monkeypatch):
         assert len(parts) == done
         assert not target.exists()
         with monkeypatch.context() as patch:  # goes on by one chunk
-            patch.setattr(extraction, '_save_part', once(extraction._save_part))
+            patch.setattr(Kept, 'save', once(Kept.save))
             with pytest.raises(KeyboardInterrupt):
                 extract(trained, crops, target, batch_size=2, chunk=5)
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, '_load_part', once(extraction._load_part, after=6))
+        patch.setattr(Kept, '_own', once(Kept._own, after=6))
         with pytest.raises(KeyboardInterrupt):
             extract(trained, crops, target, batch_size=2, chunk=5)
     assert not target.exists()
@@ -148,7 +149,7 @@ def once(function, after=1):
 def test_kept_descriptors_of_something_else(trained, make_trained, crops, tmp_path, monkeypatch):
     target = tmp_path / 'descriptors.npz'
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, '_save_part', once(extraction._save_part))
+        patch.setattr(Kept, 'save', once(Kept.save))
         with pytest.raises(KeyboardInterrupt):
             extract(trained, crops, target, chunk=5)
     other = make_trained(seed=1)
@@ -182,7 +183,7 @@ def test_only_what_it_made_is_removed(trained, crops, tmp_path, monkeypatch):
     parts = tmp_path / 'a.npz.parts'
     for options in ({'chunk': 5}, {'chunk': 6, 'force': True}):
         with monkeypatch.context() as patch:
-            patch.setattr(extraction, '_save_part', once(extraction._save_part))
+            patch.setattr(Kept, 'save', once(Kept.save))
             with pytest.raises(KeyboardInterrupt):
                 extract(trained, crops, tmp_path / 'a.npz', chunk=5)
         (parts / 'notes.txt').write_text('mine')
@@ -323,6 +324,7 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
     assert paths == others
     for row, path, found in zip(before, paths, after):
         own = [other for other, file in zip(before, paths) if file[-5] == path[-5]]
-        torch.testing.assert_close(found, row - sum(own) / len(own), atol=1e-5, rtol=0)
+        off = row - sum(own) / len(own)
+        torch.testing.assert_close(found, off / off.norm().clamp(min=1e-6), atol=1e-3, rtol=0)
     with pytest.raises(UserError, match='without the mean of their camera'):
         read_gallery(trained, target)

@@ -7,7 +7,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from paul_plugin.deploy import grouping
+from paul_plugin.deploy import grouping, nearest
 from paul_plugin.deploy.as_tested import distances
 from paul_plugin.deploy.grouping import by_size, group
 from paul_plugin.runtime.errors import UserError
@@ -46,10 +46,35 @@ def test_people_who_are_apart(trained, monkeypatch):
     rows, who = people(spread=0.1)
     found = group(trained, rows, neighbours=8)
     assert adjusted_rand_score(who, found) == 1
-    monkeypatch.setattr(grouping, '_ROWS', 7)
+    monkeypatch.setattr(nearest, '_ROWS', 7)
     assert np.array_equal(group(trained, rows, neighbours=8), found)
     order = torch.randperm(len(rows))
     assert adjusted_rand_score(group(trained, rows[order], neighbours=8), found[order]) == 1
+
+
+def test_nobody_is_linked_with_nobody(trained):
+    """Five people, one crop each: without a threshold one group, with one five."""
+    rows = torch.eye(12)[:5]
+    assert group(trained, rows).tolist() == [1] * 5
+    assert sorted(group(trained, rows, threshold=0.9)) == [1, 2, 3, 4, 5]
+    twice = torch.cat([rows, rows + 0.01])
+    assert group(trained, twice, threshold=0.9).tolist() == [1, 2, 3, 4, 5] * 2
+
+
+@pytest.mark.parametrize('metric', ['cosine', 'euclidean'])
+def test_each_two_compared_once_are_compared_as_before(trained, monkeypatch, metric):
+    cfg = trained.cfg.clone()
+    cfg.test.dist_metric = metric
+    rows = people(count=20)[0]
+    matrix = distances(trained._replace(cfg=cfg), rows, rows).fill_diagonal_(torch.inf)
+    expected = matrix.topk(7, largest=False)
+    for block in (7, 64, 1000):
+        monkeypatch.setattr(nearest, '_ROWS', block)
+        far, places = nearest.nearest(trained._replace(cfg=cfg), rows, 7)
+        torch.testing.assert_close(far, expected.values)
+        assert places.equal(expected.indices)
+    far, places = nearest.nearest(trained, rows[:1], 0)
+    assert far.shape == places.shape == (1, 0)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3])
@@ -63,6 +88,7 @@ def test_the_largest_group_is_first():
 
 def test_too_many_crops_that_hang_together(trained, monkeypatch):
     monkeypatch.setattr(grouping, '_MOST', 20)
+    monkeypatch.setattr(grouping, '_MOST_PAIRS', 50)
     rows = torch.randn(40, 12)
-    with pytest.raises(UserError, match='crops hang together by their neighbours, more than 20: lower --neighbours'):
+    with pytest.raises(UserError, match=r'crops hang .*, \d+ pairs of them, more than 50: lower --neighbours'):
         group(trained, rows)

@@ -12,6 +12,7 @@ from paul_plugin.deploy import extraction, onnx_runtime
 from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.fingerprint import check_fingerprint
+from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.deploy.onnx_runtime import at_runtime, with_onnx
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.host.models import build_backbone
@@ -78,15 +79,15 @@ def test_the_same_file_to_1e_5(trained, crops, tmp_path, how):
 
 def test_what_one_began_the_other_does_not_go_on_with(trained, crops, tmp_path, monkeypatch):
     whole = extract(trained, crops, tmp_path / 'whole.npz', chunk=5, runtime='onnx').path
-    target, save = tmp_path / 'a.npz', extraction._save_part
+    target, save = tmp_path / 'a.npz', Kept.save
 
-    def killed(file, *args):
+    def killed(self, file, *args):
         if '000005' in file.name:
             raise KeyboardInterrupt
-        save(file, *args)
+        save(self, file, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, '_save_part', killed)
+        patch.setattr(Kept, 'save', killed)
         with pytest.raises(KeyboardInterrupt):
             extract(trained, crops, target, chunk=5, runtime='onnx')
     refused = r'a.npz.parts holds the beginning of another extraction \(other runtime\): delete it, or --force'

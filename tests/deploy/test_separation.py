@@ -26,7 +26,7 @@ def test_pairs_of_two_cameras(labelled):
     assert pairs.different.tolist() == sorted(found[False])
 
 
-@pytest.mark.parametrize('share', [0, 0.001, 0.01, 0.05, 0.3, 0.99])
+@pytest.mark.parametrize('share', [0, 0.002, 0.01, 0.05, 0.3, 0.99])
 def test_no_larger_threshold_accepts_as_little(labelled, share):
     pairs = split_pairs(*labelled)
     (found,) = thresholds(pairs, [share])
@@ -48,5 +48,21 @@ def test_the_roc_goes_through_every_same_pair(labelled):
 
 def test_people_apart():
     pairs = Pairs(np.array([0.1, 0.2], np.float32), np.array([0.5, 0.6], np.float32))
-    assert [each.same for each in thresholds(pairs)] == [1, 1, 1]
+    assert [each.same for each in thresholds(pairs, [0, 0.5])] == [1, 1]
     assert roc(pairs)[0].tolist() == [0, 0]
+
+
+def test_a_share_of_too_few_pairs_is_not_told():
+    """0.1 % of six pairs would be the nearest of them."""
+    few, enough = (Pairs(np.array([0.1]), np.linspace(0.2, 0.9, count)) for count in (6, 1000))
+    (found,) = thresholds(few, [0.001])
+    assert (found.threshold, found.different, found.same) == (None, None, None)
+    assert found.lack() == 'too few pairs: 6 of 1000'
+    assert thresholds(enough, [0.001])[0].threshold == np.linspace(0.2, 0.9, 1000)[1]
+    assert [each.threshold is None for each in thresholds(few, [0, 0.15, 0.2])] == [False, True, False]
+
+
+def test_an_image_is_not_less_than_nothing_away():
+    items = [('', 0, 0), ('', 1, 0)], [('', 0, 1)]
+    same, different = split_pairs(np.array([[-1e-7], [0.5]], np.float32), *items)
+    assert (str(same.tolist()), different.tolist()) == ('[0.0]', [0.5])

@@ -69,6 +69,12 @@ def test_it_is_read_back_equal_to_the_bit(trained, file, tmp_path):
         assert two.metadata()['adapted'] == 'True'
 
 
+def test_the_same_weights_give_the_same_bytes(trained, file, tmp_path):
+    for number in range(4):
+        again = export_weights(trained, tmp_path / f'{number}.safetensors').path
+        assert again.read_bytes() == file.read_bytes()
+
+
 def test_a_run_and_load_weights_read_it(trained, file, capsys):
     model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=16)
     done = load_weights(model, file)

@@ -80,6 +80,42 @@ def test_a_threshold_and_files_of_what_is_found(embedded_run, trained, queries, 
             assert GREY in colours_of(image)
 
 
+def test_one_path_alone_and_no_distance_below_nothing(trained, queries):
+    gallery = read_gallery(trained, Path(queries[0]).parent)
+    (expected,) = search(trained, queries[:1], gallery)
+    for alone in (queries[0], Path(queries[0])):
+        (found,) = search(trained, alone, gallery)
+        assert (found.query, found.gallery) == (queries[0], expected.gallery)
+    doubled = [queries[1], *gallery[0]], torch.cat([described(trained, queries[:1]) * (1 + 1e-6), gallery[1]])
+    (found,) = search(trained, queries[0], doubled)
+    assert found.distances[0] >= 0
+    assert not found.captions[0].startswith('-')
+
+
+def test_targets_are_checked_before_the_work(embedded_run, queries, tmp_path, capsys):
+    crops = tmp_path / 'crops'
+    crops.mkdir()
+    query = tmp_path / 'q.jpg'
+    query.write_bytes(Path(queries[0]).read_bytes())
+    (tmp_path / 'there.csv').touch()
+    words = ['ranking', str(embedded_run), '--query', str(query), '--gallery', str(crops)]
+    for more, expected in (
+        (['--csv', str(query)], 'q.jpg is read for it, and would be lost'),
+        (['--json', str(tmp_path / 'there.csv')], 'there.csv exists: give another name, or --force'),
+        (['--json', str(tmp_path / 'f'), '--csv', str(tmp_path / 'f')], 'f is to be written twice'),
+        (['--csv', str(tmp_path / 'a.png'), '--out', str(tmp_path / 'a.png')], 'a.png is to be written twice'),
+        (['--csv', str(crops / 'a.csv')], 'a.csv lies among the images that are read'),
+    ):
+        with pytest.raises(SystemExit):
+            visualize.main([*words, *more])
+        assert expected in capsys.readouterr().err
+    assert query.read_bytes() == Path(queries[0]).read_bytes()
+    for name in ('history', 'results', 'signs'):
+        with pytest.raises(SystemExit):
+            visualize.main(['distances', str(embedded_run), '--out', str(embedded_run / f'{name}.png'), '--force'])
+        assert f'{name}.json is what a run keeps in its folder' in capsys.readouterr().err
+
+
 def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, capsys):
     """In a folder and in its file of descriptors, by a query of a camera of the gallery, and of an unknown one."""
     top = Path(queries[0]).parent
@@ -95,7 +131,7 @@ def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, ca
     overall = torch.stack([*means.values()]).mean(0)
     for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
         nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
-        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--centre-cameras', *words]
+        options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--force', '--centre-cameras', *words]
         visualize.main(['ranking', str(embedded_run), '--query', str(query), '--gallery', str(place), *options])
         lines = capsys.readouterr().out.splitlines()[1:-1]
         assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)

@@ -109,7 +109,7 @@ def test_one_image_against_a_file_of_descriptors(runs, trained, queries, tmp_pat
     extract(trained if dim is None else reduce_dimension(trained, dim), crops, described)
     found = []
     for gallery in (crops, described):
-        words = ['--query', queries[0], '--gallery', str(gallery), '--out', str(tmp_path / 'search.png')]
+        words = ['--query', queries[0], '--gallery', str(gallery), '--out', str(tmp_path / 'search.png'), '--force']
         visualize.main(['ranking', str(runs[0]), '--root', '/nowhere', *words])
         lines = capsys.readouterr().out.splitlines()[1:-1]
         found.append([(float(distance), path) for distance, path in map(str.split, lines)])

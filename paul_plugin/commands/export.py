@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
 
-The name's end is the format: .onnx; .pt2 for torch.export.load; .pt or .torchscript for torch.jit.load, which runs on
+The name's end is the format: .onnx; .pt2 for torch.export.load; .torchscript for torch.jit.load, which runs on
 CPUs and is deprecated by torch in favour of .pt2. They take float32 images (batch, 3, height, width), any number of
 them, and give float32 descriptors; mean, std, size and more are in the file as a JSON text named metadata.
 

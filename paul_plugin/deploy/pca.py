@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data.descriptors import describe
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from .as_tested import mean_ap
+from .plain import unit_length
 
 _ROWS = 16384  # of the bank that are held in float64 at a time
 
@@ -66,7 +66,7 @@ class Reduction(nn.Module):
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """(B, E) -> (B, dim)."""
-        return F.normalize((descriptors - self.mean) @ self.components.T, dim=1)
+        return unit_length((descriptors - self.mean) @ self.components.T)
 
 
 class Reduced(nn.Sequential):

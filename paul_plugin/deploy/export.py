@@ -20,7 +20,7 @@ from ..data.synthetic.cameras import render_image
 from ..method.patchnet import HEADS, PatchNet
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
-from ..runtime.files import check_target, whole_file
+from ..runtime.files import check_target, whole_file, write_atomically
 from ..runtime.safetensors_file import SUFFIX
 from .formats import FORMATS, Describe
 from .half import HalfPatchNet
@@ -70,6 +70,7 @@ def export(
     of them, and gives `descriptors` (batch, E), float32. Beside the weights the file holds, as a JSON text under the
     name `paul`, what `describe_export` returns. It is read back by the format's own runtime and gets its name
     only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
+    TorchScript gets a file beside it (`sidecar_of`), by which boxmot knows its size.
 
     Args:
         trained: the model; it stays as it is.
@@ -92,7 +93,9 @@ def export(
     path = Path(path)
     _check_name(path)
     _check_opset(path, opset)
-    check_target(path, force)
+    targets = [path, sidecar_of(path)] if path.suffix == '.torchscript' else [path]
+    for target in targets:
+        check_target(target, force)
     for package in FORMATS[path.suffix].packages:
         import_optional(package)
     network, images = portable(trained.model), sample_images(trained)
@@ -105,10 +108,26 @@ def export(
     metadata = describe_export(trained, half, batch, unit_input)
     options = {'fixed': batch is not None, **({} if opset is None else {'opset': opset})}
     describe, cosine, difference = _write_checked(path, network, written, images, metadata, options)
+    for target in targets[1:]:
+        _write_sidecar(target, metadata)
     sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
     timed = batch_of(images, batch or TIMED)
     rates = images_per_second(network, timed), images_per_second(describe, timed)
     return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
+
+
+def sidecar_of(path: Path) -> Path:
+    """The file beside a TorchScript one that boxmot (25.0.0) reads; without it, it feeds images of 256x128."""
+    return path.with_name(f'{path.name}.metadata.json')
+
+
+def _write_sidecar(path: Path, metadata: dict) -> None:
+    size = {'img_size': [metadata['height'], metadata['width']]}
+    content = {'schema_version': 1, 'model_kwargs_schema_version': 1, 'model_kwargs': size, 'preprocess': 'resize'}
+    try:
+        write_atomically(json.dumps(content), path)
+    except OSError as error:
+        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
 
 
 def batch_of(images: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""A PatchNet of plain operators for exported files: many runtimes lack what the training's forms of the same are made of.
+"""A PatchNet of plain operators for exported files: many runtimes lack those of the training's forms.
 
 The pooling's hat by halves is `where`, `or` and `masked_fill`, its grid `affine_grid`, and `F.normalize` expands a norm
 to the batch's number of rows; those, and a batch that is folded into another axis, stop OpenCV 4, ncnn and Core ML, or

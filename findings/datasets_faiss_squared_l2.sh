@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A faiss index of Hugging Face's datasets gives squared L2 as its scores, and the smallest is the best.
-# Versions: datasets VERSION, faiss-cpu FVERSION. Valid data: three vectors of two numbers.
+# Versions: datasets 5.2.0, faiss-cpu 1.15.1. Valid data: three vectors of two numbers.
 # Seen: get_nearest_examples gives the score 25 for two points that are 5 apart; with METRIC_INNER_PRODUCT the scores are
 #   products, the largest first, and a longer vector of another direction comes before the query's own copy.
 # Do: take the square root for a distance; for cosine normalise rows and query, then METRIC_INNER_PRODUCT, the more the
@@ -8,10 +8,9 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet datasets==VERSION faiss-cpu==FVERSION
+python3 -m pip install --quiet --target "$folder/packages" datasets==5.2.0 faiss-cpu==1.15.1
 cd "$folder"
-HF_HOME="$folder" HF_HUB_OFFLINE=1 venv/bin/python - <<'PYTHON'
+HF_HOME="$folder" HF_HUB_OFFLINE=1 PYTHONPATH="$folder/packages" python3 - <<'PYTHON'
 import sys
 
 import datasets

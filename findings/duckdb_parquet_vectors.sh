@@ -7,10 +7,9 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet duckdb==2.0.1 pyarrow==26.0.1
+python3 -m pip install --quiet --target "$folder/packages" duckdb==2.0.1 pyarrow==26.0.1
 cd "$folder"
-venv/bin/python - <<'PYTHON'
+PYTHONPATH="$folder/packages" python3 - <<'PYTHON'
 import sys
 
 import duckdb

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # LanceDB's search compares by L2 unless told otherwise, and what it calls _distance is then the squared L2.
-# Versions: lancedb VERSION. Valid table: three vectors, of which the one with the same direction is the longest.
+# Versions: lancedb 0.40.0. Valid table: three vectors, of which the one with the same direction is the longest.
 # Seen: the nearest by search(query) is another one than by distance_type('cosine'); _distance is 25 for points 5 apart.
 # Do: say .distance_type('cosine') in every search (or build the index with it); compare thresholds with squared L2.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet lancedb==VERSION
+python3 -m pip install --quiet --target "$folder/packages" lancedb==0.40.0
 cd "$folder"
-venv/bin/python - <<'PYTHON'
+PYTHONPATH="$folder/packages" python3 - <<'PYTHON'
 import sys
 
 import lancedb

@@ -6,9 +6,8 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet onnx==1.23.2 onnxscript==0.7.2
-"$folder/venv/bin/python" -W ignore - <<'PYTHON'
+python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxscript==0.7.2
+PYTHONPATH="$folder/packages" python3 -W ignore - <<'PYTHON'
 import sys
 from importlib.metadata import version
 

@@ -8,9 +8,8 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet opencv-python-headless==4.14.0.94 onnx==1.23.2 numpy==2.4.6
-"$folder/venv/bin/python" - <<'PYTHON'
+python3 -m pip install --quiet --target "$folder/packages" opencv-python-headless==4.14.0.94 onnx==1.23.2 numpy==2.4.6
+PYTHONPATH="$folder/packages" python3 - <<'PYTHON'
 import sys
 
 import cv2

@@ -8,11 +8,10 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet numpy==2.4.6 onnx==1.23.2
-"$folder/venv/bin/pip" install --quiet --no-deps pnnx==20261020 ncnn==1.0.20261020 # the converter itself needs no torch
+python3 -m pip install --quiet --target "$folder/packages" numpy==2.4.6 onnx==1.23.2
+python3 -m pip install --quiet --target "$folder/packages" --no-deps pnnx==20261020 ncnn==1.0.20261020 # the converter itself needs no torch
 cd "$folder"
-venv/bin/python - <<'PYTHON'
+PYTHONPATH="$folder/packages" python3 - <<'PYTHON'
 import subprocess
 import sys
 from importlib.metadata import distribution, version

@@ -35,7 +35,7 @@ def small(patch_source='pgn') -> PatchNet:
     if patch_source == 'pgn':
         last = model.pgn.regression[2]
         with torch.no_grad():
-            last.weight.normal_(std=0.2)
+            last.weight.normal_(std=0.8)
             last.bias.add_(torch.randn_like(last.bias) * 0.3)
     return model.eval()
 

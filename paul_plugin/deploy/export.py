@@ -2,14 +2,13 @@
 
 import contextlib
 import copy
-import io
 import json
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,115 +17,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.synthetic.cameras import render_image
-from ..method.patchnet import HEADS
+from ..method.patchnet import HEADS, PatchNet
 from ..method.unit import UnitLength
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
-from ..runtime.files import whole_file
+from ..runtime.files import whole_file, write_atomically
 from ..runtime.safetensors_file import SUFFIX
 from ..runtime.targets import check_targets
+from .formats import FORMATS, Describe
 from .half import HalfPatchNet
 from .one_camera import OneCamera
+from .plain import PlainPatchNet, UnitInput
 
 THRESHOLD = 0.9999  # least cosine of a descriptor to the one that torch gives in float32
 BATCHES = (1, 2, 5)  # images of the batches that are compared
 LEAST_OPSET = 18  # that torch's exporter gives without converting down, which fails for many networks
 SECONDS = 2.0  # that the images per second are measured for
-Describe = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, E)
-
-
-def _any_batch() -> tuple[dict]:
-    return ({0: torch.export.Dim('batch')},)
-
-
-def write_onnx(network: nn.Module, images: Tensor, metadata: str, file: BinaryIO, opset: int | None = None) -> None:
-    """Writes it in this opset, or in the one that the installed exporter takes by itself."""
-    program = torch.onnx.export(
-        network,
-        (images,),
-        dynamic_shapes=_any_batch(),
-        dynamo=True,
-        input_names=['images'],
-        output_names=['descriptors'],
-        verbose=False,
-        opset_version=opset,
-    )
-    model = program.model_proto
-    found = next(part.version for part in model.opset_import if not part.domain)
-    if opset not in (None, found):  # the exporter only warns where it cannot convert
-        raise UserError(f'--opset {opset}: the installed exporter gives {found} for this network: name that, or none')
-    graph = model.graph
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        part.ClearField('metadata_props')  # where each comes from in torch: as long as the weights of a small model
-    model.metadata_props.add(key='metadata', value=metadata)
-    file.write(model.SerializeToString())  # one file, up to 2 GB
-
-
-def read_onnx(file: Path | bytes) -> tuple[Describe, str]:
-    """The network of a file, or of its bytes, in onnxruntime with torch's number of threads; its metadata."""
-    onnxruntime = import_optional('onnxruntime')
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    source = file if isinstance(file, bytes) else str(file)
-    session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
-
-    def describe(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(['descriptors'], {'images': images.numpy()})[0])
-
-    return describe, session.get_modelmeta().custom_metadata_map['metadata']
-
-
-def _write_program(network: nn.Module, images: Tensor, metadata: str, file: BinaryIO) -> None:
-    program = torch.export.export(network, (images,), dynamic_shapes=_any_batch())
-    for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop('stack_trace', None)  # names this machine's folders
-    whole = (
-        io.BytesIO()
-    )  # torch's own writer ends the process (SIGABRT) where a file cannot be written, as on a full disk
-    torch.export.save(program, whole, extra_files={'metadata': metadata})
-    file.write(whole.getbuffer())
-
-
-def _read_program(path: Path) -> tuple[Describe, str]:
-    extra = {'metadata': ''}
-    with open(path, 'rb') as file:
-        program = torch.export.load(file, extra_files=extra)
-    return program.module(), extra['metadata']
-
-
-def _write_torchscript(network: nn.Module, images: Tensor, metadata: str, file: BinaryIO) -> None:
-    traced = torch.jit.freeze(torch.jit.trace(network, images, check_trace=False))  # `export` checks more
-    torch.jit.save(traced, file, _extra_files={'metadata': metadata})
-
-
-def _read_torchscript(path: Path) -> tuple[Describe, str]:
-    extra = {'metadata': ''}
-    network = torch.jit.load(path, _extra_files=extra)
-    text = extra['metadata']
-    return network, text if isinstance(text, str) else text.decode()
-
-
-class Format(NamedTuple):
-    """One format of a file.
-
-    Attributes:
-        write: (network, images that it is shown, metadata, file) -> None; ONNX's takes an opset too.
-        read: path -> the network in the format's own runtime, metadata.
-        packages: what it needs beside torch.
-    """
-
-    write: Callable[..., None]
-    read: Callable[[Path], tuple[Describe, str]]
-    packages: tuple[str, ...] = ()
-
-
-FORMATS = {
-    '.onnx': Format(write_onnx, read_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
-    '.pt2': Format(_write_program, _read_program),
-    '.pt': Format(_write_torchscript, _read_torchscript),
-    '.torchscript': Format(_write_torchscript, _read_torchscript),  # what trackers such as boxmot call it
-}
+TIMED = 16  # images of a batch when the images per second are measured, unless the file takes another number
 
 
 class Exported(NamedTuple):
@@ -155,24 +62,27 @@ def export(
     path: str | Path,
     half: bool = False,
     force: bool = False,
-    batch: int = 16,
+    batch: int | None = None,
     opset: int | None = None,
+    unit_input: bool = False,
 ) -> Exported:
     """Writes the descriptor of a trained model in the format that the file's name ends in, and checks it.
 
     The network in the file takes `images` (batch, 3, height, width), float32, normalised as torchreid does, any number
     of them, and gives `descriptors` (batch, E), float32, of length 1. Beside the weights the file holds, as a JSON text
-    under the name `metadata`, what `describe_export` returns. It is read back by the format's own runtime and gets its
+    under the name `paul`, what `describe_export` returns. It is read back by the format's own runtime and gets its
     name only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
+    TorchScript gets a file beside it (`sidecar_of`), by which boxmot knows its size.
 
     Args:
         trained: the model; it stays as it is.
-        path: ends in `.onnx`, in `.pt2` (for `torch.export.load`), or in `.pt` or `.torchscript` (TorchScript, for
-            `torch.jit.load` and CPUs only, since a trace keeps the device).
+        path: ends in `.onnx`, in `.pt2` (for `torch.export.load`), or in `.torchscript` (for `torch.jit.load` and CPUs
+            only, since a trace keeps the device).
         half: weights in float16, and what is computed with them.
         force: write over a file.
-        batch: images of a batch when the images per second are measured.
+        batch: images of every batch, which some runtimes must know; None for any number.
         opset: of ONNX, at least `LEAST_OPSET`; None for the one that the installed exporter takes by itself.
+        unit_input: the file takes images from 0 to 1, and normalises them itself.
 
     Raises:
         UserError: in one line, and no file is written: if a package is missing, the format cannot hold the network,
@@ -183,48 +93,86 @@ def export(
         0.9999998807907104
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
-        raise UserError(
-            f'{printable(path)} must end in one of {", ".join(FORMATS)}, which names the format, or in {SUFFIX}, for '
-            'the weights alone'
-        )
+    _check_name(path)
     _check_opset(path, opset)
-    check_targets([path], force, inputs=[trained.path])
+    targets = [path, sidecar_of(path)] if path.suffix == '.torchscript' else [path]
+    check_targets(targets, force, inputs=[trained.path])
     for package in FORMATS[path.suffix].packages:
         import_optional(package)
-    network = portable(trained.model)
-    images = sample_images(trained)
-    metadata = describe_export(trained, half)
-    options = {} if opset is None else {'opset': opset}
-    describe, cosine, difference = _write_checked(path, network, half, images, metadata, options)
+    network, images = portable(trained.model), sample_images(trained)
+    written = plain(network, images)
+    written = _halved(written) if half else written
+    if unit_input:
+        norm = UnitInput(trained.cfg.data.norm_mean, trained.cfg.data.norm_std)
+        images = images * norm.std + norm.mean
+        network, written = (nn.Sequential(norm, part).eval() for part in (network, written))
+    metadata = describe_export(trained, half, batch, unit_input)
+    options = {'fixed': batch is not None, **({} if opset is None else {'opset': opset})}
+    describe, cosine, difference = _write_checked(path, network, written, images, metadata, options)
+    for target in targets[1:]:
+        _write_sidecar(target, metadata)
     sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
-    timed = images[torch.arange(batch) % len(images)]
+    timed = batch_of(images, batch or TIMED)
     rates = images_per_second(network, timed), images_per_second(describe, timed)
     return Exported(path, metadata, cosine, difference, tuple(size / 1e6 for size in sizes), rates)
 
 
+def sidecar_of(path: Path) -> Path:
+    """The file beside a TorchScript one that boxmot (25.0.0) reads; without it, it feeds images of 256x128."""
+    return path.with_name(f'{path.name}.metadata.json')
+
+
+def _write_sidecar(path: Path, metadata: dict) -> None:
+    size = {'img_size': [metadata['height'], metadata['width']]}
+    content = {'schema_version': 1, 'model_kwargs_schema_version': 1, 'model_kwargs': size, 'preprocess': 'resize'}
+    try:
+        write_atomically(json.dumps(content), path)
+    except OSError as error:
+        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
+
+
+def batch_of(images: Tensor, size: int) -> Tensor:
+    """So many of them, from the first on and over again."""
+    return images[torch.arange(size) % len(images)]
+
+
 def _write_checked(
-    path: Path, network: nn.Module, half: bool, images: Tensor, metadata: dict, options: dict
+    path: Path, network: nn.Module, written: nn.Module, images: Tensor, metadata: dict, options: dict
 ) -> tuple[Describe, float, float]:
-    """Writes the file, whole and as the network is; returns the file's network and what `compare` gives."""
-    form = FORMATS[path.suffix]
+    """Writes the file, whole and as `written` is; returns the file's network and what `compare` gives."""
+    form, batch = FORMATS[path.suffix], metadata['batch']
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file, _refused_in_one_line(path), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of deprecation, and of what a trace does not record
-        form.write(_halved(network) if half else network, images[:2].clone(), json.dumps(metadata), file, **options)
+        form.write(written, batch_of(images, batch or 2), json.dumps(metadata), file, **options)
         file.flush()
         describe, text = form.read(Path(file.name))
-        cosine, difference = compare(describe, network, images)
+        cosine, difference = compare(describe, network, images, BATCHES if batch is None else (batch,))
         if json.loads(text) != metadata:
             raise UserError(
                 f'no file was written to {printable(path)}: its metadata are not read back as they were written'
             )
         if not cosine >= THRESHOLD:
+            advice = '; leave --half out' if metadata['half'] else ''
             raise UserError(
                 f'no file was written to {printable(path)}: its descriptors are not those of torch, the lowest cosine '
-                f'is {cosine:.6f}, not {THRESHOLD}{"; leave --half out" if half else ""}'
+                f'is {cosine:.6f}, not {THRESHOLD}{advice}'
             )
     return describe, cosine, difference
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix in FORMATS:
+        return
+    if path.suffix == '.pt':
+        raise UserError(
+            f'{printable(path)}: TorchScript ends in .torchscript here, as trackers take .pt for weights: name it '
+            f'{printable(path.with_suffix(".torchscript").name)}'
+        )
+    raise UserError(
+        f'{printable(path)} must end in one of {", ".join(FORMATS)}, which names the format, or in {SUFFIX}, for '
+        'the weights alone'
+    )
 
 
 def _check_opset(path: Path, opset: int | None) -> None:
@@ -239,16 +187,26 @@ def _check_opset(path: Path, opset: int | None) -> None:
         raise UserError(f'--opset {opset}: must be at most {most}, the newest that the installed onnx knows')
 
 
-def describe_export(trained: Trained, half: bool = False) -> dict:
-    """What an exported file tells about itself: how to feed it, what it gives, where it comes from."""
+def describe_export(
+    trained: Trained, half: bool = False, batch: int | None = None, unit_input: bool = False
+) -> dict:
+    """What an exported file tells about itself: how to feed it, what it gives, where it comes from.
+
+    Args:
+        half, batch, unit_input: as `export` takes them. A file that normalises images itself has the mean 0 and the
+            deviation 1, which change nothing.
+    """
     data = trained.cfg.data
+    mean, std = ([0.0] * 3, [1.0] * 3) if unit_input else (list(data.norm_mean), list(data.norm_std))
+    then = '' if unit_input else ', minus mean, divided by std'
     return {
         'model': trained.cfg.model.name,
-        'input': 'RGB crops resized to height x width (bilinear, antialiased), from 0 to 1, minus mean, divided by std',
+        'input': f'RGB crops resized to height x width (bilinear, antialiased), from 0 to 1{then}',
+        'batch': batch,
         'height': data.height,
         'width': data.width,
-        'mean': list(data.norm_mean),
-        'std': list(data.norm_std),
+        'mean': mean,
+        'std': std,
         'dimension': trained.model.feature_dim,
         'length': 1,
         'dist_metric': trained.cfg.test.dist_metric,
@@ -268,14 +226,16 @@ def sample_images(trained: Trained) -> Tensor:
     return torch.stack([trained.transform()(image) for image in random + rendered])
 
 
-def compare(describe: Describe, network: Describe, images: Tensor) -> tuple[float, float]:
+def compare(
+    describe: Describe, network: Describe, images: Tensor, sizes: Sequence[int] = BATCHES
+) -> tuple[float, float]:
     """The lowest cosine of two networks' descriptors of an image, and the largest difference of their numbers.
 
     Args:
-        images: of which batches of `BATCHES` images each are made, from the first and from the last ones.
+        images: of which batches of each of these sizes are made, from the first one on and, backwards, from the last.
     """
     cosines, differences = [], []
-    for batch in [part for size in BATCHES for part in (images[:size], images[-size:])]:
+    for batch in [batch_of(part, size) for size in sizes for part in (images, images.flip(0))]:
         ours, theirs = (f(batch).double() for f in (describe, network))
         cosines.append(F.cosine_similarity(ours, theirs).min())
         differences.append((ours - theirs).abs().max())
@@ -302,6 +262,17 @@ def portable(model: nn.Module) -> nn.Module:
     for head in HEADS:
         setattr(patchnet, head, nn.ModuleList())
     return network if isinstance(network, nn.Sequential) else nn.Sequential(network, UnitLength()).eval()
+
+
+def plain(network: nn.Module, images: Tensor) -> nn.Module:
+    """What `portable` gives, of operators that many runtimes read; it shares the weights.
+
+    Args:
+        images: of the size that it is for, (B, 3, H, W).
+    """
+    if isinstance(network, nn.Sequential):
+        return nn.Sequential(plain(network[0], images), *list(network)[1:]).eval()
+    return PlainPatchNet(network, images).eval() if isinstance(network, PatchNet) else network
 
 
 def _halved(network: nn.Module) -> nn.Module:

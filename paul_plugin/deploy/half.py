@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..method.patchnet import PatchNet
+from .plain import PlainPatchNet
 
 
 class FloatNorm(nn.Module):
@@ -40,7 +41,7 @@ class HalfPatchNet(nn.Module):
         model: stays as it is.
     """
 
-    def __init__(self, model: PatchNet) -> None:
+    def __init__(self, model: PatchNet | PlainPatchNet) -> None:
         super().__init__()
         self.model = copy.deepcopy(model)
         for name, module in model.named_modules():

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, reason
-from .export import FORMATS, compare, portable, read_onnx, sample_images, write_onnx
+from .export import compare, plain, portable, sample_images
+from .formats import FORMATS, read_onnx, write_onnx
 from .runtimes import RUNTIMES
 
 LARGEST_DIFFERENCE = 1e-5  # of a descriptor's number to the one of torch
@@ -32,7 +33,7 @@ class OnnxModel(nn.Module):
         self.network = portable(model)  # its device is this module's
         self.feature_dim = model.feature_dim
         file = io.BytesIO()
-        write_onnx(self.network, images[:2].clone(), '', file)
+        write_onnx(plain(self.network, images), images[:2].clone(), '', file)
         self._describe, _ = read_onnx(file.getvalue())
 
     def forward(self, images: Tensor) -> Tensor:

@@ -37,19 +37,19 @@ def trained(make_trained):
 
 def run_onnx(path):
     session = onnxruntime.InferenceSession(str(path))
-    text = session.get_modelmeta().custom_metadata_map['metadata']
+    text = session.get_modelmeta().custom_metadata_map['paul']
     return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0]), text
 
 
 def run_program(path):
-    extra = {'metadata': ''}
-    return torch.export.load(path, extra_files=extra).module(), extra['metadata']
+    extra = {'paul': ''}
+    return torch.export.load(path, extra_files=extra).module(), extra['paul']
 
 
 def run_torchscript(path):
-    extra = {'metadata': ''}
+    extra = {'paul': ''}
     network = torch.jit.load(path, _extra_files=extra)
-    return network, extra['metadata']
+    return network, extra['paul']
 
 
 @pytest.fixture(autouse=True)
@@ -57,17 +57,18 @@ def no_long_measuring(monkeypatch):
     monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
 
 
-RUNTIMES = {'.onnx': run_onnx, '.pt2': run_program, '.pt': run_torchscript, '.torchscript': run_torchscript}
+RUNTIMES = {'.onnx': run_onnx, '.pt2': run_program, '.torchscript': run_torchscript}
 
 
 @pytest.mark.parametrize('suffix', RUNTIMES)
 def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     random_state = torch.get_rng_state()
-    done = export(trained, tmp_path / f'new folder/model{suffix}', batch=2)
+    done = export(trained, tmp_path / f'new folder/model{suffix}')
     assert torch.get_rng_state().equal(random_state)
     assert done.cosine >= THRESHOLD
-    assert [path.name for path in done.path.parent.iterdir()] == [f'model{suffix}']
+    beside = [f'model{suffix}.metadata.json'] * (suffix == '.torchscript')
+    assert sorted(path.name for path in done.path.parent.iterdir()) == [f'model{suffix}', *beside]
     run, text = RUNTIMES[suffix](done.path)
     for size in (1, 3, 8):
         images = torch.randn(size, 3, 96, 48)
@@ -79,20 +80,21 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
     assert (metadata['height'], metadata['width'], metadata['dimension']) == (96, 48, 96)
     assert metadata['mean'] == trained.cfg.data.norm_mean
     assert done.megabytes[1] == pytest.approx(done.megabytes[0], rel=0.1)
-    if suffix not in ('.pt', '.torchscript'):  # a trace remembers where its lines are from
+    if suffix != '.torchscript':  # a trace remembers where its lines are from
         assert str(PROJECT).encode() not in done.path.read_bytes()
     for name, value in trained.model.state_dict().items():
         assert value.equal(before[name]), name
 
 
 def test_tool(embedded_run, tmp_path, capsys):
-    target = tmp_path / 'model.pt'
-    words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--root', str(tmp_path)]
+    target = tmp_path / 'model.torchscript'
+    words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--input', 'unit', '--root', str(tmp_path)]
     tool.main(words)
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == f'{target}: images (batch, 3, 64, 48) -> descriptors (batch, 8)'
+    assert out[0] == f'{target}: images (1, 3, 64, 48) from 0 to 1 -> descriptors (1, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2
-    assert out[5].startswith('the mAP that it costs was not measured: data set')
+    assert out[5] == 'beside it, the size for boxmot: model.torchscript.metadata.json'
+    assert out[6].startswith('the mAP that it costs was not measured: data set')
 
 
 FULL_DISK = """
@@ -113,7 +115,7 @@ for target in targets:
 
 def test_a_full_disk(trained, tmp_path):
     """A limit on the size of files stands for it; in a process of its own, which torch may end."""
-    targets = [tmp_path / f'new{suffix}/model{suffix}' for suffix in ('.onnx', '.pt2', '.pt')]
+    targets = [tmp_path / f'new{suffix}/model{suffix}' for suffix in ('.onnx', '.pt2', '.torchscript')]
     torch.save(trained.model, tmp_path / 'model')
     command = [sys.executable, '-c', FULL_DISK, trained.path, tmp_path / 'model', *targets]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -124,7 +126,7 @@ def test_a_full_disk(trained, tmp_path):
 
 
 def test_the_opset_that_was_asked_for(trained, tmp_path):
-    done = export(trained, tmp_path / 'model.onnx', batch=1, opset=18)
+    done = export(trained, tmp_path / 'model.onnx', opset=18)
     model = onnx.load(done.path)
     assert [(part.domain, part.version) for part in model.opset_import] == [('', 18)]
     onnx.checker.check_model(model, full_check=True)
@@ -136,7 +138,7 @@ def test_an_opset_that_cannot_be_had(trained, tmp_path, monkeypatch):
     for name, opset, message in (
         ('a.onnx', 17, 'opset 17: must be at least 18, the least that the exporter writes'),
         ('a.onnx', most + 1, f'opset {most + 1}: must be at most {most}, the newest that the installed onnx knows'),
-        ('a.pt', 18, r'opset 18: .*a.pt has none: leave it out, or name a file that ends in .onnx'),
+        ('a.pt2', 18, r'opset 18: .*a.pt2 has none: leave it out, or name a file that ends in .onnx'),
     ):
         with pytest.raises(UserError, match=f'^--{message}$'):
             export(trained, tmp_path / name, opset=opset)
@@ -150,7 +152,7 @@ def test_an_opset_that_cannot_be_had(trained, tmp_path, monkeypatch):
 def test_onnx_in_half_precision(trained, tmp_path):
     """With fewer numbers too: names, types, the name of the batch, and what it gives."""
     reduced = reduce_dimension(trained, 8)
-    target = export(reduced, tmp_path / 'model.onnx', half=True, batch=1).path
+    target = export(reduced, tmp_path / 'model.onnx', half=True).path
     model = onnx.load(target)
     onnx.checker.check_model(model, full_check=True)
     (images,), (descriptors,) = model.graph.input, model.graph.output
@@ -193,7 +195,7 @@ def test_half_keeps_the_model(patch_source):
 
 
 def test_a_file_that_is_not_the_model_is_refused(trained, tmp_path):
-    target = tmp_path / 'model.pt'
+    target = tmp_path / 'model.torchscript'
     target.write_text('what was there')
     wrong = trained._replace(model=DecidesInPython(trained.model))
     with pytest.raises(UserError, match=r'^no file was written to .*: its descriptors are not those of torch'):
@@ -211,14 +213,17 @@ def test_a_network_that_a_format_cannot_hold_is_refused_in_one_line(trained, tmp
 
 
 def test_refuses_before_any_work(trained, tmp_path, monkeypatch):
-    (tmp_path / 'model.pt').touch()
+    for name in ('model.onnx', 'a.torchscript.metadata.json'):
+        (tmp_path / name).touch()
     for name, message in (
-        ('model.pth', 'must end in one of .onnx, .pt2, .pt, .torchscript, which names the format, or in .safetensors'),
-        ('model.pt', 'exists: give another name, or --force'),
+        ('model.pth', 'must end in one of .onnx, .pt2, .torchscript, which names the format, or in .safetensors'),
+        ('model.pt', 'TorchScript ends in .torchscript here, as trackers take .pt for weights: name it model.torchsc'),
+        ('model.onnx', 'exists: give another name, or --force'),
+        ('a.torchscript', 'a.torchscript.metadata.json exists: give another name, or --force'),
     ):
         with pytest.raises(UserError, match=message):
             export(trained, tmp_path / name)
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(UserError, match='the package onnxscript is not there: pip install onnxscript$'):
-        export(trained, tmp_path / 'model.onnx')
-    assert [path.name for path in tmp_path.iterdir()] == ['model.pt']
+        export(trained, tmp_path / 'a.onnx')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.torchscript.metadata.json', 'model.onnx']

@@ -1,0 +1,154 @@
+"""Exported graphs: plain operators, the training's numbers, a fixed batch, images from 0 to 1, old files."""
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from paul_plugin.deploy.export import describe_export, export, plain, portable, sample_images
+from paul_plugin.deploy.formats import FORMATS
+from paul_plugin.deploy.pca import reduce_dimension
+from paul_plugin.deploy.plain import unit_length
+from paul_plugin.host.models import build_backbone
+from paul_plugin.method.patchnet import PatchNet
+
+PLAIN = {
+    'Abs', 'Add', 'Clip', 'Concat', 'Conv', 'Div', 'Gather', 'Gemm', 'MatMul', 'MaxPool', 'Mul', 'ReduceMean',
+    'ReduceSum', 'Relu', 'Reshape', 'Sqrt', 'Sub', 'Transpose',
+}  # fmt: skip
+
+
+def small(patch_source='pgn') -> PatchNet:
+    """On the first layers of ResNet-18; the patches are of their own in each image, some beyond its edge."""
+    torch.manual_seed(0)
+    backbone = build_backbone('resnet18', pretrained=False)
+    backbone.layer2 = backbone.layer3 = backbone.layer4 = nn.Identity()
+    del backbone.layer1[1:]
+    model = PatchNet(backbone, channels=64, num_classes=1, loss='paul', dim=16, patch_source=patch_source)
+    model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
+    if patch_source == 'pgn':
+        last = model.pgn.regression[2]
+        with torch.no_grad():
+            last.weight.normal_(std=0.8)
+            last.bias.add_(torch.randn_like(last.bias) * 0.3)
+    return model.eval()
+
+
+@pytest.fixture(scope='module')
+def trained(make_trained):
+    return make_trained()._replace(model=small())
+
+
+@pytest.fixture(scope='module')
+def fixed(trained, tmp_path_factory):
+    """An export for a tracker: one image, from 0 to 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+        return export(trained, tmp_path_factory.mktemp('fixed') / 'model.onnx', batch=1, unit_input=True)
+
+
+@pytest.fixture
+def unit_images():
+    return torch.rand(4, 3, 96, 48)
+
+
+@pytest.fixture
+def expected(trained, unit_images):
+    """Of the same images, normalised outside."""
+    data = trained.cfg.data
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (data.norm_mean, data.norm_std))
+    with torch.no_grad():
+        return trained.model((unit_images - mean) / std)
+
+
+def operators(path) -> set[str]:
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+@pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'random'])
+@torch.no_grad()
+def test_the_same_numbers(patch_source):
+    model = small(patch_source)
+    images = torch.randn(3, 3, 96, 48)
+    if patch_source == 'pgn':
+        theta = model.pgn(model.backbone.featuremaps(images))
+        assert theta.std(0).mean() > 0.1
+        assert theta[..., 2].abs().max() > 1
+    torch.testing.assert_close(plain(portable(model), images)(images), model(images), atol=1e-6, rtol=0)
+
+
+def test_unit_length():
+    rows = torch.randn(3, 5)
+    rows[1] = 0
+    torch.testing.assert_close(unit_length(rows), F.normalize(rows, dim=1))
+
+
+def test_operators_of_a_fixed_batch(fixed):
+    assert operators(fixed.path) - PLAIN == set()
+
+
+def test_operators_of_any_batch(trained, tmp_path, monkeypatch):
+    """Of a reduced descriptor, whose normalisation is a second one."""
+    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+    done = export(reduce_dimension(trained, 8), tmp_path / 'model.onnx')
+    assert operators(done.path) - PLAIN == set()
+    assert done.metadata['batch'] is None
+
+
+def test_a_fixed_batch(fixed, trained):
+    model = onnx.load(fixed.path)
+    for value, shape in ((model.graph.input[0], [1, 3, 96, 48]), (model.graph.output[0], [1, 96])):
+        assert [dim.dim_value for dim in value.type.tensor_type.shape.dim] == shape
+    assert fixed.metadata['batch'] == 1
+
+
+def test_images_from_0_to_1(fixed, trained, unit_images, expected):
+    session = onnxruntime.InferenceSession(str(fixed.path))
+    found = [session.run(None, {'images': image[None].numpy()})[0][0] for image in unit_images]
+    np.testing.assert_allclose(np.stack(found), expected, atol=1e-6, rtol=0)
+    assert (fixed.metadata['mean'], fixed.metadata['std']) == ([0, 0, 0], [1, 1, 1])
+    assert 'minus mean' not in fixed.metadata['input']
+    assert 'minus mean' in describe_export(trained)['input']
+
+
+def test_opencv_reads_it(fixed, unit_images, expected):
+    network = cv2.dnn.readNetFromONNX(str(fixed.path))
+    for image, ours in zip(unit_images, expected, strict=True):
+        network.setInput(image[None].numpy())
+        found = network.forward()
+        assert found.shape == (1, 96)
+        assert F.cosine_similarity(torch.from_numpy(found[0]), ours, dim=0) > 0.99999
+
+
+def test_the_metadata_shadow_nothing_of_a_tracker(fixed):
+    """ultralytics makes each key of an ONNX file an attribute of its own, over what `metadata` was."""
+    (entry,) = onnx.load(fixed.path).metadata_props
+    assert entry.key == 'paul'
+    assert json.loads(entry.value) == fixed.metadata
+
+
+def test_metadata_of_old_files_are_read(trained, fixed, tmp_path):
+    network, images = portable(trained.model), sample_images(trained)[:2]
+    program = torch.export.export(network, (images,))
+    torch.export.save(program, tmp_path / 'old.pt2', extra_files={'metadata': 'old'})
+    traced = torch.jit.trace(network, images)
+    torch.jit.save(traced, tmp_path / 'old.torchscript', _extra_files={'metadata': 'old'})
+    model = onnx.load(fixed.path)
+    model.metadata_props[0].key, model.metadata_props[0].value = 'metadata', 'old'
+    onnx.save(model, tmp_path / 'old.onnx')
+    assert [FORMATS[suffix].read(tmp_path / f'old{suffix}')[1] for suffix in FORMATS] == ['old'] * 3
+
+
+def test_boxmot_is_told_the_size(trained, tmp_path, monkeypatch):
+    """By the file that its TorchScript backend reads, in its words."""
+    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
+    done = export(trained, tmp_path / 'model.torchscript')
+    beside = json.loads((tmp_path / 'model.torchscript.metadata.json').read_text())
+    assert beside['model_kwargs'] == {'img_size': [96, 48]}
+    assert done.path.exists()

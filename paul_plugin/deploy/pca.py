@@ -8,7 +8,6 @@ from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from .as_tested import mean_ap
-from .plain import unit_length
 
 _ROWS = 16384  # of the bank that are held in float64 at a time
 

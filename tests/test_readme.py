@@ -1,4 +1,4 @@
-"""The Python code that the README shows is run, on small images, under each way in which workers can start."""
+"""The Python code of the README and its pages is run, on small images, under each way in which workers can start."""
 
 import re
 import shutil
@@ -14,11 +14,13 @@ from helpers.crops import market1501
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.run.trained import open_trained
 
-README = (Path(__file__).parents[1] / 'README.md').read_text()
-SNIPPETS = re.findall(r'^```python\n(.*?)^```$', README, re.M | re.S)
+PROJECT = Path(__file__).parents[1]
+README, *PAGES = PROJECT / 'README.md', *sorted(PROJECT.glob('.docs/*.md'))
+TEXT = '\n'.join(path.read_text() for path in (README, *PAGES))
+SNIPPETS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.M | re.S)
 METHODS = pytest.mark.parametrize('method', ['fork', 'spawn', 'forkserver'])
 MODEL = 'paul_osnet_x0_25'
-# What the README says -> what is small enough for a test
+# What the pages say -> what is small enough for a test
 SMALL = {
     'height=384, width=128': 'height=64, width=48, workers=1',
     'batch_size_train=40': 'batch_size_train=6',
@@ -26,7 +28,7 @@ SMALL = {
     'k=10': 'k=3',
     'max_epoch=60': 'max_epoch=1',
 }
-# force: a worker that imports the program has a method already. The preload, which the README names, spares each
+# force: a worker that imports the program has a method already. The preload, which own-code.md names, spares each
 # worker of a fork server the imports.
 START = """\
 import multiprocessing
@@ -47,6 +49,21 @@ def run_as_a_program(text: str, method: str, folder: Path) -> str:
 def test_every_snippet_is_run():
     used = [[word for word in ('describe(', 'search(', 'engine.run(') if word in snippet] for snippet in SNIPPETS]
     assert used == [['describe('], ['search('], ['engine.run(']]
+
+
+@pytest.mark.parametrize('page', (README, *PAGES), ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """To a file of the project, and to a heading in it, as GitHub names headings."""
+    links = re.findall(r'\]\(([^)\s]+)\)|<img src="([^"]+)"', page.read_text())
+    own = [link for pair in links for link in pair if link and not link.startswith('https:')]
+    assert own
+    for link in own:
+        name, _, place = link.partition('#')
+        target = page.parent / name if name else page
+        assert target.is_file(), link
+        headings = re.findall(r'^#+ (.+)$', target.read_text(), re.M) if place else []
+        known = {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+        assert not place or place in known, link
 
 
 @METHODS

@@ -1,4 +1,4 @@
-"""The commands that the README shows: the tools are run on a small model, the trainings are read and checked."""
+"""The commands of the README and its pages: tools are run on a small model, trainings are read and checked."""
 
 import contextlib
 import re
@@ -7,26 +7,24 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_readme import README
+from test_readme import README, TEXT
 
 from paul_plugin.ablation import arguments as ablation
 from paul_plugin.commands import main as commands
 from paul_plugin.run import main as job
 
-LINES = [line for block in re.findall(r'^```bash\n(.*?)^```$', README, re.M | re.S) for line in block.splitlines()]
+LINES = [line for block in re.findall(r'^```bash\n(.*?)^```$', TEXT, re.M | re.S) for line in block.splitlines()]
 COMMANDS = [command for line in LINES if line[0] != '#' for command in line.split(' && ')]
-TOOLS = {'main.py': 'train', 'visualize.py': 'visualize'}
 
 
 def words_of(command: str) -> list[str]:
     """Verb and words of a command of ours; of any other, none."""
     words = shlex.split(command, comments=True)
-    while re.match('python$|torchrun$|--nproc|--max-restarts', words[0]):
+    while re.match('python$|torchrun$|--nproc|--max-restarts|-m$', words[0]):
         del words[0]
-    if words[0] == 'paul':
+    if words[0] in ('paul', 'paul_plugin'):
         return words[1:]
-    folder, _, tool = words[0].partition('/')
-    return [TOOLS[tool], *words[1:]] if folder == 'tools' else []
+    return ['train', *words[1:]] if words[0] == 'tools/main.py' else []
 
 
 OURS = [command for command in COMMANDS if words_of(command)]
@@ -46,8 +44,17 @@ def test_which_are_not_ours():
     ]  # fmt: skip
     assert len(TRAININGS) > 10
     assert len(OTHERS) > 10
-    assert 'The first and the last line were not run here' in README
-    assert re.search(r'whl/cpu`\s+first \(not run here\)', README)
+    text = README.read_text()
+    assert 'The tests run neither the first nor the last line' in text
+    assert re.search(r'whl/cpu`\s+first \(not run here\)', text)
+
+
+def test_one_spelling():
+    """The commands are spelt `paul ...`; the script that is the same is named once."""
+    assert [command for command in OURS if 'tools/' in command] == [
+        'python tools/main.py --config-file configs/paul_market.yaml'
+    ]
+    assert 'torchreid.models.build_model(' in README.read_text()
 
 
 @pytest.fixture(scope='module')

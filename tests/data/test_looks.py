@@ -141,7 +141,7 @@ def test_a_csv_file_that_lists_a_picture_under_two_cameras(tmp_path):
 
 
 def test_what_is_tested_on_stays_out_of_training_in_any_format(tmp_path):
-    """The README's promise, which held for the same bytes only."""
+    """The pages promise it (own-cameras.md); it held for the same bytes only."""
     for pid in PEOPLE:
         for part, camera in (('query', 1), ('gallery', 2)):
             save(person(pid, camera), tmp_path / f'{part}/{pid}/1.jpg', quality=90)

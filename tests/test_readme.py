@@ -69,14 +69,14 @@ def test_links_lead_somewhere(page):
 @METHODS
 def test_describe_and_search(embedded_run, tmp_path, method):
     """Both in one program without a main guard, twice, with workers."""
-    shutil.copytree(embedded_run, tmp_path / 'log/paul_market')
+    shutil.copytree(embedded_run, tmp_path / 'log/paul_folder')
     query = sorted(open_trained(embedded_run).datamanager().test_loader['synthetic_target']['query'].dataset.data)[0][0]
     for name in ('a.jpg', 'b.jpg', 'me.jpg'):
         shutil.copy(query, tmp_path / name)
     extract(open_trained(embedded_run), Path(query).parent, tmp_path / 'descriptors.npz')
     describe, search = SNIPPETS[:2]
     text = f'{describe}print(descriptors.shape, descriptors.dtype)\n{search}'
-    opened = "open_trained('log/paul_market'"
+    opened = "open_trained('log/paul_folder'"
     assert text.count(opened) == 2
     out = run_as_a_program(2 * text.replace(opened, f"{opened}, opts=('data.workers', 2)"), method, tmp_path)
     lines = out.splitlines()

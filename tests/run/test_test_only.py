@@ -20,7 +20,7 @@ def trained(rendered, tmp_path_factory):
 
 
 def test_it_leaves_the_record_of_training(trained, rendered, capsys):
-    """The README's recipe: the finished model is tested in the folder of its own run."""
+    """The recipe of own-cameras.md: the finished model is tested in the folder of its own run."""
     before = (trained / 'results.json').read_bytes()
     weights = trained / 'model/model.pth.tar-1'
     run_embedded_job(rendered, trained, 'model.load_weights', str(weights), 'test.evaluate', 'True')

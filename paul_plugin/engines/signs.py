@@ -92,6 +92,11 @@ class CameraSigns(Observer):
         engine.signs.append(sign)
         write_signs(engine)
         print(f'Signs of cameras, {name}: {", ".join(f"{sort} {value:.3f}" for sort, value in found.items())}')
+        if name == START and found['mixing'] > 1:
+            print(
+                f'warning: camera mixing is {found["mixing"]:.3f}, above chance: crops of different cameras are nearer '
+                'than those of one. Where the cameras were read from names, they may be no cameras: see folder.camera'
+            )
         if engine.writer is not None and processes.is_first() and name != START:
             for sort, value in found.items():
                 engine.writer.add_scalar(f'Signs/{sort}', value, engine.done[0])

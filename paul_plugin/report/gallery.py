@@ -249,8 +249,8 @@ class Pictures:
 # What stands in the place of cyclic ranking for a run whose positives are whole images
 POSITIVES = (
     'Positives',
-    'The images whose patches PEDAL (section 3.2) pulls nearer to an image: each is among the nearest of its camera, and '
-    'chooses the image likewise.',
+    'The images whose patches PEDAL (section 3.2) pulls nearer to an image: each is among the nearest of its camera '
+    'and chooses the image likewise.',
 )
 # Name of a picture -> its heading and explanation in a report
 EXPLANATIONS = {

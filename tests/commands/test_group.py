@@ -42,13 +42,14 @@ def refusal(words, capsys):
 
 def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     target = tmp_path / 'new/groups.csv'
-    words = [str(trained.path), str(crops), str(target), '--neighbours', '5', '--rows', '2', '--pixels', '40']
+    words = [str(trained.path), str(crops), str(target), '--neighbours', '3', '--rows', '2', '--pixels', '40']
     words += ['--threshold', 'none']
     tool.main([*words, '--sheets', '2'])
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith('1 of 21 images')
     assert out[2] == f'{target}: 20 crops in 5 groups, and 0 like no other'
-    assert out[3:] == [f'Written to {tmp_path}/new/groups_{sheet}.png' for sheet in (1, 2)]
+    assert out[3].startswith('warning: 5 groups have as many crops as --neighbours 3 or more, the largest 4')
+    assert out[4:] == [f'Written to {tmp_path}/new/groups_{sheet}.png' for sheet in (1, 2)]
     rows = list(csv.DictReader(target.open()))
     assert [row['group'] for row in rows] == [number for number in '12345' for _ in range(4)]
     people = [{Path(row['file']).stem[-1] for row in rows if row['group'] == number} for number in '12345']

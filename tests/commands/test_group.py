@@ -81,7 +81,7 @@ def test_warns_of_neighbours_that_are_too_many_or_too_few(trained, crops, tmp_pa
 def test_the_threshold_of_the_runs_own_labels(embedded_run, rendered, crops, tmp_path, capsys):
     words = [str(embedded_run), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
     tool.main(words)
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if 'threshold' in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('threshold')]
     found, told = labelled_threshold(open_trained(embedded_run))
     assert line == told
     trained = open_trained(embedded_run)

@@ -21,8 +21,8 @@ table = pyarrow.table({'path': ['a.jpg', 'b.jpg'], 'v': vectors})
 parquet.write_table(table, 'vectors.parquet')
 print('duckdb', duckdb.__version__, 'pyarrow', pyarrow.__version__)
 print('pyarrow reads back:', parquet.read_table('vectors.parquet').schema.field('v').type)
-of_file = duckdb.sql("SELECT typeof(v) FROM 'vectors.parquet'").fetchone()[0]
-of_table = duckdb.sql('SELECT typeof(v) FROM "table"').fetchone()[0]
+of_file = duckdb.sql("SELECT typeof(v) FROM 'vectors.parquet'").fetchall()[0][0]
+of_table = duckdb.sql('SELECT typeof(v) FROM "table"').fetchall()[0][0]
 print('duckdb reads the file as', of_file, 'and the table as', of_table)
 query = "SELECT array_cosine_distance({}, [1, 0, 0, 0]::FLOAT[4]) FROM 'vectors.parquet' ORDER BY path"
 try:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# pnnx loses the axis of an ONNX reduction over one axis: ncnn then reduces the whole image and says nothing.
+# pnnx loses the axis of an ONNX reduction over one axis: ncnn then reduces nothing, and nobody says so.
 # Versions: pnnx 20261020, ncnn 1.0.20261020, onnx 1.23.2. Valid model: ReduceSum over axis 2 of (1, 6, 4), keepdims.
-# Seen: NAME.ncnn.param has `-23303=0`, no axis (two axes would be `-23303=2,1,2`); ncnn gives one number, the sum of
-#   all 24, where onnx's reference gives six. So do ReduceMean and ReduceL2. With axes [1, 2], all there is, it is right.
+# Seen: NAME.ncnn.param has `-23303=0`, no axis; ncnn gives the 24 numbers that it was fed where onnx's reference gives
+#   six sums. ReduceMean and ReduceL2 lose theirs too. With both axes, [1, 2], all are right.
 # Do: compare with another runtime after each conversion; reduce only what has one axis beside the batch, or pass the
 #   rows through a MatMul with ones.
 set -euo pipefail
@@ -44,7 +44,7 @@ def by_both(operator, axes):
     network.load_param('reduction.ncnn.param')
     network.load_model('reduction.ncnn.bin')
     extractor = network.create_extractor()
-    extractor.input('in0', ncnn.Mat(images[0]))
+    extractor.input('in0', ncnn.Mat(images))
     return ReferenceEvaluator(model).run(None, {'x': images})[0].ravel(), np.array(extractor.extract('out0')[1]).ravel(), line
 
 

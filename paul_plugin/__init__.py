@@ -1,6 +1,7 @@
 """PAUL, patch-based unsupervised person re-ID, as a plugin of torchreid: importing it registers everything."""
 
 from . import host, registry  # noqa: F401  # host first: it quiets a warning of torchreid
+from .checkpoints.norms import measure_norms
 from .checkpoints.weights import load_weights, read_checkpoint
 from .data.folder import FolderDataset
 from .deploy.descriptor_file import read_descriptors
@@ -14,6 +15,8 @@ from .engines.resumable import resumable
 from .method.ipfl import IPFLLoss
 from .method.memory import PatchMemory
 from .method.miner import CyclicRankingMiner
+from .method.mutual_neighbours import MutualNeighbours
+from .method.mutual_pedal import MutualPEDALLoss
 from .method.patchnet import PatchNet
 from .method.pedal import PEDALLoss
 from .method.pooling import pool_patches
@@ -28,6 +31,8 @@ __all__ = [
     'IPFLLoss',
     'ImagePAULEngine',
     'ImagePretrainEngine',
+    'MutualNeighbours',
+    'MutualPEDALLoss',
     'NearestTripletLoss',
     'PEDALLoss',
     'PatchMemory',
@@ -37,6 +42,7 @@ __all__ = [
     'Trained',
     'for_camera',
     'load_weights',
+    'measure_norms',
     'open_trained',
     'pool_patches',
     'read_checkpoint',

@@ -12,6 +12,7 @@ from .distributed import distributed_steps
 from .growth import peak_of_pedal, pedal_growth
 from .loading import loader_of_the_embedded_job
 from .measure import describe, extra_peak, in_turn
+from .networks import bench_describing, bench_small_step
 from .parts import Runs, bench_ipfl, bench_pedal, bench_pooling, bench_ranking
 from .sizes import GALLERY, MARKET, QUERY
 from .step import bench_step
@@ -24,6 +25,13 @@ ROWS: dict[str, Callable[[torch.device, str], Runs]] = {
     'cyclic ranking + IPFL, B=256': lambda device, amp: bench_ipfl(device, 256),
     f'ranking evaluation, {QUERY:,} x {GALLERY:,}': lambda device, amp: bench_ranking(device),
     'whole training step, ResNet-50, 384x128, 4+4 images': bench_step,
+    'network forward and backward, OSNet x0.25, 256x128, 20 images': lambda device, amp: bench_small_step(device),
+    'describing on the CPU, OSNet x0.25, 256x128, 128 crops': lambda device, amp: bench_describing(
+        'paul_osnet_x0_25', (256, 128), 128, 32
+    ),
+    'describing on the CPU, ResNet-50, 384x128, 32 crops': lambda device, amp: bench_describing(
+        'paul', (384, 128), 32, 8
+    ),
 }
 
 

@@ -196,6 +196,8 @@ class FolderDataset(data.ImageDataset):
         test_only: bool = False,
         **kwargs,
     ) -> None:
+        if near_copies not in ('one', 'keep'):
+            raise UserError(f'folder.near_copies = {show(near_copies)}: must be one or keep')
         crops = read(path or root, labels, camera, near_copies)
         training = kwargs.get('mode', 'train') == 'train'
         if training and not crops.train and not (test_only and crops.query):

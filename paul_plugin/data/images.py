@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 from ..runtime.errors import UserError, printable, reason
 
@@ -18,6 +19,7 @@ from ..runtime.errors import UserError, printable, reason
 _FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000')
 _SUFFIX = re.compile(r'(?i)\.(jpg|jpe|jpeg|jfif|png|bmp|gif|tiff?|webp|p[gbp]m|jp2)$')
 _END_MARKERS = {'JPEG': b'\xff\xd9', 'MPO': b'\xff\xd9', 'PNG': b'IEND'}  # MPO is a camera's JPEG
+_SECONDS = 2  # that a look at images takes before its bar is shown
 _TAIL = 16  # bytes at the end of a file in which the marker is looked for
 _BUFFER = 1 << 16  # most crops are smaller: one read takes the whole file
 _SMALLEST_SIDE = 4  # pixels
@@ -141,7 +143,14 @@ def check_images(paths: Iterable[str], decode: bool = False) -> dict[str, str]:
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda chunk: _check_chunk(chunk, decode), chunks)
-        return {path: reason for bad in found for path, reason in bad}
+        options = {'unit': ' parts', 'leave': False, 'delay': _SECONDS, 'disable': _quiet()}
+        shown = tqdm(found, 'Looking at images', len(chunks), **options)
+        return {path: reason for bad in shown for path, reason in bad}
+
+
+def _quiet() -> bool | None:
+    """Whether this process shows no bar; None where a terminal decides. It may not know the other ones yet."""
+    return True if os.environ.get('RANK', '0') != '0' else None
 
 
 def describe_bad(bad: dict[str, str], limit: int = 10) -> str:

@@ -127,8 +127,9 @@ class DistributedEngine(HostFixes):
     def _extract(self, images: Tensor) -> Tensor:
         images = images.cuda() if self.use_gpu else images
         model = self.model
-        if self.describing is not None:
-            self.model = self.describing.network(images)
+        network = model if self.describing is None else self.describing.network(images)
+        if network is not unwrap(model):  # else the wrapper stays, which may spread the images over GPUs
+            self.model = network
         try:
             return super().extract_features(images)
         finally:

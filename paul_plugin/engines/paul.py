@@ -79,6 +79,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
     """
 
     every_parameter_used = True
+    kept_bank: KeptBank | None = None  # of choose_rate, until the run takes it
 
     def __init__(
         self,
@@ -122,8 +123,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
         if self.use_gpu:  # the tensors stay the optimizer's own
             model.cuda()
-        model.to(memory_format=torch.channels_last)  # the faster layout of convolutions; values, names and shapes stay
-        self.model = model
+        self.model = model.to(memory_format=torch.channels_last)  # the faster layout; values, names and shapes stay
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.register_model('model', model, optimizer, scheduler)
@@ -145,7 +145,6 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
         self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
-        self.kept_bank: KeptBank | None = None  # of choose_rate, until the run takes it
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]

@@ -14,6 +14,7 @@ from ..data.descriptors import describe_images, eval_mode
 from ..data.images import read_image
 from ..host.data import test_stages, training_cameras, training_images
 from ..host.engine import unwrap
+from ..host.progress import bar
 from ..method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
 from ..runtime import processes
 from ..runtime.files import write_atomically
@@ -22,6 +23,7 @@ from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of
 
 SIGNS = 'signs.json'  # in the run's folder, beside history.json
 _FEWEST, _MOST = 300, 2000
+_BATCH = 64  # crops that are described at a time
 
 
 def crops_described(images: int) -> int:
@@ -92,6 +94,11 @@ class CameraSigns(Observer):
         engine.signs.append(sign)
         write_signs(engine)
         print(f'Signs of cameras, {name}: {", ".join(f"{sort} {value:.3f}" for sort, value in found.items())}')
+        if name == START and found['mixing'] > 1:
+            print(
+                f'warning: camera mixing is {found["mixing"]:.3f}, above chance: crops of different cameras are nearer '
+                'than those of one. Where the cameras were read from names, they may be no cameras: see folder.camera'
+            )
         if engine.writer is not None and processes.is_first() and name != START:
             for sort, value in found.items():
                 engine.writer.add_scalar(f'Signs/{sort}', value, engine.done[0])
@@ -105,7 +112,8 @@ class CameraSigns(Observer):
         model, (_, to_tensor) = unwrap(engine.model), test_stages(engine.datamanager)
         with eval_mode(model):
             images = _Transformed(self._images, to_tensor)
-            descriptors = torch.cat(list(describe_images(model, images)))
+            batches, number = describe_images(model, images, _BATCH), -(-len(images) // _BATCH)
+            descriptors = torch.cat(list(bar(batches, 'Signs of cameras', ' batches', number)))
         patches = descriptors.unflatten(1, (model.num_patches, -1))
         return {
             'mutuality': camera_mutuality(descriptors, self._cameras),
@@ -121,7 +129,8 @@ class CameraSigns(Observer):
         own = torch.Generator().manual_seed(engine.seed)
         drawn = torch.randperm(len(paths), generator=own)[: crops_described(len(paths))].sort().values
         to_size, _ = test_stages(engine.datamanager)
-        self._images = [to_size(read_image(paths[index])) for index in drawn.tolist()]
+        own_paths = bar([paths[index] for index in drawn.tolist()], 'Reading crops for the signs of cameras', ' images')
+        self._images = [to_size(read_image(path)) for path in own_paths]
         return cameras[drawn]
 
 

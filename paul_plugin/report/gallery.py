@@ -9,12 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..data.labels import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
 from ..deploy.centring import training_means
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
+from ..figures.positives import Positives, draw_positives, find_positives
 from ..figures.ranking import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
 from ..host.data import images_digest, items_of, training_images
@@ -130,13 +132,16 @@ class Pictures:
         return draw_neighbours(found, self.pixels)
 
     def mining(self, images: Sequence[str] = (), number: int = 6, seed: int = 0) -> Image.Image:
-        """Cyclic ranking in a batch of training images, see `draw_mining`.
+        """What the run mines: positives, where they are whole images, see `draw_positives`; else cyclic ranking in a
+        batch of training images, see `draw_mining`.
 
         Raises:
-            UserError: if the run draws no surrogates.
+            UserError: if the run mines neither: it has drawn no surrogates, or not begun.
         """
         trained, paul = self.trained, self.trained.cfg.paul
         images = one_or_more(images)
+        if paul.positives != 'patch':
+            return draw_positives(self._positives(images, number), self.pixels)
         if not gives_surrogates(self.datamanager):
             raise UserError(
                 f'data.transforms of {printable(trained.path)} has no surrogate_positive, so there is nothing to mine: '
@@ -152,6 +157,15 @@ class Pictures:
             seed=seed,
         )
         return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
+
+    def _positives(self, images: Sequence[str], number: int) -> Positives:
+        chosen = self.trained.checkpoint.get('positives')
+        if not isinstance(chosen, Tensor):
+            raise UserError(f'{printable(self.trained.path)} holds no positives: name a checkpoint from after an epoch')
+        self.trained.check_images(self.datamanager)
+        dataset = self.datamanager.train_loader.dataset
+        cameras = [camera_name(dataset, camera) for camera in sorted({item[2] for item in dataset.data})]
+        return find_positives(chosen, self.images, cameras, choose(images, self.images, number))
 
     @functools.cached_property
     def tested(self) -> Tested | None:
@@ -232,6 +246,12 @@ class Pictures:
         return draw_labelled(*self.ranked(images, **options), self.pixels)
 
 
+# What stands in the place of cyclic ranking for a run whose positives are whole images
+POSITIVES = (
+    'Positives',
+    'The images whose patches PEDAL (section 3.2) pulls nearer to an image: each is among the nearest of its camera '
+    'and chooses the image likewise.',
+)
 # Name of a picture -> its heading and explanation in a report
 EXPLANATIONS = {
     'patches': (

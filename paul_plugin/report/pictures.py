@@ -6,7 +6,7 @@ from ..run.trained import Trained
 from ..runtime.errors import UserError
 from .distances import measure
 from .embedding import Picture
-from .gallery import EXPLANATIONS, Pictures
+from .gallery import EXPLANATIONS, POSITIVES, Pictures
 
 
 def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None] = print) -> list[Picture]:
@@ -28,7 +28,9 @@ def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None]
             if name == 'distances':
                 drawn.append(measure(pictures).picture())
             else:
-                drawn.append(Picture(*EXPLANATIONS[name], getattr(pictures, name)()))
+                chosen = name == 'mining' and trained.cfg.paul.positives != 'patch'
+                words = POSITIVES if chosen else EXPLANATIONS[name]
+                drawn.append(Picture(*words, getattr(pictures, name)()))
         except UserError as error:
             say(f'{name}: not drawn: {error}')
     return drawn

@@ -16,7 +16,9 @@ from ..config.manual import not_default
 from ..engines.base import ResumableEngine
 from ..engines.history import take_up
 from ..engines.keep import find_kept
+from ..engines.signs import why_unknown
 from ..engines.verdict import in_words, verdict
+from ..host.data import training_cameras
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
 from ..runtime import processes
@@ -201,7 +203,8 @@ def adapt(start: Start) -> None:
     show_left_out(left_out)
     report(cfg, results, path)
     if not cfg.test.evaluate and cfg.train.max_epoch > 0:
-        print(f'\n{verdict(engine.signs, engine.history, cfg.paul.keep)}')
+        why = '' if engine.signs else why_unknown(training_cameras(datamanager))
+        print(f'\n{why or verdict(engine.signs, engine.history, cfg.paul.keep)}')
 
 
 def results_before(start: Start, tested: list[str]) -> dict[str, dict]:

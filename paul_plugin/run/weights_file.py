@@ -186,7 +186,7 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
     try:
         checkpoint = read_checkpoint(path)
         kind, state = state_of(checkpoint, path)
-        its = config_of(checkpoint, kind, path) if isinstance(checkpoint.get('config'), str) else None
+        its = config_of(checkpoint, kind, path) if told_of_size(checkpoint) else None
     except UserError:
         return
     name = _name_of(state, cfg.model.name)

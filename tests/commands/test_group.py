@@ -42,13 +42,14 @@ def refusal(words, capsys):
 
 def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     target = tmp_path / 'new/groups.csv'
-    words = [str(trained.path), str(crops), str(target), '--neighbours', '5', '--rows', '2', '--pixels', '40']
+    words = [str(trained.path), str(crops), str(target), '--neighbours', '3', '--rows', '2', '--pixels', '40']
     words += ['--threshold', 'none']
     tool.main([*words, '--sheets', '2'])
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith('1 of 21 images')
     assert out[2] == f'{target}: 20 crops in 5 groups, and 0 like no other'
-    assert out[3:] == [f'Written to {tmp_path}/new/groups_{sheet}.png' for sheet in (1, 2)]
+    assert out[3].startswith('warning: 5 groups have as many crops as --neighbours 3 or more, the largest 4')
+    assert out[4:] == [f'Written to {tmp_path}/new/groups_{sheet}.png' for sheet in (1, 2)]
     rows = list(csv.DictReader(target.open()))
     assert [row['group'] for row in rows] == [number for number in '12345' for _ in range(4)]
     people = [{Path(row['file']).stem[-1] for row in rows if row['group'] == number} for number in '12345']
@@ -80,7 +81,7 @@ def test_warns_of_neighbours_that_are_too_many_or_too_few(trained, crops, tmp_pa
 def test_the_threshold_of_the_runs_own_labels(embedded_run, rendered, crops, tmp_path, capsys):
     words = [str(embedded_run), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
     tool.main(words)
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if 'threshold' in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('threshold')]
     found, told = labelled_threshold(open_trained(embedded_run))
     assert line == told
     trained = open_trained(embedded_run)

@@ -66,6 +66,11 @@ def test_one_of_each_track_stands_for_the_rest(video):
     assert 'all are trained on, which blinds neighbours and signs' in kept.notes['training'][2]
 
 
+def test_another_word_is_refused_in_user_code(video):
+    message = refusal(lambda: FolderDataset(path=str(video), near_copies='none'))
+    assert message == "folder.near_copies = 'none': must be one or keep"
+
+
 def test_two_people_and_two_views_are_no_near_copies(tmp_path):
     """Sixty people who share backgrounds, and several views of one."""
     for pid in range(1, 61):

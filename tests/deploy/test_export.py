@@ -79,7 +79,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
     assert metadata == done.metadata
     assert (metadata['height'], metadata['width'], metadata['dimension']) == (96, 48, 96)
     assert metadata['mean'] == trained.cfg.data.norm_mean
-    assert done.megabytes[1] == pytest.approx(done.megabytes[0], rel=0.1)
+    assert done.megabytes[1] == pytest.approx(done.megabytes[0], rel=0.15)  # of a small model the graph counts too
     if suffix != '.torchscript':  # a trace remembers where its lines are from
         assert str(PROJECT).encode() not in done.path.read_bytes()
     for name, value in trained.model.state_dict().items():
@@ -160,7 +160,7 @@ def test_onnx_in_half_precision(trained, tmp_path):
         assert value.name == name
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == shape
-    filters = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4]
+    filters = [part for part in model.graph.initializer if len(part.dims) == 4 and 'pool.' not in part.name]
     assert {tensor.data_type for tensor in filters} == {onnx.TensorProto.FLOAT16}
     run, _ = run_onnx(target)
     images = torch.randn(3, 3, 96, 48)

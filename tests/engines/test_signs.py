@@ -68,6 +68,15 @@ def test_what_is_measured(make_watched, tmp_path):
     assert all(value.equal(weights[name]) for name, value in engine.model.state_dict().items())
 
 
+@pytest.mark.parametrize(('mixing', 'warned'), [(0.9, False), (1.2, True)])
+def test_cameras_that_are_none(make_watched, monkeypatch, capsys, mixing, warned):
+    """As where a detector's counter is read as a camera: the boxes of one picture look alike."""
+    monkeypatch.setattr('paul_plugin.engines.signs.camera_mixing', lambda *_: mixing)
+    engine = make_watched()
+    engine.observers[-1].at_start(engine)
+    assert ('warning: camera mixing is 1.200, above chance' in capsys.readouterr().out) == warned
+
+
 def test_the_crops_are_drawn_by_the_seed(make_watched, monkeypatch):
     monkeypatch.setattr('paul_plugin.engines.signs._FEWEST', 20)
     found = []

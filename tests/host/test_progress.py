@@ -6,7 +6,11 @@ import sys
 import pytest
 import torchreid
 
+from paul_plugin.data import images
+from paul_plugin.engines.rate import choose_rate
+from paul_plugin.engines.signs import CameraSigns
 from paul_plugin.host import progress
+from paul_plugin.host.data import training_images
 from paul_plugin.host.progress import RunMeter, Shown, telling
 from paul_plugin.runtime import processes
 
@@ -45,6 +49,23 @@ def test_a_test_has_a_bar_on_a_terminal(make_engine, monkeypatch, capsys, stream
     assert engine.test_loader is loaders
     for part in ('query', 'gallery'):
         assert (f'{part}: ' in err.getvalue()) == shown
+
+
+def test_other_long_stages_have_one_too(make_engine, monkeypatch, capsys):
+    monkeypatch.setattr(progress, '_SECONDS', 0)
+    monkeypatch.setattr(images, '_SECONDS', 0)
+    monkeypatch.setattr(sys, 'stderr', err := Terminal())
+    engine = make_engine()
+    images.check_images(training_images(engine.datamanager))
+    CameraSigns().after_filling(engine)
+    engine.training_step = lambda data: {'recall': 0.5}
+    choose_rate(engine, lambda rate: (engine.optimizer, engine.scheduler), (0.1,))
+    for words in ('Looking at images', 'Reading crops for the signs', 'Signs of cameras', 'Trying rate 0.1'):
+        assert words in err.getvalue()
+    monkeypatch.setenv('RANK', '1')
+    before = err.getvalue()
+    images.check_images(training_images(engine.datamanager))
+    assert err.getvalue() == before
 
 
 @pytest.mark.parametrize(('first', 'seconds', 'shown'), [(True, 0, True), (False, 0, False), (True, 2, False)])

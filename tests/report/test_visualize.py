@@ -164,6 +164,26 @@ def test_no_labels(small):
         unlabelled.ranking()
 
 
+def test_positives_of_a_run_with_mutual_neighbours(trained):
+    """The picture has the images that the checkpoint names, and says where there are none."""
+    small = Pictures(trained, 60)
+    cfg = trained.cfg.clone()
+    cfg.paul.positives = 'mutual'
+    cameras = len({item[2] for item in small.datamanager.train_loader.dataset.data})
+    positives = torch.full((len(small.images), cameras, 2), -1)
+    positives[0, 1, 0] = 5
+    checkpoint = {**trained.checkpoint, 'positives': positives}
+    run = Pictures(trained._replace(cfg=cfg, checkpoint=checkpoint), 60)
+    found = run._positives(['0', '3'], 2)
+    assert found.queries == [run.images[0], run.images[3]]
+    assert found.near[0][1] == [run.images[5]]
+    assert sum(map(len, found.near[0])) == 1
+    assert found.near[1] == [[]] * cameras
+    assert run.mining(['0', '3']).height > run.mining(['0']).height
+    with pytest.raises(UserError, match='holds no positives: name a checkpoint from after an epoch'):
+        Pictures(trained._replace(cfg=cfg), 60).mining()
+
+
 def test_no_surrogates(trained):
     cfg = trained.cfg.clone()
     cfg.data.transforms = ['random_flip']

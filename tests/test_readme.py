@@ -51,7 +51,7 @@ def test_every_snippet_is_run():
     assert used == [['describe('], ['search('], ['engine.run(']]
 
 
-@pytest.mark.parametrize('page', (README, *PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize('page', [README, *PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     """To a file of the project, and to a heading in it, as GitHub names headings."""
     links = re.findall(r'\]\(([^)\s]+)\)|<img src="([^"]+)"', page.read_text())

@@ -54,7 +54,7 @@ def test_one_spelling():
     assert [command for command in OURS if 'tools/' in command] == [
         'python tools/main.py --config-file configs/paul_market.yaml'
     ]
-    assert 'torchreid.models.build_model(' in README.read_text()
+    assert "torchreid.models.build_model('paul')" in README.read_text()
 
 
 @pytest.fixture(scope='module')

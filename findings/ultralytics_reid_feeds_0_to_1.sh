@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ultralytics feeds a ReID encoder RGB from 0 to 1, without ImageNet's mean and deviation, which most such files expect.
-# Versions: ultralytics 8.4.190, onnxruntime 1.32.0, onnx 1.23.2. Valid file: an encoder that gives each channel's mean.
+# Versions: ultralytics 8.4.190, onnxruntime 1.24.3, onnx 1.23.2. Valid file: an encoder that gives each channel's mean.
 # Seen: a crop of blue 255, green 128, red 0 (BGR in the frame) arrives as R 0, G 0.502, B 1.
 # Do: put (x - mean) / std into the file as its first layer.
 set -euo pipefail
@@ -10,7 +10,7 @@ trap 'rm -rf "$folder"' EXIT
 python3 -c 'import torch, torchvision' || python3 -m pip install --quiet --target "$folder/packages" torch==2.14.1 torchvision==0.29.1
 python3 -m pip install --quiet --target "$folder/packages" --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3 \
   ultralytics-platform==0.1.99 polars==2.1.0 polars-runtime-32==2.1.0 psutil==7.2.2
-python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxruntime==1.32.0 matplotlib==3.11.2 requests==2.34.2 \
+python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxruntime==1.24.3 matplotlib==3.11.2 requests==2.34.2 \
   opencv-python-headless==5.0.0.93 pillow==13.0.0 pyyaml==6.0.4 numpy==2.4.6
 cd "$folder"
 YOLO_CONFIG_DIR="$folder" YOLO_OFFLINE=true YOLO_AUTOINSTALL=false PYTHONPATH="$folder/packages" python3 - <<'PYTHON'

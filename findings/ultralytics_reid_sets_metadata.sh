@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ultralytics makes each metadata entry of an ONNX file an attribute of its backend, whatever of its own it replaces.
-# Versions: ultralytics 8.4.190, onnxruntime 1.32.0, onnx 1.23.2. Valid file: a ReID encoder with one entry, `metadata`.
+# Versions: ultralytics 8.4.190, onnxruntime 1.24.3, onnx 1.23.2. Valid file: a ReID encoder with one entry, `metadata`.
 # Seen: ReID(file), which a tracker's `with_reid: True` and `model: file` call, ends in AttributeError, 'str' object has
 #   no attribute 'get'; with the same text under another key it describes.
 # Do: keep your own metadata under one key that is a name of your project.
@@ -11,7 +11,7 @@ trap 'rm -rf "$folder"' EXIT
 python3 -c 'import torch, torchvision' || python3 -m pip install --quiet --target "$folder/packages" torch==2.14.1 torchvision==0.29.1
 python3 -m pip install --quiet --target "$folder/packages" --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3 \
   ultralytics-platform==0.1.99 polars==2.1.0 polars-runtime-32==2.1.0 psutil==7.2.2
-python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxruntime==1.32.0 matplotlib==3.11.2 requests==2.34.2 \
+python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxruntime==1.24.3 matplotlib==3.11.2 requests==2.34.2 \
   opencv-python-headless==5.0.0.93 pillow==13.0.0 pyyaml==6.0.4 numpy==2.4.6
 cd "$folder"
 YOLO_CONFIG_DIR="$folder" YOLO_OFFLINE=true YOLO_AUTOINSTALL=false PYTHONPATH="$folder/packages" python3 - <<'PYTHON'

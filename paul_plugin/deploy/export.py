@@ -93,12 +93,7 @@ def export(
         0.9999998807907104
     """
     path = Path(path)
-    _check_name(path)
-    _check_opset(path, opset)
-    targets = [path, sidecar_of(path)] if path.suffix == '.torchscript' else [path]
-    check_targets(targets, force, inputs=[trained.path])
-    for package in FORMATS[path.suffix].packages:
-        import_optional(package)
+    _check(path, force, opset, trained)
     network, images = portable(trained.model), sample_images(trained)
     written = plain(network, images)
     written = _halved(written) if half else written
@@ -109,8 +104,8 @@ def export(
     metadata = describe_export(trained, half, batch, unit_input)
     options = {'fixed': batch is not None, **({} if opset is None else {'opset': opset})}
     describe, cosine, difference = _write_checked(path, network, written, images, metadata, options)
-    for target in targets[1:]:
-        _write_sidecar(target, metadata)
+    if path.suffix == '.torchscript':
+        _write_sidecar(sidecar_of(path), metadata)
     sizes = sum(tensor.nbytes for tensor in network.state_dict().values()), path.stat().st_size
     timed = batch_of(images, batch or TIMED)
     rates = images_per_second(network, timed), images_per_second(describe, timed)
@@ -159,6 +154,16 @@ def _write_checked(
                 f'is {cosine:.6f}, not {THRESHOLD}{advice}'
             )
     return describe, cosine, difference
+
+
+def _check(path: Path, force: bool, opset: int | None, trained: Trained) -> None:
+    """Refuses what cannot be written, before any work."""
+    _check_name(path)
+    _check_opset(path, opset)
+    targets = [path, sidecar_of(path)] if path.suffix == '.torchscript' else [path]
+    check_targets(targets, force, inputs=[trained.path])
+    for package in FORMATS[path.suffix].packages:
+        import_optional(package)
 
 
 def _check_name(path: Path) -> None:

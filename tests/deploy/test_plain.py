@@ -35,7 +35,7 @@ def small(patch_source='pgn') -> PatchNet:
     if patch_source == 'pgn':
         last = model.pgn.regression[2]
         with torch.no_grad():
-            last.weight.normal_(std=0.8)
+            last.weight.normal_(std=0.2)
             last.bias.add_(torch.randn_like(last.bias) * 0.3)
     return model.eval()
 
@@ -78,7 +78,7 @@ def test_the_same_numbers(patch_source):
     images = torch.randn(3, 3, 96, 48)
     if patch_source == 'pgn':
         theta = model.pgn(model.backbone.featuremaps(images))
-        assert theta.std(0).mean() > 0.1
+        assert theta.std(0).mean() > 0.03
         assert theta[..., 2].abs().max() > 1
     torch.testing.assert_close(plain(portable(model), images)(images), model(images), atol=1e-6, rtol=0)
 

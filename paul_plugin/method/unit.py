@@ -6,7 +6,8 @@ every runtime of an exported file knows.
 
 from torch import Tensor, nn
 
-_LEAST = 1e-24  # of a squared length: a row of zeros stays one
+_LEAST = 1e-12  # of a length, as of `F.normalize`: a row of zeros stays one. No small number stands under the root,
+# where an exporter may drop it
 
 
 def unit_length(rows: Tensor) -> Tensor:
@@ -16,7 +17,7 @@ def unit_length(rows: Tensor) -> Tensor:
         >>> unit_length(torch.tensor([[3.0, 4.0]]))
         tensor([[0.6000, 0.8000]])
     """
-    return rows / (rows * rows).sum(1, keepdim=True).clamp(min=_LEAST).sqrt()
+    return rows / (rows * rows).sum(1, keepdim=True).sqrt().clamp(min=_LEAST)
 
 
 class UnitLength(nn.Module):

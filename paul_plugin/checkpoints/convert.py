@@ -48,7 +48,8 @@ def convert(source: Path, target: Path, to: str | None = None, force: bool = Fal
     Raises:
         UserError: one line, and no file is written.
     """
-    check_targets([target], force, inputs=[source])
+    # It is read as a whole before it is written: with --force a file may be converted in place.
+    check_targets([target], force, inputs=[] if force else [source])
     found, state = read_patchnet(source)
     to = to or next(name for name in CHECKPOINT_FORMATS if name != found)
     if to == found:

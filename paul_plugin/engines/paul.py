@@ -1,7 +1,6 @@
 """The unsupervised stage: PEDAL + IPFL as a torchreid engine."""
 
 import itertools
-from collections.abc import Iterable
 
 import torch
 import torchreid
@@ -10,19 +9,17 @@ from tqdm import tqdm
 from ..data import loaders
 from ..host.data import DataManager, images_of_cameras, reads_people, sort_training_images, training_images
 from ..host.engine import unwrap
-from ..method.camera_pedal import CameraPEDALLoss
 from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
 from ..method.miner import CyclicRankingMiner
-from ..method.mutual_neighbours import MutualNeighbours, describe_positives
-from ..method.mutual_pedal import MutualPEDALLoss
+from ..method.mutual_neighbours import describe_positives
 from ..method.patchnet import PatchNet
-from ..method.pedal import PEDALLoss
 from ..method.similarity import SIMILARITIES
 from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
+from .build_pedal import build_pedal
 from .fastest import chooser
 from .kept_bank import KeptBank
 from .observers import CollapseAlarm, PositivesRecord, SkippedSteps
@@ -113,12 +110,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
         _check_fit(datamanager, net, needs_surrogates=weight_ipfl > 0)
-        for name, value, choices in (
-            ('neighbours', neighbours, ('all', 'camera')), ('similarity', similarity, SIMILARITIES),
-            ('positives', positives, ('patch', 'image', 'mutual')), ('ipfl', ipfl, ('descriptor', 'centroid')),
-            ('bank_dtype', bank_dtype, ('float32', 'bfloat16')),
-        ):  # fmt: skip
-            _one_of(name, value, choices)
+        _check_words(
+            neighbours=neighbours, positives=positives, similarity=similarity, ipfl=ipfl, bank_dtype=bank_dtype
+        )
         num_images = _sorted_training_images(datamanager, k, r, by_camera=neighbours == 'camera')
 
         if self.use_gpu:  # the tensors stay the optimizer's own
@@ -135,12 +129,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         dtype = getattr(torch, bank_dtype)
         self.memory = PatchMemory(num_images, *size, momentum, dtype, sharded=shard_memory).to(self.device)
         cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
-        self.choose = _miner_of_positives(positives, cameras, k, k_camera)
+        self.choose, self.pedal = build_pedal(positives, cameras, k, k_camera, scale)
         self.positives: torch.Tensor | None = None  # (N, C, k), of the epoch, where they are chosen by whole images
-        if self.choose is not None:
-            self.pedal = MutualPEDALLoss(self.choose.spans, k, scale)
-        else:
-            self.pedal = PEDALLoss(k, scale) if cameras is None else _camera_pedal(cameras, k, k_camera, scale)
         mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
         centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
         self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
@@ -283,9 +273,20 @@ def _check_fit(datamanager: DataManager, net: PatchNet, needs_surrogates: bool) 
         )
 
 
-def _one_of(name: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ValueError(f'ImagePAULEngine: {name} must be {" or ".join(map(repr, choices))}, got {value!r}')
+_WORDS = {
+    'neighbours': ('all', 'camera'),
+    'positives': ('patch', 'image', 'mutual'),
+    'similarity': tuple(SIMILARITIES),
+    'ipfl': ('descriptor', 'centroid'),
+    'bank_dtype': ('float32', 'bfloat16'),
+}
+
+
+def _check_words(**words: str) -> None:
+    """Refuses an argument that is none of its choices."""
+    for name, value in words.items():
+        if value not in _WORDS[name]:
+            raise ValueError(f'ImagePAULEngine: {name} must be {" or ".join(map(repr, _WORDS[name]))}, got {value!r}')
 
 
 def _build_ipfl(
@@ -296,41 +297,6 @@ def _build_ipfl(
         return DescriptorIPFL(**mining)
     num_images, momentum, sharded = centroids
     return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
-
-
-def _miner_of_positives(
-    positives: str, counts: list[int] | None, k: int, k_camera: int
-) -> MutualNeighbours | None:
-    """What chooses positives by whole images; None where PEDAL's nearest patches are the positives."""
-    if positives == 'patch':
-        return None
-    if counts is None:
-        raise ValueError(f"ImagePAULEngine: positives={positives!r} needs neighbours='camera'")
-    if len(counts) == 1:
-        return None
-    return MutualNeighbours(counts, k_camera or max(1, round(k / len(counts))), both_ways=positives == 'mutual')
-
-
-def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PEDALLoss | CameraPEDALLoss:
-    """PEDAL camera by camera, of cameras with so many images each; of a single one, which tells nothing, PEDAL."""
-    if len(counts) == 1:
-        print(
-            'The training images are of one camera, or their cameras are unknown: PEDAL looks for the nearest among '
-            'all of them (folder.camera names the cameras of a folder)'
-        )
-        return PEDALLoss(k, scale)
-    k_camera = k_camera or max(1, round(k / len(counts)))
-    if max(counts) <= k_camera:
-        fewer = 'lower paul.k_camera or paul.k, ' if k_camera > 1 else ''
-        raise ValueError(
-            f"ImagePAULEngine: neighbours='camera' with k={k_camera} needs a camera of more than k training images, "
-            f'the largest of {len(counts)} has {max(counts)}: {fewer}name the cameras otherwise (folder.camera), '
-            'or set paul.neighbours all'
-        )
-    pedal = CameraPEDALLoss(counts, k_camera, scale, k_recall=k)
-    if pedal.left_out:
-        print(f'{pedal.left_out} of {len(counts)} cameras have no more than {pedal.k} images and take no part in PEDAL')
-    return pedal
 
 
 def _sorted_training_images(datamanager: DataManager, k: int, r: int, by_camera: bool) -> int:

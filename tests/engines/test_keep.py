@@ -13,6 +13,7 @@ from paul_plugin.checkpoints.folder import CheckpointFolder
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.engines.keep import KeepBest, find_kept
 from paul_plugin.engines.signs import CameraSigns
+from paul_plugin.engines.verdict import SIGN_NAMES
 
 
 @pytest.fixture
@@ -31,15 +32,15 @@ def kept_in(folder):
 
 
 @pytest.mark.parametrize(
-    ('mutualities', 'name'),
+    ('agreements', 'name'),
     [((0.5, 0.4, 0.3), 'start'), ((0.5, 0.6, 0.3), 'filled'), ((0.5, 0.4, 0.6, 0.6), 'epoch 1')],
 )
-def test_the_best_is_kept(make_keeping, tmp_path, monkeypatch, mutualities, name):
-    make_up_signs(monkeypatch, *mutualities)
+def test_the_best_is_kept(make_keeping, tmp_path, monkeypatch, agreements, name):
+    make_up_signs(monkeypatch, *agreements)
     engine = make_keeping()
     start = {key: value.clone() for key, value in engine.model.state_dict().items()}
     engine.keep_checkpoints = 1
-    epochs = len(mutualities) - 2
+    epochs = len(agreements) - 2
     engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': epochs})
     kept = kept_in(tmp_path)
     assert kept['signs'][-1]['name'] == name
@@ -74,7 +75,8 @@ def test_a_run_that_is_killed_between_its_checkpoint_and_the_kept_model(
     assert not any(sign.get('lost') for sign in found.pop('signs'))
     expected.pop('signs')
     for entry in found['history']:
-        entry.pop('mutuality'), entry.pop('mixing')
+        for sort in SIGN_NAMES:
+            entry.pop(sort)
     assert differences(found, expected) == []
 
 
@@ -101,7 +103,7 @@ def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, c
 
 
 def test_a_kept_model_that_cannot_be_read(tmp_path, capsys):
-    signs = [{'name': 'start', 'epoch': 0, 'mutuality': 0.5, 'mixing': 0.5}]
+    signs = [{'name': 'start', 'epoch': 0, 'agreement': 0.5, 'mutuality': 0.5, 'mixing': 0.5}]
     folder = CheckpointFolder(tmp_path)
     folder.save_kept({'state_dict': {}, 'signs': signs})
     assert find_kept(folder, signs) is signs[0]

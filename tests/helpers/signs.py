@@ -3,7 +3,10 @@
 from paul_plugin.engines.signs import CameraSigns
 
 
-def make_up_signs(monkeypatch, *mutualities):
+def make_up_signs(monkeypatch, *agreements):
     """Of the start, the start after the filling, and each epoch; a run that goes on finds its own place among them."""
-    measured = lambda _, engine: {'mutuality': mutualities[len(engine.signs)], 'mixing': 0.5}  # noqa: E731
+
+    def measured(_, engine):
+        return {'mutuality': 0.5, 'mixing': 0.5, 'agreement': agreements[len(engine.signs)]}
+
     monkeypatch.setattr(CameraSigns, '_measure', measured)

@@ -121,7 +121,7 @@ def test_bands_cover_the_image_evenly(number, share):
     edges = torch.stack([theta[:, 1, 2] - theta[:, 1, 1], theta[:, 1, 2] + theta[:, 1, 1]], 1)
     torch.testing.assert_close(edges[0, 0], torch.tensor(-1.0))
     torch.testing.assert_close(edges[-1, 1], torch.tensor(1.0))
-    torch.testing.assert_close(edges.diff(dim=1).flatten(), torch.full((number,), 2 * share))
+    torch.testing.assert_close(edges.diff(dim=1).flatten(), torch.full((number,), 2.0 * share))
     assert number < 2 or (edges[1:, 0] <= edges[:-1, 1] + 1e-6).all()
     assert (theta[:, 0] == torch.tensor([1.0, 0, 0])).all()
 

@@ -18,8 +18,8 @@ from paul_plugin.run.trained import open_trained
 def job(rendered, tmp_path, monkeypatch):
     """Runs the embedded job in small; returns the text of its log."""
 
-    def job(mutualities, *words):
-        make_up_signs(monkeypatch, *mutualities)
+    def job(agreements, *words):
+        make_up_signs(monkeypatch, *agreements)
         folder = run_embedded_job(rendered, tmp_path / 'log', *words)
         return max(folder.glob('train.log*'), key=os.path.getmtime).read_text()
 
@@ -33,8 +33,8 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
     assert list(results) == ['direct_transfer', 'adapted', 'kept']
     assert results['kept'] == results['direct_transfer'] != results['adapted']
     assert '\nkept ' in log
-    assert log.rstrip().splitlines()[-1].startswith('Signs without labels, from the start to epoch 1: camera mutuality')
-    assert 'keeping the start, as it was loaded, not the last epoch, as the run does' in log
+    assert log.rstrip().splitlines()[-1].startswith('Is the model of epoch 1 better? Verdict without')
+    assert 'do not keep it; the run keeps (paul.keep best) the start, as it was loaded, 0.500' in log
     trained = open_trained(folder)
     assert (trained.path, trained.run) == (folder / 'model/kept.pth.tar', folder)
     assert capsys.readouterr().out.count('(paul.keep best): the start, as it was loaded\n') == 1
@@ -45,10 +45,10 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
     results = json.loads((folder / 'results.json').read_text())
     assert results['kept'] == results['adapted']
     assert 'Test of the model that the run keeps' not in log
-    assert 'They speak for keeping the adapted model.' in log
+    assert 'Verdict without labels: keep it. The rule' in log
     page = make_report(open_trained(folder), tmp_path / 'report.html', []).read_text()
-    assert page.index('Signs without labels, from the start to epoch 2') < page.index('<dl>')
-    assert 'Camera mutuality is how often' in page
+    assert page.index('Is the model of epoch 2 better?') < page.index('<dl>')
+    assert 'Patch agreement is how often' in page
 
     # Once more: nothing is left to do. Then without keeping: tools take the last epoch again.
     words = 'model.resume', 'auto', 'train.max_epoch', '2'
@@ -60,7 +60,7 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
 
 
 def test_no_verdict_without_an_epoch_and_last_by_default(job, tmp_path):
-    assert 'which paul.keep best would have done' in job((0.5, 0.4, 0.3))
+    assert 'paul.keep best would keep the start' in job((0.5, 0.4, 0.3))
     assert 'kept.pth.tar' not in os.listdir(tmp_path / 'log/model')
     assert 'Signs without labels' not in job((0.5, 0.4), 'train.max_epoch', '0')
 

@@ -52,7 +52,7 @@ def test_a_run_takes_model_and_size_from_the_file_and_measures_the_norms(crops, 
     assert (status, err) == (0, err)
     assert 'model.name paul_osnet_x0_25' in out
     assert 'data.height 48, data.width 48' in out
-    assert out.count('measured the statistics of 79 BatchNorm layers on 24 training images') == 1
+    assert out.count('measured the statistics of 85 BatchNorm layers on 24 training images') == 1
     results = json.loads((tmp_path / 'log' / 'results.json').read_text())
     assert {'direct_transfer', 'adapted'} <= results.keys()
     assert unmeasured(open_trained(tmp_path / 'log').model) == []
@@ -99,7 +99,7 @@ def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datama
         trained.cfg.train.seed = seed
         measure_on_training_images(trained.cfg, model, datamanager, names, most=10)
         found.append(model.state_dict())
-    assert 'measured the statistics of 79 BatchNorm layers on 10 training images' in capsys.readouterr().out
+    assert 'measured the statistics of 85 BatchNorm layers on 10 training images' in capsys.readouterr().out
     one, again, other = (state['backbone.conv1.bn.running_mean'] for state in found)
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
@@ -124,5 +124,5 @@ def test_tools_open_it(tracker, crops, tmp_path, paul_says):
     images = sorted((crops / 'query').iterdir())[:3]
     shared = open_trained(tmp_path / 'e.safetensors')
     assert (shared.cfg.data.height, shared.cfg.data.width) == (48, 48)
-    assert len(unmeasured(shared.model)) == 79
+    assert len(unmeasured(shared.model)) == 85  # six of them the branches'
     assert (shared.describe(images) == open_trained(tracker).describe(images)).all()

@@ -54,7 +54,7 @@ def test_a_backbone_alone_is_said_to_be_one(trained, rendered, tmp_path, capfd):
         rendered, tmp_path / 'log', 'model.load_weights', str(tmp_path / 'backbone.pth'), 'test.evaluate', 'True'
     )
     log = next((tmp_path / 'log').glob('test.log*')).read_text()
-    assert log.count('holds a backbone alone') == 1
+    assert log.count("is a model of torchreid's: its patches are bands") == 1
 
 
 def test_the_plain_figures_come_before_the_re_ranked_ones(trained, rendered, monkeypatch, capsys):

@@ -44,8 +44,10 @@ def by_both(operator, axes):
     network.load_param('reduction.ncnn.param')
     network.load_model('reduction.ncnn.bin')
     extractor = network.create_extractor()
-    extractor.input('in0', ncnn.Mat(images))
-    return ReferenceEvaluator(model).run(None, {'x': images})[0].ravel(), np.array(extractor.extract('out0')[1]).ravel(), line
+    # batch_index as in the script that pnnx writes beside it: the first axis is no batch
+    extractor.input('in0', ncnn.Mat(images, batch_index=233).clone())
+    found = np.array(extractor.extract('out0')[1].numpy(batch_index=233))
+    return ReferenceEvaluator(model).run(None, {'x': images})[0].ravel(), found.ravel(), line
 
 
 print('pnnx', version('pnnx'), 'ncnn', version('ncnn'))

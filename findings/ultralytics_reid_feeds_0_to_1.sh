@@ -9,7 +9,7 @@ trap 'rm -rf "$folder"' EXIT
 # torch is several GB: the one that is there serves as well, and the script prints which
 python3 -c 'import torch, torchvision' || python3 -m pip install --quiet --target "$folder/packages" torch==2.14.1 torchvision==0.29.1
 python3 -m pip install --quiet --target "$folder/packages" --no-deps ultralytics==8.4.190 ultralytics-thop==2.2.3 \
-  ultralytics-platform==0.1.99 polars==2.1.0 polars-runtime-32==2.1.0 psutil==7.2.2
+  ultralytics-platform==0.1.99 polars==2.1.0 polars-runtime-32==2.1.0 psutil==7.2.2 lapx==0.11.1
 python3 -m pip install --quiet --target "$folder/packages" onnx==1.23.2 onnxruntime==1.24.3 matplotlib==3.11.2 requests==2.34.2 \
   opencv-python-headless==5.0.0.93 pillow==13.0.0 pyyaml==6.0.4 numpy==2.4.6
 cd "$folder"

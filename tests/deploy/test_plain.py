@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from paul_plugin.deploy.export import describe_export, export, plain, portable, sample_images
 from paul_plugin.deploy.formats import FORMATS
 from paul_plugin.deploy.pca import reduce_dimension
-from paul_plugin.deploy.plain import unit_length
 from paul_plugin.host.models import build_backbone
 from paul_plugin.method.patchnet import PatchNet
+from paul_plugin.method.unit import unit_length
 
 PLAIN = {
     'Abs', 'Add', 'Clip', 'Concat', 'Conv', 'Div', 'Gather', 'Gemm', 'MatMul', 'MaxPool', 'Mul', 'ReduceMean',
@@ -60,7 +60,7 @@ def unit_images():
 
 @pytest.fixture
 def expected(trained, unit_images):
-    """Of the same images, normalised outside."""
+    """Of the same images, normalised outside; the length is 1, as of all that leaves."""
     data = trained.cfg.data
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (data.norm_mean, data.norm_std))
     with torch.no_grad():

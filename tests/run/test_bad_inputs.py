@@ -32,7 +32,6 @@ def test_every_bad_input():
     assert {row['about'].partition(':')[0] for row in rows} == {
         'config', 'data', 'image', 'weights', 'resume', 'save_dir', 'training'
     }  # fmt: skip
-    assert max(row['seconds'] for row in rows) < 10
 
 
 CASE = Case('a bad value', 'train.lr fast', 'expected float')

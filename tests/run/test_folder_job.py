@@ -56,7 +56,8 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     assert status == 0, err
     assert 'No results' in out
     status, out, err = run(
-        bare, '--root', str(rendered), '-t', 'folder', 'synthetic_target', *SYNTHETIC, 'train.max_epoch', '0'
+        bare, '--root', str(rendered), '-t', 'folder', 'synthetic_target', *SYNTHETIC, 'train.max_epoch', '0',
+        'test.centre_cameras', 'False',  # which compares cameras of one data set
     )
     assert status == 0, err
     assert 'No test on folder, which has no query and gallery images\n' in out
@@ -102,7 +103,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         (20, 'data.type video', "data.type = 'video': the data set folder holds images"),
         (
             20,
-            'loss.name softmax --transforms random_flip',
+            'loss.name softmax test.centre_cameras False',
             "data.sources = ['folder']: the data set folder has no labels",
         ),
     ],
@@ -133,7 +134,10 @@ def test_the_config_file():
     assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
     assert (cfg.paul.keep, market.paul.keep) == ('best', 'last')
     assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
-    cfg.paul.neighbours, cfg.paul.keep = 'all', 'last'
+    assert (cfg.paul.positives, cfg.test.centre_cameras) == ('mutual', True)
+    assert cfg.data.transforms == ['random_flip']  # surrogates serve IPFL alone
+    cfg.paul.neighbours, cfg.paul.keep, cfg.paul.positives = 'all', 'last', 'patch'
+    cfg.test.centre_cameras, cfg.data.transforms = False, market.data.transforms
     cfg.train.lr, cfg.paul.weight_ipfl = market.train.lr, market.paul.weight_ipfl
     assert cfg.paul.scale == 10  # of the paper's two
     cfg.paul.scale = market.paul.scale

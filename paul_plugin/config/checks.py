@@ -131,8 +131,8 @@ def _data_errors(cfg: CfgNode) -> Iterator[str]:
             yield _complaint(cfg, 'test.centre_cameras', 'needs loss.name paul: set it to False')
         if len({*cfg.data.sources, *cfg.data.targets}) > 1:
             way_out = (
-                'needs data.sources and data.targets to be one and the same data set, whose cameras it compares: set it '
-                'to False'
+                'needs data.sources and data.targets to be one and the same data set, whose cameras it compares: set '
+                'it to False'
             )
             yield _complaint(cfg, 'test.centre_cameras', way_out)
     if cfg.test.visrank and not cfg.test.evaluate:

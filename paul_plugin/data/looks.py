@@ -31,26 +31,22 @@ class Looks(NamedTuple):
     Attributes:
         row: path -> its row in `pixels`; of those alone that can be read.
         pixels: (N, 16, 8, 3), float32, RGB from 0 to 255.
+        contrast: (N,), how far a picture's pixels are from its mean colour, as a root of mean squares.
         grey16: paths of the grey ones of 16 bits.
     """
 
     row: dict[str, int]
     pixels: NDArray[np.float32]
+    contrast: NDArray[np.float32]
     grey16: frozenset[str]
 
     def of(self, paths: Iterable[str]) -> list[str]:
         """Those of some paths that can be compared: that can be read, and have contrast."""
-        contrast = self.contrast()
-        return [path for path in paths if path in self.row and contrast[self.row[path]] >= _LEAST_CONTRAST]
-
-    def contrast(self) -> NDArray[np.float32]:
-        """(N,): how far a picture's pixels are from its mean colour, as a root of mean squares."""
-        return np.sqrt(np.square(self.pixels - self.pixels.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2, 3)))
+        return [path for path in paths if path in self.row and self.contrast[self.row[path]] >= _LEAST_CONTRAST]
 
     def without_contrast(self, paths: Iterable[str]) -> list[str]:
         """Those of some paths that are of one grey."""
-        contrast = self.contrast()
-        return [path for path in paths if path in self.row and contrast[self.row[path]] < _LEAST_CONTRAST]
+        return [path for path in paths if path in self.row and self.contrast[self.row[path]] < _LEAST_CONTRAST]
 
 
 def look_at(paths: Sequence[str], stretch: bool = False) -> Looks:
@@ -75,7 +71,8 @@ def look_at(paths: Sequence[str], stretch: bool = False) -> Looks:
     good = [place for place, (pixels, _) in enumerate(found) if pixels is not None]
     rows = {paths[place]: row for row, place in enumerate(good)}
     pixels = np.array([found[place][0] for place in good], np.float32).reshape(-1, _HEIGHT, _WIDTH, 3)
-    return Looks(rows, pixels, frozenset(paths[place] for place in good if found[place][1]))
+    contrast = np.sqrt(np.square(pixels - pixels.mean(axis=(1, 2), keepdims=True)).mean(axis=(1, 2, 3)))
+    return Looks(rows, pixels, contrast, frozenset(paths[place] for place in good if found[place][1]))
 
 
 def _reduced(path: str, stretch: bool) -> tuple[NDArray[np.uint8] | None, bool]:

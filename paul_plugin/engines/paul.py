@@ -177,7 +177,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             raise ValueError('it is of training images of other cameras')
         self.memory.load_whole(checkpoint['memory'])
         if self.choose is not None:
-            self.positives = checkpoint['positives'].to(self.device, torch.int64)
+            # Before the first epoch there are none; within one they must be the ones that it began with.
+            chosen = checkpoint['positives'] if checkpoint['summaries'] else checkpoint.get('positives')
+            self.positives = None if chosen is None else chosen.to(self.device, torch.int64)
         self.precision.load_state_dict(checkpoint['amp'])
         self.alarm.load_state_dict(checkpoint.get('alarm'))
         self.ipfl.load_whole(checkpoint)

@@ -1,9 +1,7 @@
 """Measures the signs of cameras while an engine trains: at the start, after the bank's filling, after each epoch."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -17,7 +15,7 @@ from ..host.engine import unwrap
 from ..host.progress import bar
 from ..method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
 from ..runtime import processes
-from ..runtime.files import write_atomically
+from .history import write_record
 from .observers import Observer
 from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of
 
@@ -147,10 +145,4 @@ class _Transformed(torch.utils.data.Dataset):
 
 def write_signs(engine) -> None:
     """Writes what is recorded to signs.json in the run's folder; nothing where nothing is."""
-    if engine.folder is None or not processes.is_first():
-        return
-    path = Path(engine.folder.path.parent, SIGNS)
-    if engine.signs:
-        write_atomically(json.dumps(engine.signs, indent=1) + '\n', path)
-    else:
-        path.unlink(missing_ok=True)
+    write_record(engine, SIGNS, engine.signs)

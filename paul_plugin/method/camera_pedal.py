@@ -5,13 +5,13 @@ draw those nearer teaches the camera, not the person.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
 from .pedal import PEDALLoss, count_above
 from .recall import own_logits, share_recalled
+from .spans import held, spans_of
 
 
 class CameraPEDALLoss(nn.Module):
@@ -46,14 +46,10 @@ class CameraPEDALLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.within = PEDALLoss(k, scale, **options)
-        if not counts or min(counts) < 1:
-            raise ValueError(f'CameraPEDALLoss: each camera must have a row, got counts={list(counts)}')
-        ends = list(accumulate(counts))
-        self.num_images = ends[-1]
-        # [first, last) rows of the cameras that count
-        self.spans = [(end - count, end) for count, end in zip(counts, ends, strict=True) if count > k]
-        # of the others, which the recall counts too
-        self.small_spans = [(end - count, end) for count, end in zip(counts, ends, strict=True) if count <= k]
+        spans = spans_of(counts, 'CameraPEDALLoss')
+        self.num_images = spans[-1][1]
+        self.spans = [(start, end) for start, end in spans if end - start > k]  # of the cameras that count
+        self.small_spans = [(start, end) for start, end in spans if end - start <= k]  # which the recall counts too
         self.k_recall = self.within.k if k_recall is None else k_recall
         if not self.spans:
             raise ValueError(f'CameraPEDALLoss: k={k} needs a camera of more than k rows, got counts={list(counts)}')
@@ -128,7 +124,7 @@ class CameraPEDALLoss(nn.Module):
         first, num_images = (0, bank.shape[1]) if shard is None else shard
         if num_images != self.num_images:
             raise ValueError(f'CameraPEDALLoss: cameras of {self.num_images} rows in all, a bank of {num_images}')
-        return slice(min(max(start - first, 0), bank.shape[1]), min(max(end - first, 0), bank.shape[1]))
+        return held(start, end, first, bank.shape[1])
 
     def _walked(
         self,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .centring import without_camera_means
+
 _ROWS = 512  # of the distances that are sorted at a time
 
 
@@ -92,11 +94,7 @@ def patch_agreement(features: Tensor, cameras: Tensor, k: int = 5) -> float:
         1.0
     """
     other = _other_cameras(cameras)
-    centred = features.clone()
-    for camera in cameras.unique():
-        own = cameras == camera
-        if own.sum() > 1:  # a single crop is its camera's mean: nothing would be left of it
-            centred[own] -= centred[own].mean(0)
+    centred = without_camera_means(features, cameras)
     near = _nearest(centred.flatten(1), other, k)
     agree = [(_nearest(centred[:, patch], other, 1) & near).sum() for patch in range(features.shape[1])]
     return torch.stack(agree).sum().item() / (len(features) * features.shape[1])

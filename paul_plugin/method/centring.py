@@ -10,6 +10,24 @@ import torch
 from torch import Tensor
 
 
+def without_camera_means(descriptors: Tensor, cameras: Tensor) -> Tensor:
+    """Subtracts each camera's mean, of these very descriptors.
+
+    Args:
+        descriptors: (N, ...).
+        cameras: (N,), int64.
+
+    Returns:
+        (N, ...), a copy; a camera's only descriptor stays, as it is its mean and nothing would be left of it.
+    """
+    centred = descriptors.clone()
+    for camera in cameras.unique():
+        own = cameras == camera
+        if own.sum() > 1:
+            centred[own] -= centred[own].mean(0)
+    return centred
+
+
 class CameraMeans:
     """The mean descriptor of each camera.
 

@@ -5,11 +5,13 @@ Cyclic ranking (section 3.3) asks whether two images choose each other; here the
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .centring import without_camera_means
+from .spans import spans_of
 
 NONE = -1  # in the place of a positive that an image lacks
 BLOCK_ROWS = 1024  # images whose distances are held at a time
@@ -44,13 +46,10 @@ class MutualNeighbours:
     def __init__(
         self, counts: Sequence[int], k: int = 2, *, both_ways: bool = True, block_rows: int = BLOCK_ROWS
     ) -> None:
-        if not counts or min(counts) < 1:
-            raise ValueError(f'MutualNeighbours: each camera must have a row, got counts={list(counts)}')
         for name, value in (('k', k), ('block_rows', block_rows)):
             if value < 1:
                 raise ValueError(f'MutualNeighbours: {name} must be at least 1, got {value}')
-        ends = list(accumulate(counts))
-        self.spans = [(end - count, end) for count, end in zip(counts, ends, strict=True)]
+        self.spans = spans_of(counts, 'MutualNeighbours')
         self.k = k
         self.both_ways = both_ways
         self.block_rows = block_rows
@@ -72,17 +71,14 @@ class MutualNeighbours:
         """
         if len(descriptors) != self.spans[-1][1]:
             raise ValueError(f'MutualNeighbours: cameras of {self.spans[-1][1]} rows, {len(descriptors)} descriptors')
-        centred = F.normalize(self._centred(descriptors), dim=1)
+        wide = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
+        sizes = torch.tensor([end - start for start, end in self.spans], device=wide.device)
+        cameras = torch.arange(len(sizes), device=wide.device).repeat_interleave(sizes)
+        centred = F.normalize(without_camera_means(wide, cameras), dim=1)
         near = centred.new_full((len(centred), len(self.spans), self.k), NONE, dtype=torch.int64)
         for camera, start, rows in self._blocks():
             near[rows, camera] = self._nearest(centred, rows, start, self.spans[camera][1])
         return self._mutual(near) if self.both_ways else near
-
-    def _centred(self, descriptors: Tensor) -> Tensor:
-        wide = torch.promote_types(descriptors.dtype, torch.float32)
-        parts = [descriptors[start:end].to(wide) for start, end in self.spans]
-        # The mean of one image is the image: nothing would be left of it.
-        return torch.cat([part - part.mean(0) if len(part) > 1 else part for part in parts])
 
     def _blocks(self) -> Iterator[tuple[int, int, slice]]:
         """Each camera, its first row, and blocks of the rows of all images that look into it."""
@@ -104,8 +100,7 @@ class MutualNeighbours:
         """Leaves of the nearest those that have chosen the image, too; these come first."""
         chosen = torch.full_like(near, NONE)
         own = torch.arange(len(near), device=near.device)
-        for start, end in self.spans:  # the images' own camera, which is the one that a positive must choose them in
-            camera = self.spans.index((start, end))
+        for camera, (start, end) in enumerate(self.spans):  # the images' own: in it a positive must choose them
             theirs = near[:, camera]  # (N, k): whom all images choose in this camera
             candidates = near[start:end]  # (n, C, k)
             back = (theirs[candidates.clamp_min(0)] == own[start:end, None, None, None]).any(3)

@@ -12,8 +12,9 @@ from torch.autograd.function import once_differentiable
 
 from ..runtime import processes
 from .mutual_neighbours import NONE
-from .pedal import BLOCK_ROWS, _safe, _walk
+from .pedal import BLOCK_ROWS, PEDALLoss, safe_peak, walk
 from .recall import own_logits, share_recalled, wide
+from .spans import held
 
 
 class _GivenPositives(torch.autograd.Function):
@@ -37,9 +38,9 @@ class _GivenPositives(torch.autograd.Function):
         has = near.has.any(2)  # (B, C)
         loss, grad, above = x.new_zeros(x.shape[:2]), torch.zeros_like(x), None
         for camera, (start, end) in enumerate(spans):
-            here = slice(*(min(max(edge - first, 0), bank.shape[1]) for edge in (start, end)))
+            here = held(start, end, first, bank.shape[1])
             part = None if filled is None else filled[here]
-            total, readout, best, _, counted = _walk(
+            total, readout, best, _, counted = walk(
                 x, bank[:, here], rows - first - here.start, part, 1, scale, block_rows, bar
             )
             above = counted if above is None else above + counted
@@ -94,7 +95,7 @@ class _Near:
             logits = processes.gather(logits).unflatten(0, (-1, len(x))).amax(0)
         by_camera = logits.unflatten(2, has.shape[1:])
         log_sum = by_camera.logsumexp(3)
-        weights = (by_camera - _safe(log_sum).unsqueeze(3)).exp().flatten(2).masked_fill(~here.flatten(1), 0)
+        weights = (by_camera - safe_peak(log_sum).unsqueeze(3)).exp().flatten(2).masked_fill(~here.flatten(1), 0)
         return cls(has, log_sum, (weights.unsqueeze(2) @ chosen).squeeze(2))
 
 
@@ -103,7 +104,7 @@ def _merged(peak: Tensor, total: Tensor, readout: Tensor) -> tuple[Tensor, Tenso
     shards = processes.gather(torch.cat([peak, total], 2)).unflatten(0, (-1, len(peak)))  # (W, M, B, 2)
     peaks, totals = shards.split(1, dim=3)
     peak = peaks.amax(0)
-    shrinks = (peaks - _safe(peak)).exp()
+    shrinks = (peaks - safe_peak(peak)).exp()
     return peak, (totals * shrinks).sum(0), readout * shrinks[processes.rank()]
 
 
@@ -137,14 +138,16 @@ class MutualPEDALLoss(nn.Module):
         super().__init__()
         if not spans:
             raise ValueError('MutualPEDALLoss: no camera')
-        if k < 1 or block_rows < 1:
-            raise ValueError(f'MutualPEDALLoss: k and block_rows must be at least 1, got {k} and {block_rows}')
-        if not 0 < scale < float('inf'):
-            raise ValueError(f'MutualPEDALLoss: scale must be a finite number above 0, got {scale}')
+        self.within = PEDALLoss(k, scale, block_rows)  # whose numbers are checked, and used
         self.spans = list(spans)
-        self.k = k
-        self.scale = scale
-        self.block_rows = block_rows
+
+    @property
+    def k(self) -> int:
+        return self.within.k
+
+    @property
+    def scale(self) -> float:
+        return self.within.scale
 
     def forward(
         self,
@@ -198,7 +201,7 @@ class MutualPEDALLoss(nn.Module):
         features = wide(features)
         with torch.autocast(features.device.type, enabled=False):
             return _GivenPositives.apply(
-                features, bank, rows, positives, filled, self.spans, self.scale, self.block_rows, shard, bar
+                features, bank, rows, positives, filled, self.spans, self.scale, self.within.block_rows, shard, bar
             )
 
     def extra_repr(self) -> str:

@@ -30,7 +30,7 @@ def _above(logits: Tensor, bar: Tensor) -> Tensor:
     return (logits > bar).sum(2, dtype=torch.int32)
 
 
-def _walk(
+def walk(
     x: Tensor,
     bank: Tensor,
     rows: Tensor,
@@ -78,22 +78,22 @@ def _walk(
         best_rows = best_rows.gather(2, places)
 
         new_peak = torch.maximum(peak, values[:, :, :1])
-        safe_peak = _safe(new_peak)
-        shrink = (peak - safe_peak).exp_()
-        weights = logits.sub_(safe_peak).exp_()
+        base = safe_peak(new_peak)
+        shrink = (peak - base).exp_()
+        weights = logits.sub_(base).exp_()
         total.mul_(shrink).add_(weights.sum(2, keepdim=True))
         readout.mul_(shrink).baddbmm_(weights, block)
         peak = new_peak
     return total, readout, best, best_rows, above
 
 
-def _safe(peak: Tensor) -> Tensor:
+def safe_peak(peak: Tensor) -> Tensor:
     """The peak to take off logits: 0 where there is no row so far, which avoids inf - inf."""
     return peak.masked_fill(peak == -torch.inf, 0)
 
 
 def _merge(total: Tensor, readout: Tensor, best: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Turns what `_walk` gives of a shard into what belongs to the whole bank; all processes call it together.
+    """Turns what `walk` gives of a shard into what belongs to the whole bank; all processes call it together.
 
     Totals and k largest logits of every shard go to every process, which chooses the same k of them.
 
@@ -109,7 +109,7 @@ def _merge(total: Tensor, readout: Tensor, best: Tensor, k: int) -> tuple[Tensor
     totals, bests = shards.split([1, k], dim=3)
     peaks = bests[..., :1]
     peak = peaks.amax(0)
-    shrinks = (peaks - _safe(peak)).exp_()
+    shrinks = (peaks - safe_peak(peak)).exp_()
     total = (totals * shrinks).sum(0)
     readout = readout * shrinks[processes.rank()]
 
@@ -124,7 +124,7 @@ def _merge(total: Tensor, readout: Tensor, best: Tensor, k: int) -> tuple[Tensor
 class _Pedal(torch.autograd.Function):
     """Loss and gradient in one walk over the bank, so that no (B, N) matrix is ever held.
 
-    With the logits l of `_walk`, the loss of one feature is logsumexp(all l) - logsumexp(k largest l) and its gradient
+    With the logits l of `walk`, the loss of one feature is logsumexp(all l) - logsumexp(k largest l) and its gradient
     is s * (mean of w under softmax(all l) - mean of w under softmax(k largest l)). The first mean is accumulated with
     a running maximum, as in streaming attention. Of a sharded bank, each process has the means' parts of its rows for
     the images of all processes, and the parts are summed.
@@ -138,7 +138,7 @@ class _Pedal(torch.autograd.Function):
         if shard is not None:
             anchors, rows = processes.gather(features), processes.gather(rows) - shard[0]
         x = anchors.transpose(0, 1)
-        total, readout, best, best_rows, above = _walk(x, bank, rows, filled, k, scale, block_rows, bar)
+        total, readout, best, best_rows, above = walk(x, bank, rows, filled, k, scale, block_rows, bar)
         peak, log_near = best[:, :, :1], best.logsumexp(2, keepdim=True)
         if shard is not None:
             peak, log_near, total, readout, best = _merge(total, readout, best, k)

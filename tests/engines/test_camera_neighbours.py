@@ -55,6 +55,18 @@ def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path, positives):
     assert ('positives' in engine.history[-1]) == (positives != 'patch')
 
 
+def test_it_goes_on_from_a_model_that_was_kept_before_the_first_epoch(make_fresh_engine, tmp_path):
+    """Its bank is filled, and its positives are chosen once an epoch begins."""
+    options = {'neighbours': 'camera', 'k_camera': 2, 'positives': 'mutual', 'minutes': math.inf}
+    engine = make_fresh_engine(**options)
+    engine.fill_memory()
+    state = engine.state()
+    assert 'positives' not in state
+    again = make_fresh_engine(**options)
+    again.run(save_dir=str(tmp_path), start_epoch=again.resume(state), **{**RUN, 'max_epoch': 1})
+    assert again.history[0]['positives'] > 0
+
+
 def test_mutual_positives_of_an_epoch(make_fresh_engine, tmp_path, capsys):
     engine = make_fresh_engine(neighbours='camera', k_camera=2, positives='mutual', minutes=math.inf)
     engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})

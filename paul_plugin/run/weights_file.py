@@ -44,27 +44,17 @@ def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     if not config and kind != 'torchreid':
         cfg.data.update({'height': 384, 'width': 128})
     settings.merge_opts(cfg, [part for pair in _metadata(checkpoint).items() for part in pair])
-    for key, length in _size_of(checkpoint).items():
-        set_value(cfg, key, length)
     return _read_config(cfg, config, path) if config and isinstance(config, str) else cfg
 
 
 def told_of_size(checkpoint: dict) -> bool:
     """Whether a file tells the size of its images."""
     config = checkpoint.get('config')
-    told = _metadata(checkpoint).keys() | _size_of(checkpoint).keys()
-    return bool(config and isinstance(config, str)) or 'data.height' in told
-
-
-def _size_of(checkpoint: dict) -> dict[str, int]:
-    """The keys of the image size with that of a bare file, where it tells it, as ONNX files do."""
-    size = checkpoint.get(SIZE)
-    whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
-    return dict(zip(_SIZE, size)) if whole else {}
+    return bool(config and isinstance(config, str)) or 'data.height' in _metadata(checkpoint)
 
 
 def _metadata(checkpoint: dict) -> dict[str, object]:
-    """Keys and values of what the metadata of a file tell, as far as these are what they should be."""
+    """Keys and values of what a file tells beside its configuration, as far as these are what they should be."""
     try:
         told = json.loads(checkpoint.get('metadata') or '{}')
     except (ValueError, TypeError, RecursionError):
@@ -72,7 +62,8 @@ def _metadata(checkpoint: dict) -> dict[str, object]:
     if not isinstance(told, dict):
         return {}
     found: dict[str, object] = {}
-    sides = told.get('height'), told.get('width')
+    size = checkpoint.get(SIZE)  # of an ONNX file, which has no metadata of ours
+    sides = size if isinstance(size, list) and len(size) == 2 else (told.get('height'), told.get('width'))
     if all(type(side) is int and 0 < side < 1 << 16 for side in sides):
         found |= dict(zip(_SIZE, sides))
     for name in ('mean', 'std'):
@@ -192,7 +183,7 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
     name = _name_of(state, cfg.model.name)
     if name is None:
         return
-    size = {key: value_of(its, key) for key in _SIZE} if its is not None else _size_of(checkpoint)
+    size = {} if its is None else {key: value_of(its, key) for key in _SIZE}
     if name != cfg.model.name and ('model.name' in named or (kind == 'torchreid' and not size)):
         if not ('model.name' in named and _fits(state, cfg.model.name)):
             _refuse(path, name, size)

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from ..runtime import launch
 from ..runtime.errors import UserError, printable, reason
 
 # What PIL may read. Among its other formats are some that start a program (EPS starts Ghostscript).
@@ -144,10 +143,14 @@ def check_images(paths: Iterable[str], decode: bool = False) -> dict[str, str]:
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda chunk: _check_chunk(chunk, decode), chunks)
-        quiet = None if launch.first_of_machine() else True  # None: where stderr is no terminal
-        options = {'unit': ' parts', 'leave': False, 'delay': _SECONDS, 'disable': quiet}
+        options = {'unit': ' parts', 'leave': False, 'delay': _SECONDS, 'disable': _quiet()}
         shown = tqdm(found, 'Looking at images', len(chunks), **options)
         return {path: reason for bad in shown for path, reason in bad}
+
+
+def _quiet() -> bool | None:
+    """Whether this process shows no bar; None where a terminal decides. It may not know the other ones yet."""
+    return True if os.environ.get('RANK', '0') != '0' else None
 
 
 def describe_bad(bad: dict[str, str], limit: int = 10) -> str:

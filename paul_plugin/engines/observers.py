@@ -82,5 +82,6 @@ class PositivesRecord(Observer):
     """Records how many positives the images had in an epoch, where they are chosen by whole images."""
 
     def after_epoch(self, engine) -> None:
-        if engine.positives is not None:
-            engine.history[-1] |= describe_positives(engine.positives, engine.pedal.spans)
+        objective = engine.objective
+        if objective.positives is not None:
+            engine.history[-1] |= describe_positives(objective.positives, objective.choose.spans)

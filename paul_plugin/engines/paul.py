@@ -13,13 +13,11 @@ from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
 from ..method.miner import CyclicRankingMiner
-from ..method.mutual_neighbours import describe_positives
 from ..method.patchnet import PatchNet
-from ..method.similarity import SIMILARITIES
 from ..runtime import processes, stopping
 from .alarm import RecallAlarm
 from .base import ResumableEngine
-from .build_pedal import build_pedal
+from .build_objective import build_objective, check_words
 from .fastest import chooser
 from .kept_bank import KeptBank
 from .observers import CollapseAlarm, PositivesRecord, SkippedSteps
@@ -110,7 +108,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         if min(weight_pedal, weight_ipfl) < 0 or weight_pedal == weight_ipfl == 0:
             raise ValueError(f'ImagePAULEngine: weights must be >= 0, one above, got {weight_pedal=}, {weight_ipfl=}')
         _check_fit(datamanager, net, needs_surrogates=weight_ipfl > 0)
-        _check_words(
+        check_words(
             neighbours=neighbours, positives=positives, similarity=similarity, ipfl=ipfl, bank_dtype=bank_dtype
         )
         num_images = _sorted_training_images(datamanager, k, r, by_camera=neighbours == 'camera')
@@ -124,20 +122,36 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.device = next(model.parameters()).device
         self.precision = MixedPrecision(amp, self.device, chooser(datamanager, model))
 
-        self.compared = SIMILARITIES[similarity]
-        size = self.compared(torch.empty(1, net.num_patches, net.dim)).shape[1:]
-        dtype = getattr(torch, bank_dtype)
-        self.memory = PatchMemory(num_images, *size, momentum, dtype, sharded=shard_memory).to(self.device)
-        cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
-        self.choose, self.pedal = build_pedal(positives, cameras, k, k_camera, scale)
-        self.positives: torch.Tensor | None = None  # (N, C, k), of the epoch, where they are chosen by whole images
-        mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
-        centroids = (num_images, momentum, shard_memory) if ipfl == 'centroid' else None
-        self.ipfl = _build_ipfl(net, centroids, mining).to(self.device)
-        self.weight_pedal, self.weight_ipfl = weight_pedal, weight_ipfl
+        self.objective = build_objective(
+            net,
+            num_images,
+            images_of_cameras(datamanager) if neighbours == 'camera' else None,
+            k=k,
+            k_camera=k_camera,
+            scale=scale,
+            positives=positives,
+            similarity=similarity,
+            ipfl=ipfl,
+            margin=margin,
+            r=r,
+            max_candidates=max_candidates,
+            momentum=momentum,
+            weight_pedal=weight_pedal,
+            weight_ipfl=weight_ipfl,
+            bank_dtype=bank_dtype,
+            shard_memory=shard_memory,
+        ).to(self.device)
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]
+
+    @property
+    def memory(self) -> PatchMemory:
+        return self.objective.memory
+
+    @property
+    def ipfl(self) -> DescriptorIPFL | CentroidIPFL:
+        return self.objective.ipfl
 
     @property
     def miner(self) -> CyclicRankingMiner:
@@ -157,32 +171,17 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         return super().way_out() + self.precision.way_out()
 
     def extra_state(self) -> dict:
-        amp = self.precision.state_dict()
-        # The images' digest tells their order, not where in it a camera ends.
-        spans = getattr(self.pedal, 'spans', None)
-        cameras = {} if spans is None else {'cameras': spans}
-        if self.positives is not None:
-            cameras['positives'] = self.positives.to('cpu', torch.int32)
-        state = {
-            'memory': self.memory.gathered_state(),
-            'amp': amp,
+        return {
+            'amp': self.precision.state_dict(),
             'alarm': self.alarm.state_dict(),
             'signs': self.signs,
+            **self.objective.gathered_state(),
         }
-        return {**state, **cameras, **self.ipfl.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
-        spans = getattr(self.pedal, 'spans', None)
-        if checkpoint.get('cameras', spans) != spans:
-            raise ValueError('it is of training images of other cameras')
-        self.memory.load_whole(checkpoint['memory'])
-        if self.choose is not None:
-            # Before the first epoch there are none; within one they must be the ones that it began with.
-            chosen = checkpoint['positives'] if checkpoint['summaries'] else checkpoint.get('positives')
-            self.positives = None if chosen is None else chosen.to(self.device, torch.int64)
+        self.objective.load_whole(checkpoint, within_epoch=bool(checkpoint['summaries']))
         self.precision.load_state_dict(checkpoint['amp'])
         self.alarm.load_state_dict(checkpoint.get('alarm'))
-        self.ipfl.load_whole(checkpoint)
         self.signs = signs_of(checkpoint.get('signs'))
 
     @torch.no_grad()
@@ -196,7 +195,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         for batch in tqdm(loader, 'Filling the patch memory bank', mininterval=1, disable=quiet):
             stopping.check_together()
             with self.precision.autocast():
-                features = self.compared(self.model(batch['img'].to(self.device, non_blocking=True)))
+                features = self.objective.compared(self.model(batch['img'].to(self.device, non_blocking=True)))
             parts = (processes.gather_parts(part, share) for part in (batch['row'].to(self.device), features))
             self.memory.update(*map(torch.cat, parts))
         processes.copy_buffers(self.model)
@@ -212,51 +211,26 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             self.choose_positives()
         super().train(*args, **kwargs)
 
-    @torch.no_grad()
     def choose_positives(self) -> None:
-        """Chooses each image's positives from the memory bank, where they are those of whole images.
-
-        The first process chooses for all, so that any number of processes has the same.
-        """
-        if self.choose is None:
-            return
-        bank = self.memory.gathered_state().get('bank')
-        chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
-        self.positives = processes.from_first(chosen).to(self.device)
-        found = describe_positives(self.positives, self.choose.spans)
-        print(
-            f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
-            f'{found["without"]:.1%} of the images have none'
-        )
+        """Chooses each image's positives for the next epoch, where whole images choose them; says how many."""
+        found = self.objective.choose_positives()
+        if found is not None:
+            print(
+                f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
+                f'{found["without"]:.1%} of the images have none'
+            )
 
     def training_step(self, data: dict) -> dict[str, float]:
-        """One step: real images and surrogates, if there are any, in one forward pass; the bank's update, the losses.
-
-        Of several processes, each has its share of the images. PEDAL is the mean over that share, IPFL that of all
-        images on every process; the average of the gradients is that of the whole batch's loss.
-        """
+        """One step: real images and surrogates, if there are any, in one forward pass, then the objective."""
         images = data['img'] if isinstance(data['img'], list) else [data['img']]
         rows = data['row'].to(self.device)
         with self.precision.autocast():
             described = self.network(torch.cat(images).to(self.device, non_blocking=True))
-        real, *surrogates = described.chunk(len(images))
-        all_rows, all_real = processes.gather(rows), processes.gather_with_grad(real)
-        old = self.memory.read(all_rows)[:, processes.own(len(rows))].transpose(0, 1)
-        self.memory.update(all_rows, self.compared(all_real))
-        chosen = [] if self.positives is None else [self.positives[rows]]
-        pedal, recall = self.pedal.loss_and_recall(
-            self.compared(real), self.memory.bank, rows, old, *chosen, self.memory.filled, self.memory.shard
-        )
-        loss, losses, shares = self.weight_pedal * pedal, {'pedal': pedal}, {}
-        if surrogates:
-            (surrogate,) = surrogates
-            losses['ipfl'], shares['mined'] = self.ipfl(all_real, processes.gather_with_grad(surrogate), all_rows)
-            loss = self.weight_ipfl * losses['ipfl'] + loss
-
-        losses = {'loss': loss, **losses}
+        real, surrogate = described.chunk(2) if len(images) > 1 else (described, None)
+        losses, shares = self.objective(real, surrogate, rows)
         self.guard.watch(losses)
-        self.precision.step(loss, self.optimizer)
-        summary = {**losses, **shares, 'recall': recall}
+        self.precision.step(losses['loss'], self.optimizer)
+        summary = {**losses, **shares}
         return dict(zip(summary, torch.stack([*summary.values()]).tolist()))
 
 
@@ -273,32 +247,6 @@ def _check_fit(datamanager: DataManager, net: PatchNet, needs_surrogates: bool) 
             "ImagePAULEngine: the data manager's sampler RandomIdentitySampler reads who is on the images: use "
             'RandomSampler'
         )
-
-
-_WORDS = {
-    'neighbours': ('all', 'camera'),
-    'positives': ('patch', 'image', 'mutual'),
-    'similarity': tuple(SIMILARITIES),
-    'ipfl': ('descriptor', 'centroid'),
-    'bank_dtype': ('float32', 'bfloat16'),
-}
-
-
-def _check_words(**words: str) -> None:
-    """Refuses an argument that is none of its choices."""
-    for name, value in words.items():
-        if value not in _WORDS[name]:
-            raise ValueError(f'ImagePAULEngine: {name} must be {" or ".join(map(repr, _WORDS[name]))}, got {value!r}')
-
-
-def _build_ipfl(
-    net: PatchNet, centroids: tuple[int, float, bool] | None, mining: dict[str, object]
-) -> DescriptorIPFL | CentroidIPFL:
-    """IPFL by descriptors or, of so many images with this momentum, in shards or not, by centroids."""
-    if centroids is None:
-        return DescriptorIPFL(**mining)
-    num_images, momentum, sharded = centroids
-    return CentroidIPFL(net.embed, num_images, net.num_patches * net.embedding_dim, momentum, sharded=sharded, **mining)
 
 
 def _sorted_training_images(datamanager: DataManager, k: int, r: int, by_camera: bool) -> int:

@@ -79,7 +79,7 @@ def choose_rate(
         restore(modules, before)
         engine.precision.load_state_dict(amp)
         randomness.set_states(random)
-        engine.network = engine.positives = None
+        engine.network = engine.objective.positives = None
         for parameter in engine.model.parameters():
             parameter.grad = None
     _take(engine, *build(rate))

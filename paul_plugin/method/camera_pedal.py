@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .memory import Bank, as_bank
 from .pedal import PEDALLoss, count_above
 from .recall import own_logits, share_recalled
-from .spans import held, spans_of
+from .spans import spans_of
 
 
 class CameraPEDALLoss(nn.Module):
@@ -67,22 +68,13 @@ class CameraPEDALLoss(nn.Module):
     def scale(self) -> float:
         return self.within.scale
 
-    def forward(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def forward(self, features: Tensor, bank: Bank | Tensor, rows: Tensor) -> Tensor:
         """As PEDALLoss: the same arguments, and what they mean for a bank in shards.
 
         Args:
             features: (B, M, D).
-            bank: (M, N, D), or this process' shard of it.
+            bank: (M, N, D), or a Bank.
             rows: (B,) int64, the images' own rows, of the whole bank.
-            filled: (N,) bool, the rows that count; None for all.
-            shard: the first row that is held here, and N; None where all are.
 
         Returns:
             (), in float32 (float64 for float64 features).
@@ -90,63 +82,39 @@ class CameraPEDALLoss(nn.Module):
         Raises:
             ValueError: if the bank has other rows than the cameras together.
         """
-        return self._walked(features, bank, rows, filled, shard)[0]
+        return self._walked(features, self._fitting(bank), rows)[0]
 
     def loss_and_recall(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        old: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
+        self, features: Tensor, bank: Bank | Tensor, rows: Tensor, old: Tensor
     ) -> tuple[Tensor, Tensor]:
         """As PEDALLoss: the recall is that of the whole bank, whatever the cameras, those that are left out too.
 
         Args:
-            features, bank, rows, filled, shard: as of `forward`.
+            features, bank, rows: as of `forward`.
             old: (B, M, D), the images' own rows before the update, all of them filled by then.
 
         Returns:
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
         """
-        bar = own_logits(features, old, self.scale, shard is not None)
-        loss, above = self._walked(features, bank, rows, filled, shard, bar)
-        for start, end in self.small_spans:
-            here = self._held(start, end, bank, shard)
-            own = rows - here.start if shard is None else rows - shard[0] - here.start
-            part = None if filled is None else filled[here]
-            above = above + count_above(features, bank[:, here], own, part, self.scale, bar, shard is not None)
-        return loss, share_recalled(above, self.k_recall, len(features), shard is not None)
+        bank = self._fitting(bank)
+        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        loss, above = self._walked(features, bank, rows, bar)
+        for span in self.small_spans:
+            above = above + count_above(features, bank.part(*span), rows, self.scale, bar)
+        return loss, share_recalled(above, self.k_recall, len(features), bank.spread is not None)
 
-    def _held(self, start: int, end: int, bank: Tensor, shard: tuple[int, int] | None) -> slice:
-        """The part of a camera's rows that is held here: of a shard it may be empty, and takes part all the same."""
-        first, num_images = (0, bank.shape[1]) if shard is None else shard
-        if num_images != self.num_images:
-            raise ValueError(f'CameraPEDALLoss: cameras of {self.num_images} rows in all, a bank of {num_images}')
-        return held(start, end, first, bank.shape[1])
+    def _fitting(self, bank: Bank | Tensor) -> Bank:
+        bank = as_bank(bank)
+        if bank.num_images != self.num_images:
+            raise ValueError(f'CameraPEDALLoss: cameras of {self.num_images} rows in all, a bank of {bank.num_images}')
+        return bank
 
     def _walked(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        filled: Tensor | None,
-        shard: tuple[int, int] | None,
-        bar: Tensor | None = None,
+        self, features: Tensor, bank: Bank, rows: Tensor, bar: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The loss, and what the walks counted above the bar together."""
-        losses, counts = [], []
-        for start, end in self.spans:
-            here = self._held(start, end, bank, shard)
-            part = None if filled is None else filled[here]
-            if shard is None:
-                loss, above = self.within.walked(features, bank[:, here], rows - start, part, None, bar)
-            else:
-                place = (shard[0] + here.start, end - start)
-                loss, above = self.within.walked(features, bank[:, here], rows, part, place, bar)
-            losses.append(loss)
-            counts.append(above)
+        walks = [self.within.walked(features, bank.part(*span), rows, bar) for span in self.spans]
+        losses, counts = zip(*walks)
         return torch.stack(losses).mean(), None if bar is None else torch.stack(counts).sum(0)
 
     def extra_repr(self) -> str:

@@ -4,10 +4,50 @@ Yang et al., CVPR 2019, section 3.2:
 https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discriminative_Feature_Learning_for_Unsupervised_Person_Re-Identification_CVPR_2019_paper.html
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from ..runtime import processes
+from .spans import held
+
+
+class Bank(NamedTuple):
+    """Rows of a memory bank as a loss reads them: all of them, those of a camera, or one process' shard of either.
+
+    Attributes:
+        rows: (M, n, D); no gradient flows into them.
+        filled: (n,) bool, the rows that take part; None for all.
+        first: the number that the first of `rows` has in the whole bank.
+        spread: where each process holds a shard, how many rows they hold together; None where all are here.
+
+    Example:
+        >>> bank = Bank(torch.nn.functional.normalize(torch.randn(6, 100, 256), dim=2))
+        >>> bank.part(60, 100).rows.shape
+        torch.Size([6, 40, 256])
+    """
+
+    rows: Tensor
+    filled: Tensor | None = None
+    first: int = 0
+    spread: int | None = None
+
+    @property
+    def num_images(self) -> int:
+        """How many rows there are, on all processes."""
+        return self.rows.shape[1] if self.spread is None else self.spread
+
+    def part(self, start: int, end: int) -> 'Bank':
+        """The rows [start, end) of the whole bank; of them a shard may hold none."""
+        here = held(start, end, self.first, self.rows.shape[1])
+        filled = None if self.filled is None else self.filled[here]
+        return Bank(self.rows[:, here], filled, self.first + here.start, self.spread and end - start)
+
+
+def as_bank(bank: Bank | Tensor) -> Bank:
+    """A plain tensor (M, N, D) is a bank whose rows are all here, and all take part."""
+    return bank if isinstance(bank, Bank) else Bank(bank)
 
 
 class PatchMemory(nn.Module):
@@ -70,6 +110,11 @@ class PatchMemory(nn.Module):
         size = self.held.stop - self.held.start
         self.register_buffer('bank', torch.zeros(num_patches, size, dim, dtype=dtype))
         self.register_buffer('filled', torch.zeros(size, dtype=torch.bool))
+
+    @property
+    def here(self) -> Bank:
+        """What this process holds, as a loss reads it."""
+        return Bank(self.bank, self.filled, self.held.start, None if self.shard is None else self.num_images)
 
     @torch.no_grad()
     def update(self, rows: Tensor, features: Tensor) -> None:

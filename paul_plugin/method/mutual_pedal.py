@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ..runtime import processes
+from .memory import Bank, as_bank
 from .mutual_neighbours import NONE
 from .pedal import BLOCK_ROWS, PEDALLoss, safe_peak, walk
 from .recall import own_logits, share_recalled, wide
-from .spans import held
 
 
 class _GivenPositives(torch.autograd.Function):
@@ -26,39 +26,34 @@ class _GivenPositives(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, features, bank, rows, positives, filled, spans, scale, block_rows, shard, bar):
+    def forward(ctx, features, bank, rows, positives, spans, scale, block_rows, bar):
         batch = len(features)
-        anchors, first = features, 0
-        if shard is not None:
-            first = shard[0]
+        anchors, sharded = features, bank.spread is not None
+        if sharded:
             anchors, rows = processes.gather(features), processes.gather(rows)
             positives = processes.gather(positives)
         x = anchors.transpose(0, 1)
-        near = _Near.of(x, bank, positives, first, scale, shard is not None)
+        near = _Near.of(x, bank, positives, scale)
         has = near.has.any(2)  # (B, C)
         loss, grad, above = x.new_zeros(x.shape[:2]), torch.zeros_like(x), None
-        for camera, (start, end) in enumerate(spans):
-            here = held(start, end, first, bank.shape[1])
-            part = None if filled is None else filled[here]
-            total, readout, best, _, counted = walk(
-                x, bank[:, here], rows - first - here.start, part, 1, scale, block_rows, bar
-            )
+        for camera, span in enumerate(spans):
+            total, readout, best, _, counted = walk(x, bank.part(*span), rows, 1, scale, block_rows, bar)
             above = counted if above is None else above + counted
             peak = best[:, :, :1] if best.shape[2] else total.new_full(total.shape, -torch.inf)
-            if shard is not None:
+            if sharded:
                 peak, total, readout = _merged(peak, total, readout)
             counts = has[:, camera] & (total[:, :, 0] > 0)  # (M, B)
             log_all = (peak + total.log()).squeeze(2)
             loss += (log_all - near.log_sum[:, :, camera]).masked_fill(~counts, 0)
             grad += (readout / total).masked_fill(~counts.unsqueeze(2), 0)
         grad -= near.mean
-        mine = slice(0, batch) if shard is None else processes.own(batch)
+        mine = processes.own(batch) if sharded else slice(0, batch)
         # The mean over the pairs of an image and a camera of all processes, whose gradients are averaged
         pairs = processes.mean(has[mine].sum().to(x.dtype))
         pairs = torch.where(pairs > 0, pairs, 1) * len(x)
         if ctx.needs_input_grad[0]:
             grad = grad.mul_(scale / pairs).transpose(0, 1)
-            ctx.save_for_backward(grad if shard is None else processes.scatter_sum(grad))
+            ctx.save_for_backward(processes.scatter_sum(grad) if sharded else grad)
         if above is not None:
             ctx.mark_non_differentiable(above)
         return loss[:, mine].sum() / pairs, above
@@ -67,7 +62,7 @@ class _GivenPositives(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_loss, _):
         (grad,) = ctx.saved_tensors
-        return grad * grad_loss, *[None] * 9
+        return grad * grad_loss, *[None] * 7
 
 
 class _Near:
@@ -83,15 +78,15 @@ class _Near:
         self.has, self.log_sum, self.mean = has, log_sum, mean
 
     @classmethod
-    def of(cls, x: Tensor, bank: Tensor, positives: Tensor, first: int, scale: float, sharded: bool) -> '_Near':
+    def of(cls, x: Tensor, bank: Bank, positives: Tensor, scale: float) -> '_Near':
         has = positives != NONE
-        local = positives - first
-        here = has & (local >= 0) & (local < bank.shape[1])
-        size = max(bank.shape[1] - 1, 0)
-        chosen = bank[:, local.clamp(0, size).flatten(1)].to(x.dtype)  # (M, B, C * k, D)
+        local = positives - bank.first
+        size = bank.rows.shape[1]
+        here = has & (local >= 0) & (local < size)
+        chosen = bank.rows[:, local.clamp(0, max(size - 1, 0)).flatten(1)].to(x.dtype)  # (M, B, C * k, D)
         logits = scale * ((chosen @ x.unsqueeze(3)).squeeze(3) - chosen.square().sum(3) / 2)
         logits = logits.masked_fill(~here.flatten(1), -torch.inf)
-        if sharded:  # each positive is on one process
+        if bank.spread is not None:  # each positive is on one process
             logits = processes.gather(logits).unflatten(0, (-1, len(x))).amax(0)
         by_camera = logits.unflatten(2, has.shape[1:])
         log_sum = by_camera.logsumexp(3)
@@ -149,18 +144,10 @@ class MutualPEDALLoss(nn.Module):
     def scale(self) -> float:
         return self.within.scale
 
-    def forward(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        positives: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def forward(self, features: Tensor, bank: Bank | Tensor, rows: Tensor, positives: Tensor) -> Tensor:
         """
         Args:
-            features, bank, rows, filled, shard: as of PEDALLoss.
+            features, bank, rows: as of PEDALLoss.
             positives: (B, C, k) int64, these images' rows of `MutualNeighbours`, of the whole bank.
 
         Returns:
@@ -169,39 +156,35 @@ class MutualPEDALLoss(nn.Module):
         Raises:
             ValueError: if the bank has other rows than the cameras.
         """
-        return self._walked(features, bank, rows, positives, filled, shard, None)[0]
+        return self._walked(features, as_bank(bank), rows, positives, None)[0]
 
     def loss_and_recall(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        old: Tensor,
-        positives: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
+        self, features: Tensor, bank: Bank | Tensor, rows: Tensor, old: Tensor, positives: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The loss, to the bit, and the bank's recall, as PEDALLoss gives it.
 
         Args:
-            features, bank, rows, positives, filled, shard: as of `forward`.
+            features, bank, rows, positives: as of `forward`.
             old: (B, M, D), the images' own rows before the update.
 
         Returns:
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
         """
-        bar = own_logits(features, old, self.scale, shard is not None)
-        loss, above = self._walked(features, bank, rows, positives, filled, shard, bar)
-        return loss, share_recalled(above, self.k, len(features), shard is not None)
+        bank = as_bank(bank)
+        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        loss, above = self._walked(features, bank, rows, positives, bar)
+        return loss, share_recalled(above, self.k, len(features), bank.spread is not None)
 
-    def _walked(self, features, bank, rows, positives, filled, shard, bar) -> tuple[Tensor, Tensor | None]:
-        number = bank.shape[1] if shard is None else shard[1]
-        if number != self.spans[-1][1]:
-            raise ValueError(f'MutualPEDALLoss: cameras of {self.spans[-1][1]} rows in all, a bank of {number}')
+    def _walked(
+        self, features: Tensor, bank: Bank, rows: Tensor, positives: Tensor, bar: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        number = self.spans[-1][1]
+        if bank.num_images != number:
+            raise ValueError(f'MutualPEDALLoss: cameras of {number} rows in all, a bank of {bank.num_images}')
         features = wide(features)
         with torch.autocast(features.device.type, enabled=False):
             return _GivenPositives.apply(
-                features, bank, rows, positives, filled, self.spans, self.scale, self.within.block_rows, shard, bar
+                features, bank, rows, positives, self.spans, self.scale, self.within.block_rows, bar
             )
 
     def extra_repr(self) -> str:

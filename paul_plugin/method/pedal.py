@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..runtime import processes
+from .memory import Bank, as_bank
 from .recall import own_logits, share_recalled, wide
 
 BLOCK_ROWS = 2048  # rows of the bank read at a time: the block's logits stay in a CPU's cache
@@ -31,29 +32,21 @@ def _above(logits: Tensor, bar: Tensor) -> Tensor:
 
 
 def walk(
-    x: Tensor,
-    bank: Tensor,
-    rows: Tensor,
-    filled: Tensor | None,
-    k: int,
-    scale: float,
-    block_rows: int,
-    bar: Tensor | None,
+    x: Tensor, bank: Bank, rows: Tensor, k: int, scale: float, block_rows: int, bar: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """One walk over the bank, or a shard of it, with logits l_j = -s/2 |w_j - x|^2; |x|^2 cancels and is left out.
+    """One walk over the rows that are here, with logits l_j = -s/2 |w_j - x|^2; |x|^2 cancels and is left out.
 
     Args:
         x: (M, B, D).
-        bank: (M, N, D).
-        rows: (B,) int64, the images' own rows; those that are none of the bank's exclude nothing.
-        filled: (N,) bool or None.
+        bank: of n rows.
+        rows: (B,) int64, the images' own rows in the whole bank; those that are not here exclude nothing.
         bar: (M, B, 1), logits to count those above; None to count nothing.
 
     Returns:
         total: (M, B, 1), the sum of exp(l - peak), peak being the largest l; 0 if there is no row.
         readout: (M, B, D), the sum of exp(l - peak) * w.
-        best: (M, B, min(k, N)), the largest l, the peak first; -inf where there are fewer.
-        best_rows: (M, B, min(k, N)) int64, their rows.
+        best: (M, B, min(k, n)), the largest l, the peak first; -inf where there are fewer.
+        best_rows: (M, B, min(k, n)) int64, their places among the rows that are here.
         above: (M, B) int32, how many l are above the bar; None without one.
     """
     patches, batch, dim = x.shape
@@ -63,11 +56,12 @@ def walk(
     readout = x.new_zeros(patches, batch, dim)
     best = x.new_empty(patches, batch, 0)
     best_rows = rows.new_empty(patches, batch, 0)
-    for start in range(0, bank.shape[1], block_rows):
-        block = bank[:, start : start + block_rows].to(x.dtype)
+    own = rows - bank.first
+    for start in range(0, bank.rows.shape[1], block_rows):
+        block = bank.rows[:, start : start + block_rows].to(x.dtype)
         size = block.shape[1]
-        part = None if filled is None else filled[start : start + size]
-        logits = _logits(x, block, rows - start, part, scale)
+        filled = None if bank.filled is None else bank.filled[start : start + size]
+        logits = _logits(x, block, own - start, filled, scale)
         if above is not None:
             above += _above(logits, bar)
 
@@ -133,28 +127,28 @@ class _Pedal(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, features, bank, rows, filled, k, scale, block_rows, shard, bar):
-        anchors = features
-        if shard is not None:
-            anchors, rows = processes.gather(features), processes.gather(rows) - shard[0]
+    def forward(ctx, features, bank, rows, k, scale, block_rows, bar):
+        anchors, sharded = features, bank.spread is not None
+        if sharded:
+            anchors, rows = processes.gather(features), processes.gather(rows)
         x = anchors.transpose(0, 1)
-        total, readout, best, best_rows, above = walk(x, bank, rows, filled, k, scale, block_rows, bar)
+        total, readout, best, best_rows, above = walk(x, bank, rows, k, scale, block_rows, bar)
         peak, log_near = best[:, :, :1], best.logsumexp(2, keepdim=True)
-        if shard is not None:
+        if sharded:
             peak, log_near, total, readout, best = _merge(total, readout, best, k)
 
         alone = total == 0  # not one row to compare with: no loss and no gradient
         log_all = peak + total.log()
         loss = (log_all - log_near).masked_fill(alone, 0)
-        if shard is not None:
+        if sharded:
             loss = loss[:, processes.own(len(features))]
         if ctx.needs_input_grad[0]:
-            patches = torch.arange(len(bank), device=bank.device)
+            patches = torch.arange(len(x), device=x.device)
             near = best.sub_(log_near).exp_().unsqueeze(2)  # softmax over K_i, (M, B, 1, k)
-            neighbours = bank[patches[:, None, None], best_rows].to(features.dtype)
+            neighbours = bank.rows[patches[:, None, None], best_rows].to(features.dtype)
             grad = readout / total - (near @ neighbours).squeeze(2)
             grad = grad.masked_fill_(alone, 0).mul_(scale / loss.numel()).transpose(0, 1)
-            ctx.save_for_backward(grad if shard is None else processes.scatter_sum(grad))
+            ctx.save_for_backward(processes.scatter_sum(grad) if sharded else grad)
         if above is not None:
             ctx.mark_non_differentiable(above)
         return loss.mean(), above
@@ -163,27 +157,26 @@ class _Pedal(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_loss, _):
         (grad,) = ctx.saved_tensors
-        return grad * grad_loss, *[None] * 8
+        return grad * grad_loss, *[None] * 6
 
 
 @torch.no_grad()
-def count_above(
-    features: Tensor, bank: Tensor, rows: Tensor, filled: Tensor | None, scale: float, bar: Tensor, sharded: bool
-) -> Tensor:
-    """What a walk over a few rows counts above the bar, without a loss; the arguments are those of the loss.
+def count_above(features: Tensor, bank: Bank, rows: Tensor, scale: float, bar: Tensor) -> Tensor:
+    """What a walk over a few rows counts above the bar, without a loss.
 
     Args:
-        rows: (B,) int64, the images' own rows, counted from the first of these.
+        features, bank, rows: as of `PEDALLoss.forward`.
         bar: of `own_logits`.
 
     Returns:
         (M, B) int32; of a sharded bank, what is held here, for the images of all processes.
     """
     features = wide(features)
-    if sharded:
+    if bank.spread is not None:
         features, rows = processes.gather(features), processes.gather(rows)
     with torch.autocast(features.device.type, enabled=False):
-        return _above(_logits(features.transpose(0, 1), bank.to(features.dtype), rows, filled, scale), bar)
+        x, own = features.transpose(0, 1), rows - bank.first
+        return _above(_logits(x, bank.rows.to(features.dtype), own, bank.filled, scale), bar)
 
 
 class PEDALLoss(nn.Module):
@@ -225,23 +218,14 @@ class PEDALLoss(nn.Module):
         self.scale = scale
         self.block_rows = block_rows
 
-    def forward(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def forward(self, features: Tensor, bank: Bank | Tensor, rows: Tensor) -> Tensor:
         """
         Args:
             features: (B, M, D), L2-normalised per patch.
-            bank: (M, N, D); no gradient flows into it.
-            rows: (B,) int64, the images' own rows, which take no part.
-            filled: (N,) bool, the rows that take part; None for all. Where fewer than k are filled, those are K_i.
-            shard: for a sharded bank, `PatchMemory.shard`: the row of the whole bank that is the first of `bank`, and
-                the whole bank's N. All processes then call this together, each with its shard's rows in `bank` and
-                `filled`, and as many images each in `features` and `rows`; `rows` are the whole bank's.
+            bank: (M, N, D), or a Bank, which says which rows take part, and whether they are a shard, as
+                `PatchMemory.here` does. Where fewer than k are filled, those are K_i. Of a sharded bank all processes
+                call this together, with as many images each.
+            rows: (B,) int64, the images' own rows in the whole bank, which take no part.
 
         Returns:
             (), in float32 (float64 for float64 features): of these images, so that with several processes the average
@@ -250,50 +234,38 @@ class PEDALLoss(nn.Module):
         Raises:
             ValueError: if the (whole) bank has not more than k rows.
         """
-        return self.walked(features, bank, rows, filled, shard)[0]
+        return self.walked(features, as_bank(bank), rows)[0]
 
     def loss_and_recall(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        old: Tensor,
-        filled: Tensor | None = None,
-        shard: tuple[int, int] | None = None,
+        self, features: Tensor, bank: Bank | Tensor, rows: Tensor, old: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The loss, to the bit, and the bank's recall, counted in the same walk: does an image find itself again?
 
         A patch is recalled if fewer than k rows, other than its own, are nearer to it than its own was before this
-        step's update. Where the network outruns its bank, the rows tell little of the features, and recall falls. Of
-        N rows by chance it would be k / N.
+        step's update. Where the network outruns its bank, the rows say little about the features, and recall falls. By
+        chance it would be k / N.
 
         Args:
-            features, bank, rows, filled, shard: as of `forward`.
+            features, bank, rows: as of `forward`.
             old: (B, M, D), the images' own rows before the update, all of them filled by then.
 
         Returns:
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled, of these images.
         """
-        bar = own_logits(features, old, self.scale, shard is not None)
-        loss, above = self.walked(features, bank, rows, filled, shard, bar)
-        return loss, share_recalled(above, self.k, len(features), shard is not None)
+        bank = as_bank(bank)
+        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        loss, above = self.walked(features, bank, rows, bar)
+        return loss, share_recalled(above, self.k, len(features), bank.spread is not None)
 
     def walked(
-        self,
-        features: Tensor,
-        bank: Tensor,
-        rows: Tensor,
-        filled: Tensor | None,
-        shard: tuple[int, int] | None,
-        bar: Tensor | None = None,
+        self, features: Tensor, bank: Bank, rows: Tensor, bar: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The loss, and what the walk counted above the bar."""
-        num_images = bank.shape[1] if shard is None else shard[1]
-        if num_images <= self.k:
-            raise ValueError(f'PEDALLoss: k={self.k} needs a bank of more than k rows, got {num_images}')
+        if bank.num_images <= self.k:
+            raise ValueError(f'PEDALLoss: k={self.k} needs a bank of more than k rows, got {bank.num_images}')
         features = wide(features)
         with torch.autocast(features.device.type, enabled=False):
-            return _Pedal.apply(features, bank, rows, filled, self.k, self.scale, self.block_rows, shard, bar)
+            return _Pedal.apply(features, bank, rows, self.k, self.scale, self.block_rows, bar)
 
     def extra_repr(self) -> str:
         return f'k={self.k}, scale={self.scale}'

@@ -31,10 +31,10 @@ def test_rows_are_sorted_by_camera(make_engine):
     items = engine.datamanager.train_loader.dataset.data
     cameras = [item[2] for item in items]
     assert cameras == sorted(cameras)
-    assert isinstance(engine.pedal, CameraPEDALLoss)
-    assert engine.pedal.k == round(10 / len(set(cameras)))
+    assert isinstance(engine.objective.pedal, CameraPEDALLoss)
+    assert engine.objective.pedal.k == round(10 / len(set(cameras)))
     counts = [cameras.count(each) for each in sorted(set(cameras))]
-    assert [stop - start for start, stop in engine.pedal.spans] == counts
+    assert [stop - start for start, stop in engine.objective.pedal.spans] == counts
     batch = batch_of(engine)
     assert [items[row][0] for row in batch['row']] == batch['impath']
     assert make_engine(neighbours='camera', k_camera=3).pedal.k == 3
@@ -70,14 +70,14 @@ def test_it_goes_on_from_a_model_that_was_kept_before_the_first_epoch(make_fresh
 def test_mutual_positives_of_an_epoch(make_fresh_engine, tmp_path, capsys):
     engine = make_fresh_engine(neighbours='camera', k_camera=2, positives='mutual', minutes=math.inf)
     engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
-    entry, (number, cameras, k) = engine.history[-1], engine.positives.shape
-    assert (number, cameras, k) == (engine.memory.num_images, len(engine.pedal.spans), 2)
+    entry, (number, cameras, k) = engine.history[-1], engine.objective.positives.shape
+    assert (number, cameras, k) == (engine.memory.num_images, len(engine.objective.pedal.spans), 2)
     said = f'Positives: {entry["positives"]:.2f} an image, {entry["other_cameras"]:.2f} of them in other cameras'
     assert said in capsys.readouterr().out
-    for image, camera, place in (engine.positives >= 0).nonzero().tolist():
-        other = engine.positives[image, camera, place]
-        own = next(c for c, (start, end) in enumerate(engine.pedal.spans) if start <= image < end)
-        assert image in engine.positives[other, own]
+    for image, camera, place in (engine.objective.positives >= 0).nonzero().tolist():
+        other = engine.objective.positives[image, camera, place]
+        own = next(c for c, (start, end) in enumerate(engine.objective.pedal.spans) if start <= image < end)
+        assert image in engine.objective.positives[other, own]
 
 
 def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsys):

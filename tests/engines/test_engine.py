@@ -60,12 +60,12 @@ def test_a_row_is_the_place_of_an_image_among_the_sorted_ones(make_engine):
 def brute_force_pedal(real, bank, rows, engine):
     """PEDAL of one batch, (B, M, D), in loops written from the paper."""
     batch, patches, _ = real.shape
-    pedal = 0
+    pedal, loss = 0, engine.objective.pedal
     for i in range(batch):
         for m in range(patches):
             others = [j for j in range(bank.shape[1]) if j != rows[i]]
-            logits = torch.stack([-engine.pedal.scale / 2 * ((bank[m, j] - real[i, m]) ** 2).sum() for j in others])
-            pedal += logits.logsumexp(0) - logits.sort(descending=True).values[: engine.pedal.k].logsumexp(0)
+            logits = torch.stack([-loss.scale / 2 * ((bank[m, j] - real[i, m]) ** 2).sum() for j in others])
+            pedal += logits.logsumexp(0) - logits.sort(descending=True).values[: loss.k].logsumexp(0)
     return pedal / (batch * patches)
 
 

@@ -16,7 +16,7 @@ from paul_plugin.runtime.errors import UserError
 def test_what_is_not_finite_stops_before_the_optimizer_steps(make_fresh_engine, tmp_path, where):
     engine = make_fresh_engine()
     weights = []
-    pedal, calls = engine.pedal.loss_and_recall, []
+    pedal, calls = engine.objective.pedal.loss_and_recall, []
 
     def spoiled(*args):
         loss, recall = pedal(*args)
@@ -29,7 +29,7 @@ def test_what_is_not_finite_stops_before_the_optimizer_steps(make_fresh_engine, 
         loss.register_hook(lambda grad: grad * math.inf)
         return loss * 1, recall
 
-    engine.pedal.loss_and_recall = spoiled
+    engine.objective.pedal.loss_and_recall = spoiled
     with pytest.raises(UserError) as error:
         engine.run(save_dir=str(tmp_path), **RUN)
     first, second = str(error.value).splitlines()

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from paul_plugin import PEDALLoss
 from paul_plugin.method.camera_pedal import CameraPEDALLoss
+from paul_plugin.method.memory import Bank
 
 
 def brute_force(features, bank, rows, filled, counts, k, scale):
@@ -42,7 +43,7 @@ def test_formula(counts, k, scale, share_filled):
     """Also a camera of one image, and one of fewer filled rows than k."""
     features, bank, rows = make_case(sum(counts))
     filled = torch.rand(sum(counts)) < share_filled
-    loss = CameraPEDALLoss(counts, k, scale, block_rows=4)(features, bank, rows, filled)
+    loss = CameraPEDALLoss(counts, k, scale, block_rows=4)(features, Bank(bank, filled), rows)
     expected = brute_force(features, bank, rows, filled, counts, k, scale)
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-9)
     grads = [torch.autograd.grad(each, features)[0] for each in (loss, expected)]
@@ -57,9 +58,9 @@ def test_recall_is_that_of_pedal(counts, share_filled):
     old = features.detach() + 0.5 * torch.randn(features.shape, dtype=torch.float64)
     filled = torch.rand(sum(counts)) < share_filled
     ours = CameraPEDALLoss(counts, 3, 30.0, k_recall=5, block_rows=4)
-    loss, recall = ours.loss_and_recall(features, bank, rows, old, filled)
-    assert loss.equal(ours(features, bank, rows, filled))
-    expected = PEDALLoss(5, 30.0).loss_and_recall(features, bank, rows, old, filled)[1]
+    loss, recall = ours.loss_and_recall(features, Bank(bank, filled), rows, old)
+    assert loss.equal(ours(features, Bank(bank, filled), rows))
+    expected = PEDALLoss(5, 30.0).loss_and_recall(features, Bank(bank, filled), rows, old)[1]
     assert 0 < expected < 1
     assert recall.equal(expected)
 

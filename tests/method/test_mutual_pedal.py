@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from paul_plugin.method.memory import Bank
 from paul_plugin.method.mutual_neighbours import NONE, MutualNeighbours, describe_positives
 from paul_plugin.method.mutual_pedal import MutualPEDALLoss
 
@@ -92,13 +93,13 @@ def test_loss_and_gradient(counts, k, scale):
     features = make_bank(6, seed=7).transpose(0, 1).requires_grad_()
     filled = torch.ones(sum(counts), dtype=torch.bool)
     loss = MutualPEDALLoss(MutualNeighbours(counts).spans, 3, scale, block_rows=4)
-    found = loss(features, bank, rows, positives[rows], filled)
+    found = loss(features, Bank(bank, filled), rows, positives[rows])
     expected = loss_by_loops(features, bank, rows, positives, filled, counts, scale)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
     grads = [torch.autograd.grad(each, features)[0] for each in (found, expected)]
     torch.testing.assert_close(*grads, rtol=0, atol=1e-9)
     old = bank[:, rows].transpose(0, 1)
-    both, recall = loss.loss_and_recall(features, bank, rows, old, positives[rows], filled)
+    both, recall = loss.loss_and_recall(features, Bank(bank, filled), rows, old, positives[rows])
     assert both == found
     counted = 0
     for b, i in enumerate(rows.tolist()):

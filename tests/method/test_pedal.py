@@ -8,6 +8,7 @@ from helpers.reference_numbers import cases
 from torch.nn import functional as F
 
 from paul_plugin import PEDALLoss
+from paul_plugin.method.memory import Bank
 
 
 def brute_force(features, bank, rows, filled, k, scale):
@@ -62,7 +63,7 @@ def test_formula(scale, block_rows, share_filled):
     features, bank, rows = make_case()
     filled = torch.rand(bank.shape[1]) < share_filled
     bank[:, ~filled] = 0
-    loss = PEDALLoss(4, scale, block_rows)(features, bank, rows, filled)
+    loss = PEDALLoss(4, scale, block_rows)(features, Bank(bank, filled), rows)
     expected = brute_force(features, bank, rows, filled, 4, scale)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     (grad,) = torch.autograd.grad(3 * loss, features)
@@ -79,12 +80,12 @@ def test_recall(block_rows, share_filled, noise):
     filled = torch.rand(bank.shape[1]) < share_filled
     old = features.detach() + noise * torch.randn(features.shape, dtype=torch.float64)
     pedal = PEDALLoss(4, 10.0, block_rows)
-    loss, recall = pedal.loss_and_recall(features, bank, rows, old, filled)
+    loss, recall = pedal.loss_and_recall(features, Bank(bank, filled), rows, old)
     expected = recall_by_loops(features, bank, rows, old, filled, 4)
     assert 0 < expected < 1
     assert recall.item() == pytest.approx(expected, abs=1e-6)
     assert not recall.requires_grad
-    alone = pedal(features, bank, rows, filled)
+    alone = pedal(features, Bank(bank, filled), rows)
     assert loss.equal(alone)
     grads = [torch.autograd.grad(each, features)[0] for each in (loss, alone)]
     assert grads[0].equal(grads[1])
@@ -129,9 +130,9 @@ def test_unfilled_rows_take_no_part():
     features, bank, rows = make_case()
     filled = torch.ones(bank.shape[1], dtype=torch.bool)
     filled[[3, 4]] = False
-    loss = PEDALLoss(4, 10.0)(features, bank, rows, filled)
+    loss = PEDALLoss(4, 10.0)(features, Bank(bank, filled), rows)
     bank[:, ~filled] = features.detach()[0, :, None]  # as near as can be
-    torch.testing.assert_close(PEDALLoss(4, 10.0)(features, bank, rows, filled), loss)
+    torch.testing.assert_close(PEDALLoss(4, 10.0)(features, Bank(bank, filled), rows), loss)
 
 
 @pytest.mark.parametrize('filled_rows', [[], [0], [0, 1], [0, 1, 2]])
@@ -140,7 +141,7 @@ def test_fewer_filled_rows_than_k(filled_rows):
     features, bank, _ = make_case(batch=2)
     filled = torch.zeros(bank.shape[1], dtype=torch.bool)
     filled[filled_rows] = True
-    loss = PEDALLoss(4, 10.0)(features, bank, torch.tensor([0, 1]), filled)
+    loss = PEDALLoss(4, 10.0)(features, Bank(bank, filled), torch.tensor([0, 1]))
     (grad,) = torch.autograd.grad(loss, features)
     assert loss.item() == pytest.approx(0, abs=1e-12)
     assert grad.abs().max() < 1e-12

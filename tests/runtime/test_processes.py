@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from paul_plugin import CyclicRankingMiner, IPFLLoss, PatchMemory, PEDALLoss
 from paul_plugin.method.camera_pedal import CameraPEDALLoss
+from paul_plugin.method.memory import Bank
 from paul_plugin.runtime import processes
 
 BATCH, PATCHES, IMAGES, DIM, K = 8, 3, 37, 6, 4
@@ -76,13 +77,13 @@ def tied_case() -> SimpleNamespace:
     return case
 
 
-def pedal(case: SimpleNamespace, mine: slice, held: slice, shard: tuple[int, int] | None) -> tuple:
+def pedal(case: SimpleNamespace, mine: slice, held: slice, spread: int | None) -> tuple:
     """Loss and gradient of some images with some rows of the bank."""
     features = case.features[mine].clone().requires_grad_()
-    bank, rows, filled = case.bank[:, held], case.rows[mine], case.filled[held]
-    loss, recall = case.loss.loss_and_recall(features, bank, rows, case.old[mine], filled, shard)
+    bank, rows = Bank(case.bank[:, held], case.filled[held], held.start or 0, spread), case.rows[mine]
+    loss, recall = case.loss.loss_and_recall(features, bank, rows, case.old[mine])
     (grad,) = torch.autograd.grad(loss, features, retain_graph=True)
-    alone = case.loss(features, bank, rows, filled, shard)
+    alone = case.loss(features, bank, rows)
     assert alone.equal(loss)
     assert torch.autograd.grad(alone, features)[0].equal(grad)
     return loss.detach(), grad, recall
@@ -129,7 +130,7 @@ def work(rank: int, world: int, folder) -> None:
     found = {'pedal': {}, 'replicated': {}, 'memory': {}, 'continued': {}}
     for name, case in (pedal_cases() | {'tied': tied_case()}).items():
         held = processes.share(case.bank.shape[1])
-        found['pedal'][name] = pedal(case, mine, held, (held.start, case.bank.shape[1]))
+        found['pedal'][name] = pedal(case, mine, held, case.bank.shape[1])
         found['replicated'][name] = pedal(case, mine, slice(None), None)
     for name, dtype in DTYPES.items():
         memory = visit(make_memory(dtype, sharded=True), range(10))
@@ -270,8 +271,8 @@ def test_without_a_process_group():
 def test_pedal_needs_more_rows_than_k_in_all_shards():
     case = pedal_case(0)
     with pytest.raises(ValueError, match='k=4 .* got 4'):
-        case.loss(case.features, case.bank, case.rows, shard=(0, 4))
-    case.loss(case.features, case.bank[:, :3], case.rows, shard=(0, 5))
+        case.loss(case.features, Bank(case.bank, spread=4), case.rows)
+    case.loss(case.features, Bank(case.bank[:, :3], spread=5), case.rows)
 
 
 def test_a_state_of_other_images_is_refused():

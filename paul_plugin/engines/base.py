@@ -1,32 +1,40 @@
-"""Makes an engine of torchreid's resumable to the bit, stoppable, and proof against numbers that are not finite."""
+"""The base of all engines: torchreid's loop, resumable to the bit, stoppable, in several processes, with its tests."""
 
 import contextlib
 import functools
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
 from ..host.data import files_digest, images_digest
-from ..host.engine import TEST_OPTIONS, unwrap
+from ..host.engine import TEST_OPTIONS, HostFixes, unwrap
 from ..host.ranking import recorded_results
+from ..method.centring import CameraMeans
+from ..method.folding import Describing
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
-from .centring import CentredTests
+from .centring import camera_means
 from .finite import FiniteGuard, NotFinite
 from .history import take_up, write_history
 from .observers import Observer
-from .state import VERSION, check_alike, check_finite, check_state, software
+from .parallel import NoWriter, split_tests, whole_batch, wrapped
+from .state import restore, state_of
 
 
-class ResumableEngine(CentredTests):
+class ResumableEngine(HostFixes):
     """Mixin for torchreid's engines; put it first. The engine defines `training_step` as `forward_backward`.
+
+    With several processes each has its share of a batch, and a test's batches are shared too. BatchNorm's statistics
+    are the whole batch's on GPUs, where the model has SyncBatchNorm, and those of a process' share on CPUs.
 
     The order of the images and their augmentation are functions of the seed and the epoch. A checkpoint holds
     everything else that training depends on, so a run that goes on from one ends with the same bytes, on a CPU.
@@ -42,6 +50,7 @@ class ResumableEngine(CentredTests):
         config: text that each checkpoint holds, the configuration of the run.
         observers: what is called at the start, after each step and epoch, and in each test.
         fast_rank: rank by `fast_rank.py` in tests: torchreid's numbers, in a fraction of its time.
+        centre_cameras: in tests, subtract from each descriptor the mean of its camera, see `camera_means`.
         history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
         results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.
     """
@@ -50,6 +59,8 @@ class ResumableEngine(CentredTests):
     keep_checkpoints = 2
     config = ''
     fast_rank = False
+    centre_cameras = False
+    every_parameter_used = False  # by the loss, of those that are trained; True saves a search in each step
 
     def __init__(self, *args, **kwargs) -> None:
         self.guard = FiniteGuard()  # torchreid's engines register their optimizer in their own __init__
@@ -61,14 +72,18 @@ class ResumableEngine(CentredTests):
         self.loader = None
         self._begin_record()
         self._in_step = False
-        self._states = None  # of the generators, to be taken back before the first step of a resumed run
+        self.states = None  # of the generators, to be restored before the first step of a resumed run
+        self.network: nn.Module | None = None  # the model as a step trains it, of this epoch
+        self._describing: Describing | None = None  # the model, in a test
+        self._means: CameraMeans | None = None  # in a test
+        self._camids: list[int] = []  # of the batch whose descriptors are asked for next
 
     def _begin_record(self) -> None:
         """What is recorded of a run, as it is before its first step."""
         self.history: list[dict] = []
         self.best = -math.inf
         self.done = (0, 0)  # epochs, and steps of the next one
-        self._summaries: list[dict[str, float]] = []  # of the steps of this epoch
+        self.summaries: list[dict[str, float]] = []  # of the steps of this epoch
         self._saved = (0, 0)  # what was done when the last checkpoint was saved
 
     def training_step(self, data: dict) -> dict[str, float]:
@@ -97,27 +112,6 @@ class ResumableEngine(CentredTests):
     def files_digest(self) -> str:
         return files_digest(self.datamanager)
 
-    def state(self, rank1: float = 0.0) -> dict:
-        """Everything that the rest of the run depends on; all processes call it."""
-        return {
-            'state_dict': unwrap(self.model).state_dict(),  # torchreid's readers know these five
-            'epoch': self.done[0],
-            'rank1': float(rank1),  # a NumPy scalar of torchreid's would not be read by torch.load
-            'optimizer': self.optimizer.state_dict(),
-            **({} if self.scheduler is None else {'scheduler': self.scheduler.state_dict()}),
-            'version': VERSION,
-            'software': software(),
-            'config': self.config,
-            'images': self.images_digest,
-            'files': self.files_digest,
-            'seed': self.seed,
-            'summaries': self._summaries,
-            'random': randomness.get_states(),
-            'history': self.history,
-            'best': self.best,
-            **self.extra_state(),
-        }
-
     @stopping.deaths_of_workers_later()
     def checkpoint(self, rank1: float = 0.0, best: bool = False) -> None:
         """Saves the state; all processes call it, the first one saves.
@@ -125,7 +119,7 @@ class ResumableEngine(CentredTests):
         Raises:
             UserError: if the file cannot be written.
         """
-        state = self.state(rank1)
+        state = state_of(self, rank1)
         if processes.is_first():
             path = self.folder.save(state, *self.done, best)
             self._saved = self.done
@@ -151,33 +145,7 @@ class ResumableEngine(CentredTests):
             KeyError, RuntimeError, TypeError, ValueError: if the checkpoint is damaged, or of another model, optimizer
                 or set of images.
         """
-        check_state(checkpoint, len(self.datamanager.train_loader))
-        if checkpoint['images'] != self.images_digest:
-            raise ValueError('it is of other training images, by their number or their names')
-        check_finite(checkpoint['state_dict'])
-        for own, other in zip(self.optimizer.param_groups, checkpoint['optimizer']['param_groups']):
-            check_alike(own, other, 'optimizer')
-        if self.scheduler is not None:
-            check_alike(self.scheduler.state_dict(), checkpoint['scheduler'], 'scheduler')
-        randomness.set_states(checkpoint['random'])  # needed again later, but refused now if they are none
-        unwrap(self.model).load_state_dict(checkpoint['state_dict'])
-        self.optimizer.load_state_dict(checkpoint['optimizer'])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(checkpoint['scheduler'])
-        self.load_extra_state(checkpoint)
-        self.seed = checkpoint['seed']
-        self.history = checkpoint['history']
-        self.best = checkpoint['best']
-        self._summaries = checkpoint['summaries']
-        self._states = checkpoint['random']
-        self.done = (checkpoint['epoch'], len(self._summaries))
-        if processes.is_first() and checkpoint.get('files', self.files_digest) != self.files_digest:
-            print(
-                f'warning: the training images have changed since epoch {self.done[0]}, step {self.done[1]} was saved, '
-                'by their sizes or times: a copy may have other times; were they replaced, start anew'
-            )
-        if checkpoint.get('software') != software():
-            print(f'* saved by {checkpoint.get("software")}, goes on with {software()}: the last bits may differ')
+        restore(self, checkpoint)
         return checkpoint['epoch']
 
     # ---- torchreid's loop ------------------------------------------------------------------------------------------
@@ -238,32 +206,50 @@ class ResumableEngine(CentredTests):
     def train(self, *args, **kwargs) -> None:
         if self.loader is None:
             self.loader = loaders.seeded_loader(self.datamanager.train_loader, self.seed)
-        self.loader.sampler.set_epoch(self.epoch, first_batch=len(self._summaries))
-        self.train_loader = loaders.RestOfEpoch(len(self._summaries), self.loader)
-        if not self._summaries:
+        self.loader.sampler.set_epoch(self.epoch, first_batch=len(self.summaries))
+        self.train_loader = loaders.RestOfEpoch(len(self.summaries), self.loader)
+        if not self.summaries:
             randomness.seed_all(self.seed, randomness.TRAINING, self.epoch)
-            self._states = None
+            self.states = None
         self.network = None
         lr = self.get_current_lr()
         super().train(*args, **kwargs)
         means = {
-            name: sum(summary[name] for summary in self._summaries) / len(self._summaries)
-            for name in (self._summaries or [{}])[0]
+            name: sum(summary[name] for summary in self.summaries) / len(self.summaries)
+            for name in (self.summaries or [{}])[0]
         }
         self.history.append({'epoch': self.epoch + 1, 'lr': lr, **means})
-        self._summaries = []
+        self.summaries = []
         self.done = (self.epoch + 1, 0)
         self.tell('after_epoch')
         write_history(self)
         if self._agree({})[2]:
             self.checkpoint()
 
+    def wrap_network(self) -> nn.Module:
+        """It is made in each epoch, after torchreid has opened and frozen layers: then is known what is trained."""
+        return wrapped(self.model, self.use_gpu, self.every_parameter_used)
+
+    @contextlib.contextmanager
+    def network_as_model(self) -> Iterator[None]:
+        """Within it `self.model` is the network, for a step of torchreid's own, which knows no other name."""
+        model, self.model = self.model, self.network
+        try:
+            yield
+        finally:
+            self.model = model
+
+    def open_writer(self, save_dir: str) -> None:
+        """TensorBoard's writer; torchreid would open one in each process."""
+        if self.writer is None:
+            self.writer = SummaryWriter(save_dir) if processes.is_first() else NoWriter()
+
     def forward_backward(self, data: dict | None) -> dict[str, float]:
         if data is None:
-            return self._summaries[self.batch_idx]
-        if self._states is not None:
-            randomness.set_states(self._states)
-            self._states = None
+            return self.summaries[self.batch_idx]
+        if self.states is not None:
+            randomness.set_states(self.states)
+            self.states = None
         if self.network is None:
             self.network = self.wrap_network()
         self.guard.start()
@@ -275,13 +261,13 @@ class ResumableEngine(CentredTests):
             except NotFinite as fault:
                 self._refuse(fault, data['impath'])
             summary, stop, due = self._agree(summary)
-            self._summaries.append(summary)
-            self.done = (self.epoch, len(self._summaries))
+            self.summaries.append(summary)
+            self.done = (self.epoch, len(self.summaries))
             self._in_step = False
         self.tell('after_step', summary)
         if stop:
             stopping.check_together()
-        if due and len(self._summaries) < self.num_batches:
+        if due and len(self.summaries) < self.num_batches:
             self.checkpoint()
         return summary
 
@@ -297,13 +283,53 @@ class ResumableEngine(CentredTests):
         return dict(zip(summary, means, strict=True)), stop > 0, due > 0
 
     def test(self, *args, **kwargs) -> float:
+        """torchreid's test. Training stands still: a request to stop ends it at once."""
+
         def ranked(target: int, distances: np.ndarray) -> None:
             self.tell('after_ranking', target, distances)
 
-        with recorded_results(self.fast_rank, ranked) as results:
-            rank1 = super().test(*args, **kwargs)
+        with torch.no_grad(), stopping.instead_of_errors(), self.described_fast():
+            try:
+                self._means = camera_means(self) if self.centre_cameras and self.test_loader else None
+                with split_tests(self), recorded_results(self.fast_rank, ranked) as results:
+                    rank1 = super().test(*args, **kwargs)
+            finally:
+                self._means = None
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
+
+    @contextlib.contextmanager
+    def described_fast(self) -> Iterator[None]:
+        """Within it, where no weight changes, the engine describes by the copy that is the faster one on a CPU."""
+        before, self._describing = self._describing, Describing(unwrap(self.model))
+        try:
+            yield
+        finally:
+            self._describing = before
+
+    def parse_data_for_eval(self, data: dict) -> tuple:
+        images, pids, camids = super().parse_data_for_eval(data)
+        self._camids = camids.tolist()
+        return images, pids, camids
+
+    def extract_features(self, input: Tensor) -> Tensor:
+        """Descriptors of a test's images; in a test of several processes the loaders give descriptors already."""
+        if input.dim() > 2:
+            stopping.check()
+            input = self.described(input)
+        return input if self._means is None else self._means.centred(input, self._camids)
+
+    def described(self, images: Tensor) -> Tensor:
+        """Descriptors as torchreid extracts them: (b, 3, H, W) -> (b, E)."""
+        images = images.cuda() if self.use_gpu else images
+        model = self.model
+        network = model if self._describing is None else self._describing.network(images)
+        if network is not unwrap(model):  # else the wrapper stays, which may spread the images over GPUs
+            self.model = network
+        try:
+            return super().extract_features(images)
+        finally:
+            self.model = model
 
     def save_model(self, epoch: int, rank1: float, save_dir: str, is_best: bool = False) -> None:
         """Called by torchreid after each test; the best is told by the mAP of the first data set."""
@@ -327,7 +353,8 @@ class ResumableEngine(CentredTests):
             self.guard.attach(optim)
 
     def compute_loss(self, criterion, outputs, targets) -> Tensor:
-        loss = super().compute_loss(criterion, outputs, targets)
+        """torchreid's losses, of the whole batch on every process."""
+        loss = super().compute_loss(criterion, *whole_batch(outputs, targets))
         self.guard.watch({type(criterion).__name__: loss})
         return loss
 
@@ -337,7 +364,7 @@ class ResumableEngine(CentredTests):
 
     def _refuse(self, fault: NotFinite, files: list[str]) -> NoReturn:
         last = self.folder.newest() if self.folder is not None else None
-        step = len(self._summaries) + 1
+        step = len(self.summaries) + 1
         raise UserError(
             f'epoch {self.epoch + 1}, step {step}: not finite: {fault}; {fault.consequence}, '
             f'the last checkpoint is {printable(last or "none")}: {self.way_out()}\n'

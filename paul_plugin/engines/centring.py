@@ -5,15 +5,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..host.engine import unwrap
 from ..host.progress import Shown
 from ..method.centring import CameraMeans
-from ..runtime import processes, stopping
+from ..runtime import processes
 from ..runtime.randomness import CENTRING, seeded
-from .parallel import DistributedEngine, SplitTest
+from .parallel import SplitTest
 
 MOST = 4096  # training images that are described for the means, of all cameras together
 
@@ -41,75 +40,46 @@ def images_of_means(items: Sequence[tuple], seed: int, most: int = MOST) -> list
     return sorted((item for own in of_camera.values() for item in own), key=lambda item: item[0])
 
 
-class CentredTests(DistributedEngine):
-    """Mixin for torchreid's engines; put it first. It changes nothing while `centre_cameras` is False.
+@torch.no_grad()
+def camera_means(engine) -> CameraMeans:
+    """The mean descriptor of each camera, of at most `MOST` training images; says what it did. All processes call it.
 
-    Attributes:
-        centre_cameras: in tests, take off each descriptor the mean of its camera, see `CameraMeans`. The means are
-            those of at most `MOST` training images, described by the model in eval mode for each test anew. The data
-            set that is tested must be the one that is trained on, or its numbers would be of other cameras.
+    The images are described as in a test, shared by the processes in whole batches. The data set that is tested must
+    be the one that is trained on, or its numbers would be of other cameras.
     """
+    trained_on = engine.datamanager.train_loader
+    dataset = copy.copy(trained_on.dataset)
+    dataset.transform = engine.datamanager.transform_te
+    dataset.data = images_of_means(trained_on.dataset.data, engine.seed)
+    tested = next(iter(engine.test_loader.values()))['query']
+    loader = DataLoader(
+        dataset,
+        batch_size=tested.batch_size,
+        num_workers=tested.num_workers,
+        pin_memory=tested.pin_memory,
+        generator=torch.Generator(),
+    )
+    if processes.world_size() > 1:
+        processes.copy_buffers(unwrap(engine.model))
+    engine.set_model_mode('eval')
+    batches = Shown(SplitTest(loader, engine.described), 'camera means')
+    means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
+    cameras = len(means.means)
+    print(f'Camera centring: by the mean descriptors of {len(dataset.data)} training images of {cameras} cameras')
+    if cameras == 1:
+        print('* one mean for all images: the training images are of one camera, or their cameras are unknown')
+    else:
+        _say_unknown(engine, means)
+    return means
 
-    centre_cameras = False
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.means: CameraMeans | None = None
-        self._camids: list[int] = []  # of the batch whose descriptors are asked for next
-
-    def parse_data_for_eval(self, data: dict) -> tuple:
-        images, pids, camids = super().parse_data_for_eval(data)
-        self._camids = camids.tolist()
-        return images, pids, camids
-
-    def extract_features(self, input: Tensor) -> Tensor:
-        descriptors = super().extract_features(input)
-        return descriptors if self.means is None else self.means.centred(descriptors, self._camids)
-
-    def test(self, *args, **kwargs) -> float:
-        if self.centre_cameras and self.test_loader:
-            self.means = self._camera_means()
-        try:
-            return super().test(*args, **kwargs)
-        finally:
-            self.means = None
-
-    @torch.no_grad()
-    def _camera_means(self) -> CameraMeans:
-        """Describes training images as a test does, shared by the processes in whole batches; says what it did."""
-        trained_on = self.datamanager.train_loader
-        dataset = copy.copy(trained_on.dataset)
-        dataset.transform = self.datamanager.transform_te
-        dataset.data = images_of_means(trained_on.dataset.data, self.seed)
-        tested = next(iter(self.test_loader.values()))['query']
-        loader = DataLoader(
-            dataset,
-            batch_size=tested.batch_size,
-            num_workers=tested.num_workers,
-            pin_memory=tested.pin_memory,
-            generator=torch.Generator(),
-        )
-        if processes.world_size() > 1:
-            processes.copy_buffers(unwrap(self.model))
-        self.set_model_mode('eval')
-        with self.described_fast(), stopping.instead_of_errors():
-            batches = Shown(SplitTest(loader, self._extract), 'camera means')
-            means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
-        cameras = len(means.means)
-        print(f'Camera centring: by the mean descriptors of {len(dataset.data)} training images of {cameras} cameras')
-        if cameras == 1:
-            print('* one mean for all images: the training images are of one camera, or their cameras are unknown')
-        else:
-            self._say_unknown(means)
-        return means
-
-    def _say_unknown(self, means: CameraMeans) -> None:
-        """Says which images to test on have a camera that no training image is of."""
-        for name, parts in self.test_loader.items():
-            camids = [item[2] for loader in parts.values() for item in loader.dataset.data]
-            others = sum(camera not in means.means for camera in camids)
-            if others:
-                print(
-                    f'* {name}: {others} of {len(camids)} images are of cameras without a training image: the mean '
-                    "over the cameras' means is taken off them"
-                )
+def _say_unknown(engine, means: CameraMeans) -> None:
+    """Says which images to test on have a camera that no training image is of."""
+    for name, parts in engine.test_loader.items():
+        camids = [item[2] for loader in parts.values() for item in loader.dataset.data]
+        others = sum(camera not in means.means for camera in camids)
+        if others:
+            print(
+                f'* {name}: {others} of {len(camids)} images are of cameras without a training image: the mean '
+                "over the cameras' means is taken off them"
+            )

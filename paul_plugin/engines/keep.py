@@ -6,6 +6,7 @@ from ..runtime import processes
 from ..runtime.errors import UserError, printable
 from .observers import Observer
 from .signs import write_signs
+from .state import state_of
 from .verdict import FILLED, START, best_of, in_words, name_of, signs_of
 
 
@@ -42,7 +43,7 @@ class KeepBest(Observer):
             if processes.is_first():
                 engine.folder.keep_as_best(engine.done[0])
         else:
-            state = engine.state()
+            state = state_of(engine)
             if name == START:
                 del state['memory']  # nothing is in it yet
             if processes.is_first():

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of a run beside its weights, and the refusal of what no run has saved."""
+"""An engine's state: what a checkpoint holds beside the weights, its return, and the refusal of what no run saved."""
 
 import sys
 from collections.abc import Mapping
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 import torch
 import torchreid
 from torch import Tensor
+
+from ..host.engine import unwrap
+from ..runtime import processes, randomness
 
 VERSION = 1  # of what a checkpoint holds
 _TYPES = {'epoch': int, 'seed': int, 'history': list, 'best': float, 'summaries': list, 'random': dict}
@@ -17,6 +20,64 @@ def software() -> dict[str, str]:
     package = sys.modules['paul_plugin']
     packages = {'paul_plugin': package, 'torch': torch, 'torchreid': torchreid}
     return {name: str(package.__version__) for name, package in packages.items()}  # torch's is a class of its own
+
+
+def state_of(engine, rank1: float = 0.0) -> dict:
+    """Everything that the rest of a run depends on; all processes call it."""
+    return {
+        'state_dict': unwrap(engine.model).state_dict(),  # torchreid's readers know these five
+        'epoch': engine.done[0],
+        'rank1': float(rank1),  # a NumPy scalar of torchreid's would not be read by torch.load
+        'optimizer': engine.optimizer.state_dict(),
+        **({} if engine.scheduler is None else {'scheduler': engine.scheduler.state_dict()}),
+        'version': VERSION,
+        'software': software(),
+        'config': engine.config,
+        'images': engine.images_digest,
+        'files': engine.files_digest,
+        'seed': engine.seed,
+        'summaries': engine.summaries,
+        'random': randomness.get_states(),
+        'history': engine.history,
+        'best': engine.best,
+        **engine.extra_state(),
+    }
+
+
+def restore(engine, checkpoint: dict) -> None:
+    """Puts an engine into the state that `state_of` returned.
+
+    Raises:
+        KeyError, RuntimeError, TypeError, ValueError: if the checkpoint is damaged, or of another model, optimizer
+            or set of images.
+    """
+    check_state(checkpoint, len(engine.datamanager.train_loader))
+    if checkpoint['images'] != engine.images_digest:
+        raise ValueError('it is of other training images, by their number or their names')
+    check_finite(checkpoint['state_dict'])
+    for own, other in zip(engine.optimizer.param_groups, checkpoint['optimizer']['param_groups']):
+        check_alike(own, other, 'optimizer')
+    if engine.scheduler is not None:
+        check_alike(engine.scheduler.state_dict(), checkpoint['scheduler'], 'scheduler')
+    randomness.set_states(checkpoint['random'])  # needed again later, but refused now if they are none
+    unwrap(engine.model).load_state_dict(checkpoint['state_dict'])
+    engine.optimizer.load_state_dict(checkpoint['optimizer'])
+    if engine.scheduler is not None:
+        engine.scheduler.load_state_dict(checkpoint['scheduler'])
+    engine.load_extra_state(checkpoint)
+    engine.seed = checkpoint['seed']
+    engine.history = checkpoint['history']
+    engine.best = checkpoint['best']
+    engine.summaries = checkpoint['summaries']
+    engine.states = checkpoint['random']
+    engine.done = (checkpoint['epoch'], len(engine.summaries))
+    if processes.is_first() and checkpoint.get('files', engine.files_digest) != engine.files_digest:
+        print(
+            f'warning: the training images have changed since epoch {engine.done[0]}, step {engine.done[1]} was saved, '
+            'by their sizes or times: a copy may have other times; were they replaced, start anew'
+        )
+    if checkpoint.get('software') != software():
+        print(f'* saved by {checkpoint.get("software")}, goes on with {software()}: the last bits may differ')
 
 
 def check_state(checkpoint: Mapping[str, object], steps: int) -> None:

@@ -222,8 +222,8 @@ def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -
     """Measures the model that the run keeps, where there are labels, and leaves it in the engine.
 
     Returns:
-        `kept` -> what `measure` gives; the figures of `adapted` where it is the last epoch, which is not tested twice;
-        nothing without labels or without a kept model, which is where cameras are unknown.
+        `kept` -> what `measure` gives; nothing without labels or without a kept model, which is where cameras are
+        unknown. No model is tested twice: of the last epoch and of the start it is what was measured before.
     """
     folder = checkpoints_of(cfg)
     sign = find_kept(folder, engine.signs)
@@ -235,6 +235,9 @@ def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -
     if not engine.test_loader:
         return {}
     load_weights(engine.model, folder.kept, read_checkpoint(folder.kept))
+    of_start = results.get('direct_transfer') or results.get('start')
+    if sign['name'] == START and of_start:
+        return {'kept': of_start}
     _title(f'Test of the model that the run keeps: {in_words(sign["name"])}')
     return {'kept': measure(engine, cfg)}
 

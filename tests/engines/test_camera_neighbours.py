@@ -8,6 +8,7 @@ from helpers.crashes import RUN
 from programs.kill_and_resume import differences
 
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.engines.state import state_of
 from paul_plugin.method.camera_pedal import CameraPEDALLoss
 
 
@@ -60,7 +61,7 @@ def test_it_goes_on_from_a_model_that_was_kept_before_the_first_epoch(make_fresh
     options = {'neighbours': 'camera', 'k_camera': 2, 'positives': 'mutual', 'minutes': math.inf}
     engine = make_fresh_engine(**options)
     engine.fill_memory()
-    state = engine.state()
+    state = state_of(engine)
     assert 'positives' not in state
     again = make_fresh_engine(**options)
     again.run(save_dir=str(tmp_path), start_epoch=again.resume(state), **{**RUN, 'max_epoch': 1})

@@ -1,12 +1,20 @@
 """Times each part of the method and the whole training step against a straightforward implementation of the formulas.
 
+What is timed lies in a checkout, in tools/benchmarks, and in no wheel.
+
 Example: paul benchmark --only ranking --repeats 3 --json benchmark.json
 """
 
 import argparse
+import importlib
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..run import command
+from ..runtime.errors import UserError
+
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 DESCRIPTION = """\
 Times each part of the method and the whole training step against a straightforward implementation of the formulas.
@@ -28,10 +36,18 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the tables that the arguments ask for."""
-    from ..benchmark.main import benchmark
+    """Prints the tables that the arguments ask for.
 
-    benchmark(arguments)
+    Raises:
+        UserError: outside of a checkout.
+    """
+    if not (TOOLS / 'benchmarks').is_dir():
+        raise UserError(
+            'paul benchmark is for a checkout of the project, whose tools/benchmarks an installed package lacks: '
+            'start python tools/benchmark.py there'
+        )
+    sys.path.append(str(TOOLS))  # processes that are started anew get it, too
+    importlib.import_module('benchmarks.main').benchmark(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

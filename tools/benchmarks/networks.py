@@ -11,9 +11,9 @@ import torchreid
 from PIL import Image
 from torch import nn
 
-from ..data.descriptors import describe
-from ..data.images import read_image
-from ..host.data import test_transform
+from paul_plugin.data.descriptors import describe
+from paul_plugin.data.images import read_image
+from paul_plugin.host.data import test_transform
 from .parts import Runs
 from .sizes import NORM_MEAN, NORM_STD
 

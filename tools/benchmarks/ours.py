@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..method.ipfl import IPFLLoss
-from ..method.memory import PatchMemory
-from ..method.miner import CyclicRankingMiner
-from ..method.pedal import PEDALLoss
+from paul_plugin.method.ipfl import IPFLLoss
+from paul_plugin.method.memory import PatchMemory
+from paul_plugin.method.miner import CyclicRankingMiner
+from paul_plugin.method.pedal import PEDALLoss
 from .sizes import MARGIN, K, R, S
 
 

@@ -9,9 +9,9 @@ import torch
 import torchreid
 from torch import distributed, multiprocessing, nn
 
-from ..method.memory import PatchMemory
-from ..method.pedal import PEDALLoss
-from ..runtime import processes
+from paul_plugin.method.memory import PatchMemory
+from paul_plugin.method.pedal import PEDALLoss
+from paul_plugin.runtime import processes
 from .measure import describe
 from .ours import our_ipfl, unit_features
 from .sizes import MARKET, D, K, M, S

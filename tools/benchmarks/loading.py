@@ -9,9 +9,9 @@ import time
 import torch
 import torchreid
 
-from ..data import loaders
-from ..data.synthetic.render import render
-from ..engines.paul import ImagePAULEngine
+from paul_plugin.data import loaders
+from paul_plugin.data.synthetic.render import render
+from paul_plugin.engines.paul import ImagePAULEngine
 from .sizes import K
 
 

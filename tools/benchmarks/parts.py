@@ -7,9 +7,9 @@ import torch
 import torchreid
 from torch import Tensor
 
-from ..host.ranking import fast_rank
-from ..method.patch_generation import random_boxes
-from ..method.pooling import pool_patches
+from paul_plugin.host.ranking import fast_rank
+from paul_plugin.method.patch_generation import random_boxes
+from paul_plugin.method.pooling import pool_patches
 from .ours import filled_memory, our_ipfl, our_pedal, unit_features
 from .sizes import GALLERY, MARKET, QUERY, D, M
 from .straightforward import PlainMemory, plain_ipfl, plain_pedal, plain_pooling

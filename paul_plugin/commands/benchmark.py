@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..run import command
 from ..runtime.errors import UserError
+from . import command
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -24,7 +24,7 @@ The two are run in turn, several times; medians, spreads and the ratio of median
 EXAMPLE = '--only ranking --repeats 3 --json benchmark.json'
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
@@ -48,8 +48,3 @@ def run(arguments: argparse.Namespace) -> None:
         )
     sys.path.append(str(TOOLS))  # processes that are started anew get it, too
     importlib.import_module('benchmarks.main').benchmark(arguments)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    command.main(parse, run, argv)

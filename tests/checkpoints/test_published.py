@@ -14,8 +14,8 @@ import torch
 
 from paul_plugin.checkpoints import published
 from paul_plugin.checkpoints.published import PUBLISHED, Published
-from paul_plugin.config import command_line
-from paul_plugin.run import main, stages
+from paul_plugin.commands import run_words, train
+from paul_plugin.run import stages
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
 
@@ -271,7 +271,7 @@ def test_jobs_take_the_name(publish, cache, monkeypatch):
     monkeypatch.setattr(stages, 'check_names', lambda cfg: None)
     monkeypatch.setattr(stages, 'render_data', lambda cfg: None)
     monkeypatch.setattr(stages, 'adapt', lambda start: taken.append((start.weights, start.pretraining)))
-    cfg = command_line.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
+    cfg = run_words.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
     cfg.model.load_weights = 'weights'
     cfg.data.save_dir = str(cache)
     taken = []
@@ -291,7 +291,7 @@ def test_jobs_refuse_an_unknown_name_in_one_line(loss, rendered, tmp_path, capsy
     if loss == 'softmax':
         words.remove('surrogate_positive')
     with pytest.raises(SystemExit) as stop:
-        main.main(words)
+        train.main(words)
     assert stop.value.code == 2
     err = capsys.readouterr().err
     assert 'Traceback' not in err

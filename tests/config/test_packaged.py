@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from paul_plugin.ablation.arguments import split_words
+from paul_plugin.commands.ablate import split_words
+from paul_plugin.commands.run_words import load_config, parse
 from paul_plugin.config import packaged
-from paul_plugin.config.command_line import load_config, parse
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]

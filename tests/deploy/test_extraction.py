@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from paul_plugin.commands import extract as tool
+from paul_plugin.commands import command, extract as tool
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
@@ -266,7 +266,7 @@ def test_pickles_are_refused(tmp_path):
 
 def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
     words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
-    tool.main([str(word) for word in words])
+    command.main(tool, [str(word) for word in words])
     out, err = capsys.readouterr()
     first, second, *listed, last = out.splitlines()
     assert first == f'{tmp_path}/short.npz: 18 descriptors of 8 numbers'

@@ -7,8 +7,8 @@ from helpers.configs import errors_of
 from helpers.jobs import PROJECT
 
 from paul_plugin.checkpoints.resume import ResumePoint
-from paul_plugin.config.command_line import load_config
-from paul_plugin.run import main
+from paul_plugin.commands import train
+from paul_plugin.commands.run_words import load_config
 from paul_plugin.run.config_file import write_config
 from paul_plugin.run.start import Start
 
@@ -23,7 +23,7 @@ def read(path):
 
 
 def test_the_file_does_the_run_again(embedded_once, tmp_path, capsys):
-    main.main(['--config-file', str(embedded_once / 'config.yaml'), 'data.save_dir', str(tmp_path)])
+    train.main(['--config-file', str(embedded_once / 'config.yaml'), 'data.save_dir', str(tmp_path)])
     for name in ('results.json', 'history.json', 'signs.json'):
         assert (tmp_path / name).read_bytes() == (embedded_once / name).read_bytes()
     ours, theirs = (

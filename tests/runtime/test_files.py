@@ -126,7 +126,7 @@ def test_the_package_is_imported_without_what_windows_lacks():
         'import paul_plugin\n'
         "os.environ.pop('OMP_NUM_THREADS', None)\n"
         'from paul_plugin.ablation import estimates, runs\n'
-        'from paul_plugin.run import main\n'
+        'from paul_plugin.commands import train\n'
         'from paul_plugin.runtime import stopping\n'
         'assert estimates.cores_of_each(1) >= 1\n'
         'with stopping.stop_signals(): pass\n'

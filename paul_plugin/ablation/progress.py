@@ -1,24 +1,20 @@
-"""Makes a table of the paper: shows the plan, runs what is pending, and writes the table after each run."""
+"""Shows a table's plan, makes the runs that are pending, and writes the table after each."""
 
-import argparse
-import shlex
 import sys
 from pathlib import Path
 
-from ..config import command_line
-from ..runtime import program, stopping
-from ..runtime.errors import UserError, import_optional, nearest, printable
+from ..runtime import stopping
+from ..runtime.errors import printable
 from ..runtime.files import write_atomically
-from . import tables
 from .estimates import Estimates, in_words
-from .plan import Plan, Run, check_base, make_plan
+from .plan import Plan, Run
 from .plot import draw
 from .report import as_csv, as_markdown, measurements, per_cent
 from .runs import OUTPUT, make_runs
 
 
-def show_plan(plan: Plan, out: Path) -> None:
-    """Prints the grid of rows and seeds, and which of the runs are done."""
+def show_plan(plan: Plan, out: Path, jobs: int) -> Estimates:
+    """Prints the grid of rows and seeds, which of the runs are done, and how long the others will take."""
     pending = {run.folder for run in plan.pending()}
     wide = 2 + max(len(row.name) for row in plan.table.rows)
     print(f'Table {plan.table.name}, in {printable(out)}')
@@ -34,9 +30,12 @@ def show_plan(plan: Plan, out: Path) -> None:
     for run in plan.pending():
         if run.folder not in shown:
             print(f'and {run.name}')
+    estimates = Estimates(out, jobs)
+    _show_time(plan.pending(), estimates, jobs)
+    return estimates
 
 
-def show_time(runs: list[Run], estimates: Estimates, jobs: int) -> None:
+def _show_time(runs: list[Run], estimates: Estimates, jobs: int) -> None:
     """Prints how long the runs will take, and how that is known."""
     if not runs:
         print('All of them are done.')
@@ -51,47 +50,25 @@ def show_time(runs: list[Run], estimates: Estimates, jobs: int) -> None:
         )
 
 
-def write_report(plan: Plan, out: Path, command_line: str) -> str:
+def write_report(plan: Plan, out: Path, called: str) -> str:
     """Writes the table in its three forms; returns the Markdown."""
     found = measurements(plan)
-    markdown = as_markdown(plan, found, command_line)
+    markdown = as_markdown(plan, found, called)
     for ending, content in (('csv', as_csv(found)), ('md', markdown), ('png', draw(plan, found))):
         write_atomically(content, out / f'{plan.table.name}.{ending}')
     return markdown
 
 
-def plan_of(arguments: argparse.Namespace) -> Plan:
-    """The plan that the arguments ask for.
+def carry_out(plan: Plan, out: Path, jobs: int, estimates: Estimates, called: str) -> None:
+    """Makes the pending runs of a plan, so many at once, and writes and prints the table.
+
+    Args:
+        called: the command line that makes the table, which is written below it.
 
     Raises:
-        UserError: for what is wrong with them.
-    """
-    cfg = command_line.load_config(arguments.words)
-    check_base(cfg)
-    table = tables.make_table(arguments.table, cfg, arguments.values)
-    names = [row.name for row in table.rows]
-    for name in arguments.rows or ():
-        if name not in names:
-            raise UserError(f'--rows {name!r}{nearest(name, names)}: must be of {", ".join(map(repr, names))}')
-    return make_plan(table, arguments.words, cfg, arguments.seeds, arguments.out, arguments.rows)
-
-
-def ablate(arguments: argparse.Namespace) -> None:
-    """Makes the table that the arguments, of `arguments.parse`, ask for.
-
-    Raises:
-        UserError: for what is wrong with them.
         SystemExit: with status 1 if a run failed, and with a signal's own if one stopped the work.
     """
-    import_optional('matplotlib')  # before hours of work, not after
-    plan = plan_of(arguments)
     pending = plan.pending()
-    estimates = Estimates(arguments.out, arguments.jobs)
-    show_plan(plan, arguments.out)
-    show_time(pending, estimates, arguments.jobs)
-    if arguments.dry_run:
-        return
-    called = f'{program.called()} {shlex.join(arguments.argv)}'
     ended_runs = []
 
     def started(run: Run) -> None:
@@ -99,19 +76,19 @@ def ablate(arguments: argparse.Namespace) -> None:
 
     def ended(run: Run, reason: str) -> None:
         ended_runs.append(run)
-        write_report(plan, arguments.out, called)
+        write_report(plan, out, called)
         estimates.update()
         rest = [other for other in pending if other not in ended_runs]
-        left = in_words(sum(map(estimates.seconds, rest)) / arguments.jobs)
+        left = in_words(sum(map(estimates.seconds, rest)) / jobs)
         print(f'[{len(ended_runs)}/{len(pending)}] {run.name}: {reason or show_result(run)}; {left} to go', flush=True)
 
     try:
         with stopping.stop_signals():
-            failed = make_runs(plan, arguments.out, arguments.jobs, started, ended)
+            failed = make_runs(plan, out, jobs, started, ended)
     except stopping.Stopped as stop:
         print(f'{stop}: the same command goes on', file=sys.stderr)
         sys.exit(stop.status)
-    print(write_report(plan, arguments.out, called))
+    print(write_report(plan, out, called))
     for name, reason in failed.items():
         print(f'failed: {name}: {reason}', file=sys.stderr)
     if failed:

@@ -1,4 +1,4 @@
-"""The command line of a run: torchreid's options and KEY VALUE pairs, in any order."""
+"""The words of a run's command line: torchreid's options and KEY VALUE pairs, in any order."""
 
 import sys
 import textwrap
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from yacs.config import CfgNode
 
-from ..runtime import program
+from ..config import packaged
+from ..config.keys import all_keys, get_default_config
+from ..config.manual import list_keys
+from ..config.settings import Setting, has_gpu, merge, read, unknown_key
 from ..runtime.errors import UserError, nearest, raise_together, show
-from . import packaged
-from .keys import all_keys, get_default_config
-from .manual import list_keys
-from .settings import Setting, has_gpu, merge, read, unknown_key
+from .command import called
 
 # Option -> the key it sets, or its own name.
 _OPTIONS = {
@@ -153,7 +153,7 @@ def parse(argv: Sequence[str] | None = None, description: str = '') -> Asked:
     if 'help' in options:
         about = f'\n{description}\n' if description else ''
         configs = '\n  '.join(textwrap.wrap(', '.join(packaged.names()), 98))
-        print(_HELP.format(prog=program.called(), description=about, configs=configs), end='')
+        print(_HELP.format(prog=called(), description=about, configs=configs), end='')
         raise SystemExit(0)
     if 'keys' in options:
         print(list_keys(*options['keys']))

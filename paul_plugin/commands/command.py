@@ -1,4 +1,4 @@
-"""What the tools share: help with an example, the trained model that they work on, errors in one line."""
+"""What the verbs share: help with an example, the trained model that they work on, errors in one line."""
 
 import argparse
 import contextlib
@@ -7,22 +7,32 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..runtime import program, streams
+from ..runtime import streams
 from ..runtime.errors import printable
 from .failures import exit_with
 
 if TYPE_CHECKING:
-    from .trained import Trained
+    from ..run.trained import Trained
 
-Arguments = TypeVar('Arguments')
+
+def called() -> str:
+    """The words that call this program, for its help: `paul train`, or `python tools/main.py`."""
+    return f'python {sys.argv[0]}' if sys.argv[0].endswith('.py') else sys.argv[0]
+
+
+def load_package() -> None:
+    """Executes `paul_plugin/__init__.py` where `paul_command` has put it off, and with it imports torch."""
+    package = sys.modules['paul_plugin']
+    if not hasattr(package, '__version__'):
+        package.__spec__.loader.exec_module(package)
 
 
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with examples: lines of arguments, before which the program's name is written."""
     return argparse.ArgumentParser(
-        prog=program.called(),
+        prog=called(),
         description=wrapped(description),
         epilog=examples(example),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,7 +52,7 @@ def wrapped(text: str) -> str:
 
 def examples(lines: str) -> str:
     """Lines of arguments as examples of this program's call."""
-    return '\n'.join(['example:', *(f'  {program.called()} {line.strip()}' for line in lines.splitlines())])
+    return '\n'.join(['example:', *(f'  {called()} {line.strip()}' for line in lines.splitlines())])
 
 
 def add_trained(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +66,7 @@ def add_trained(parser: argparse.ArgumentParser) -> None:
 
 def trained_of(arguments: argparse.Namespace) -> 'Trained':
     """The trained model that the arguments of `add_trained` name."""
-    from .trained import open_trained
+    from ..run.trained import open_trained
 
     root = () if arguments.root is None else ('data.root', arguments.root)
     return open_trained(arguments.run, arguments.height, arguments.width, (*root, *arguments.opts))
@@ -97,22 +107,22 @@ def call(tool: Callable[[], None]) -> None:
         exit_with(error)
 
 
-def main(
-    parse: Callable[[Sequence[str] | None], Arguments],
-    run: Callable[[Arguments], None],
-    argv: Sequence[str] | None = None,
-) -> None:
-    """A tool from its two parts.
+class Verb(Protocol):
+    """A module of this room that holds what a verb does."""
 
-    Args:
-        parse: reads the command line, without torch: help and what is wrong with the words come at once.
-        run: does the work; it imports what that takes.
-        argv: the words, by default those of the running program.
-    """
+    def parse(self, argv: Sequence[str]) -> Any:
+        """Reads the command line, without torch: help and what is wrong with the words come at once."""
+
+    def run(self, arguments: Any) -> None:
+        """Does the work, and imports what that takes."""
+
+
+def main(verb: Verb, argv: Sequence[str] | None = None) -> None:
+    """A verb as a program; `argv` is by default that of the running one."""
 
     def tool() -> None:
-        arguments = parse(argv)
-        program.load_package()
-        run(arguments)
+        arguments = verb.parse(sys.argv[1:] if argv is None else argv)
+        load_package()
+        verb.run(arguments)
 
     call(tool)

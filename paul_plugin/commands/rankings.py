@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import checks
-from ..run import command
 from ..runtime.errors import UserError, printable
-from .arguments import add_common, common, opened, save, target
+from . import command
+from .pictures import add_common, common, opened, save, target
 
 if TYPE_CHECKING:
     from ..figures.ranking import Ranked
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
     from ..figures.ranking import draw_labelled
-    from .gallery import Pictures
+    from ..report.gallery import Pictures
 
     if bool(arguments.query) != bool(arguments.gallery):
         raise UserError('--query and --gallery go together: the images to look for, and where to look for them')

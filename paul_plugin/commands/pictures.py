@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..run import command
+from . import command
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -116,7 +116,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _threshold(trained: 'Trained', asked: str) -> float | None:
     """The distance that no link may reach, which is said."""
-    from ..report.threshold import labelled_threshold
+    from ..report.thresholds.measured import labelled_threshold
 
     if asked != AUTO:
         return None if asked == NONE else float(asked)

@@ -81,8 +81,8 @@ def add_mining(parser: argparse.ArgumentParser) -> None:
 
 def distances(arguments: argparse.Namespace) -> list[Path]:
     """The distances of the same and of different persons: a picture, a table, and both as numbers beside it."""
-    from ..report.distances import WITHOUT_LABELS, Nearest, measure
     from ..report.gallery import Pictures
+    from ..report.thresholds.measured import WITHOUT_LABELS, Nearest, measure
     from ..runtime.files import write_atomically
 
     trained = opened(arguments, written=lambda picture: [picture, picture.with_suffix('.json')])

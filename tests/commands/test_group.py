@@ -12,7 +12,7 @@ from PIL import Image
 from paul_plugin.commands import command, group as tool
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.extraction import extract
-from paul_plugin.report.threshold import labelled_threshold
+from paul_plugin.report.thresholds.measured import labelled_threshold
 from paul_plugin.run.trained import open_trained
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paul_plugin.deploy.separation import Pairs, roc, split_pairs, thresholds
+from paul_plugin.report.thresholds.pairs import Pairs, roc, split_pairs, thresholds
 
 
 @pytest.fixture

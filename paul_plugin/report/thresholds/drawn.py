@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .plot import as_image, colour_of, new_figure, tidy
-from .sheet import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from ...figures.plot import as_image, colour_of, new_figure, tidy
+from ...figures.sheet import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 
 BINS = 80
 _SAME, _DIFFERENT = colour_of(GREEN), colour_of(VERMILLION)
@@ -22,7 +22,7 @@ def edges_of(*distances: NDArray) -> NDArray[np.float64]:
     return np.linspace(low, high if high > low else low + 1, BINS + 1)
 
 
-def draw_separation(
+def draw_pairs(
     same: NDArray,
     different: NDArray,
     thresholds: Sequence[tuple[str, float, float, float]],

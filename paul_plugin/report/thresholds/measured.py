@@ -7,20 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.labels import camera_name
-from ..deploy.as_tested import distances
-from ..deploy.separation import Pairs, Threshold, roc, split_pairs, thresholds
-from ..figures.distances import draw_nearest, draw_separation, edges_of
-from ..figures.sheet import spread
-from ..host.data import items_of
-from ..runtime.errors import UserError, printable
-from .embedding import NumberTable, Picture
-from .gallery import Pictures, Tested
+from ...data.labels import camera_name
+from ...deploy.as_tested import distances
+from ...figures.sheet import spread
+from ...host.data import items_of
+from ...run.trained import Trained
+from ...runtime.errors import UserError, printable
+from ..embedding import NumberTable, Picture
+from ..gallery import Pictures, Tested
+from .drawn import draw_nearest, draw_pairs, edges_of
+from .pairs import Pairs, Threshold, roc, split_pairs, thresholds
 
 _HEADING = 'Distances'
 _MOST_PAIRS = 100_000_000  # 400 MB of distances
 _MOST_CROPS = 2000  # whose nearest crop is looked for, where there are no labels
 _MOST_COLUMNS = 12  # cameras of a table
+SHARE = 0.01  # of the pairs of different persons that are nearer than the threshold of `labelled_threshold`
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WITHOUT_LABELS = (
     'Without labels it cannot be said which of these crops show the same person, and so no threshold: label query and '
@@ -28,7 +30,7 @@ WITHOUT_LABELS = (
 )
 
 
-class Separation(NamedTuple):
+class Labelled(NamedTuple):
     """What the labels of a run's test tell.
 
     Attributes:
@@ -59,7 +61,7 @@ class Separation(NamedTuple):
             for each in self.thresholds
             if each.threshold is not None
         ]
-        return draw_separation(*self.pairs, marks, roc(self.pairs), str(self.told['metric']))
+        return draw_pairs(*self.pairs, marks, roc(self.pairs), str(self.told['metric']))
 
     def picture(self) -> Picture:
         explanation = (
@@ -88,7 +90,7 @@ class Nearest(NamedTuple):
     """What can be seen without labels.
 
     Attributes:
-        told: as in `Separation`.
+        told: as in `Labelled`.
         by_camera: the camera of crops, the camera that their nearest crop is of -> distances; one name where the
             cameras are not known.
     """
@@ -137,7 +139,7 @@ class Nearest(NamedTuple):
         return {**self.told, 'note': WITHOUT_LABELS, 'quantiles': _QUANTILES, 'nearest': pairs}
 
 
-def measure(pictures: Pictures) -> Separation | Nearest:
+def measure(pictures: Pictures) -> Labelled | Nearest:
     """The distances of a run's first target with labels; where there is none, those of its training images.
 
     They are compared as the run's test ranks them, by its metric and with `test.centre_cameras` without the means of
@@ -154,10 +156,10 @@ def measure(pictures: Pictures) -> Separation | Nearest:
     told = {'weights': printable(pictures.trained.path), 'metric': cfg.test.dist_metric}
     told['centre_cameras'] = bool(cfg.test.centre_cameras)
     tested = pictures.tested
-    return _nearest(pictures, told) if tested is None else _separation(pictures, tested, told)
+    return _nearest(pictures, told) if tested is None else _labelled(pictures, tested, told)
 
 
-def _separation(pictures: Pictures, tested: Tested, told: dict[str, object]) -> Separation:
+def _labelled(pictures: Pictures, tested: Tested, told: dict[str, object]) -> Labelled:
     most = max(1, _MOST_PAIRS // len(tested.gallery))
     queries = [tested.queries[index] for index in spread(len(tested.queries), most)]
     matrix = distances(pictures.trained, pictures.rows(queries), pictures.gallery_rows).numpy()
@@ -168,7 +170,7 @@ def _separation(pictures: Pictures, tested: Tested, told: dict[str, object]) -> 
             'cameras, so there are no distances to compare: label more images'
         )
     told = {'data': tested.name, 'queries': len(queries), 'gallery': len(tested.gallery), **told}
-    return Separation(told, pairs, thresholds(pairs))
+    return Labelled(told, pairs, thresholds(pairs))
 
 
 def _nearest(pictures: Pictures, told: dict[str, object]) -> Nearest:
@@ -199,3 +201,34 @@ def _rows_of_distances(pictures: Pictures, rows, chosen: list[int], at_once: int
     for start in range(0, len(chosen), at_once):
         part = chosen[start : start + at_once]
         yield from zip(part, distances(pictures.trained, rows[part], rows).numpy(), strict=True)
+
+
+def labelled_threshold(trained: Trained, share: float = SHARE) -> tuple[float | None, str]:
+    """The distance that a share of the labelled pairs of different persons are under.
+
+    The run's query and gallery are described for it, and compared without centring by cameras.
+
+    Args:
+        trained: the model, whose configuration names the run's data.
+        share: of the pairs, above 0.
+
+    Returns:
+        The distance, or None where it cannot be told; and a line that says which and why.
+    """
+    cfg = trained.cfg.clone()
+    cfg.test.centre_cameras = False
+    pictures = Pictures(trained._replace(cfg=cfg))
+    try:
+        if not trained.checkpoint.get('config'):
+            raise UserError('its file tells of no data')
+        if pictures.tested is None:
+            raise UserError(f'{", ".join(cfg.data.targets)} has no labelled query and gallery images')
+        measured = measure(pictures)
+    except UserError as error:
+        return None, f'no threshold: {str(error).splitlines()[0]}; --threshold names one'
+    assert isinstance(measured, Labelled)
+    (found,) = thresholds(measured.pairs, [share])
+    data = f'{100 * share:g} % of the different pairs of {measured.told["data"]}'
+    if found.threshold is None:
+        return None, f'no threshold: {data} cannot be told, {found.lack()}; --threshold names one'
+    return found.threshold, f'threshold {found.threshold:.4f}, which {data} are under (--threshold none for none)'

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from paul_plugin.deploy.separation import Pairs, roc
-from paul_plugin.figures.distances import draw_separation
+from paul_plugin.report.thresholds.drawn import draw_pairs
+from paul_plugin.report.thresholds.pairs import Pairs, roc
 
 
 @pytest.mark.parametrize('different', [1, 2, 6])
@@ -14,4 +14,4 @@ def test_few_pairs(different):
     pairs = Pairs(np.array([0.1, 0.2]), np.linspace(0.3, 0.9, different))
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        assert draw_separation(*pairs, [], roc(pairs), 'cosine').width > 1000
+        assert draw_pairs(*pairs, [], roc(pairs), 'cosine').width > 1000

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
+from ..config.arguments import cores
 from ..config.checks import has_surrogates
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.data import items_of
@@ -21,7 +22,6 @@ from ..registry import BACKBONES
 from ..run import build
 from ..run.data import build_datamanager
 from ..runtime import randomness
-from ..runtime.cores import cores
 from .plan import OF_TRANSFER, RECORD, Run, read_record
 from .tables import with_keys
 

@@ -6,7 +6,7 @@ from yacs.config import CfgNode
 
 from ..config.keys import value_of
 from ..config.settings import merge_opts
-from ..method.choices import TRANSFORMATIONS
+from ..runtime.choices import TRANSFORMATIONS
 from ..runtime.errors import UserError
 
 

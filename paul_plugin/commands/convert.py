@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoints.formats import CHECKPOINT_FORMATS
+from ..runtime.choices import CHECKPOINT_FORMATS
 from . import command
 
 AFTERWARDS = """

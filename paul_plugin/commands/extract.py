@@ -6,7 +6,7 @@ Example: paul extract log/paul_synthetic crops descriptors.npz
 import argparse
 from collections.abc import Sequence
 
-from ..deploy.runtimes import RUNTIMES
+from ..runtime.choices import RUNTIMES
 from ..runtime.errors import printable
 from . import command
 

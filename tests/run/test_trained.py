@@ -9,6 +9,7 @@ import torchreid
 
 from paul_plugin.checkpoints import folder as checkpoint_folder
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.config.arguments import cores
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.data.descriptors import describe
 from paul_plugin.data.images import read_image
@@ -16,7 +17,6 @@ from paul_plugin.deploy.descriptor_file import read_descriptors
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.host.data import training_images
 from paul_plugin.run.trained import open_trained
-from paul_plugin.runtime.cores import cores
 from paul_plugin.runtime.errors import UserError
 
 

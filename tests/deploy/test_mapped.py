@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from paul_plugin.runtime.mapped import ALIGNMENT, aligned_member, load_array
+from paul_plugin.deploy.mapped import ALIGNMENT, aligned_member, load_array
 
 ROWS = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
 

@@ -2,7 +2,7 @@
 
 import os
 
-from paul_plugin.runtime.cores import cores
+from paul_plugin.config.arguments import cores
 
 
 def test_the_cores_that_the_system_lets_a_process_use(monkeypatch):

@@ -11,12 +11,14 @@ from . import command
 from .pictures import add_common, common, opened, save, target
 
 if TYPE_CHECKING:
+    from ..deploy.search import Found
     from ..figures.ranking import Ranked
     from ..run.trained import Trained
 
 
 def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
+    from ..deploy.search import Found
     from ..figures.ranking import draw_labelled
     from ..report.gallery import Pictures
 
@@ -41,7 +43,7 @@ def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     options = {'k': arguments.k, 'worst': arguments.worst, 'threshold': arguments.threshold}
     pictures = Pictures(trained, arguments.pixels)
     name, found = pictures.ranked(**common(arguments), **options)
-    _write_found(found, arguments)
+    _write_found([Found(each.query, each.gallery, each.distances, each.known) for each in found], arguments)
     return save(draw_labelled(name, found, arguments.pixels), trained, arguments)
 
 
@@ -62,16 +64,32 @@ def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
         top = folder_of(arguments.gallery) if of_file else check_folder(arguments.gallery)
         centring = centring_of(trained, gallery, top, arguments.camera)
     found = search(trained, arguments.query, gallery, arguments.k, centring, arguments.threshold)
-    for each in found:
+    named = captioned(found, gallery[0])
+    for each in named:
         print(printable(each.query))
         for caption, path in zip(each.captions, each.gallery):
             print(f'  {caption.splitlines()[0]}  {printable(path)}')
     _write_found(found, arguments)
     written = _pictures(target(trained, arguments), arguments.query)
-    for each, path in zip(found, written, strict=True):
+    for each, path in zip(named, written, strict=True):
         metric = trained.cfg.test.dist_metric
         save_png(draw_search([each], len(gallery[0]), metric, arguments.pixels, arguments.threshold), path)
     return written
+
+
+def captioned(found: list['Found'], gallery: Sequence[str]) -> list['Ranked']:
+    """What a search found, ready to be drawn: files by the shortest names that tell them apart."""
+    from ..figures.ranking import Ranked, caption
+    from ..runtime.names import short_names
+
+    shown = [path for each in found for path in (each.query, *each.gallery)]
+    names = {path: printable(name) for path, name in short_names(shown, among=gallery).items()}
+    named_files = []
+    for query, files, distances, known in found:
+        told = zip(distances, known or [None] * len(files), files)
+        captions = [caption(distance, is_known, names[path]) for distance, is_known, path in told]
+        named_files.append(Ranked(query, names[query], files, captions, distances=distances, known=known))
+    return named_files
 
 
 def _folders_of(gallery: str) -> list[str]:
@@ -90,8 +108,8 @@ def _pictures(out: Path, queries: Sequence[str]) -> list[Path]:
     return [out.with_name(f'{out.stem}_{name}{out.suffix}') for name in picture_names(queries)]
 
 
-def _write_found(found: list['Ranked'], arguments: argparse.Namespace) -> None:
-    from ..deploy.found_file import as_csv, as_json
+def _write_found(found: list['Found'], arguments: argparse.Namespace) -> None:
+    from ..deploy.search import as_csv, as_json
     from ..runtime.files import write_atomically
 
     for path, content in ((arguments.json, as_json), (arguments.csv, as_csv)):

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from torch import nn
-
 from ..checkpoints.weights import is_adapted, read_checkpoint, state_of
 from ..config.changes import list_of
 from ..config.keys import value_of
@@ -18,6 +16,7 @@ from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
 from ..runtime.targets import check_targets
 from .export import describe_export
+from .last_layers import net_and_layers
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
 KEYS = (
@@ -65,7 +64,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     path = Path(path)
     if path.suffix != SUFFIX:
         raise UserError(f'{printable(path)} must end in {SUFFIX}, which names the format')
-    if isinstance(trained.model, nn.Sequential):  # with a reduction, or a camera's mean, after it
+    if net_and_layers(trained.model)[1]:
         raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
     check_targets([path], force, inputs=[trained.path])
     import_optional('safetensors')

@@ -47,4 +47,4 @@ def run(arguments: argparse.Namespace) -> None:
             'start python tools/benchmark.py there'
         )
     sys.path.append(str(TOOLS))  # processes that are started anew get it, too
-    importlib.import_module('benchmarks.main').benchmark(arguments)
+    importlib.import_module('benchmarks.tables').benchmark(arguments)

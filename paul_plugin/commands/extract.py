@@ -54,7 +54,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file of descriptors that the arguments ask for."""
-    from ..data.images import describe_bad
+    from ..data.images import bad_in_words
     from ..deploy.extraction import extract
     from ..deploy.pca import cost_of, reduce_dimension
 
@@ -71,6 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
     if done.cameras:
         print(f'without the mean of their camera, {done.cameras} cameras')
     if done.left_out:
-        print(f'{len(done.left_out)} files were left out:\n{describe_bad(done.left_out)}')
+        print(f'{len(done.left_out)} files were left out:\n{bad_in_words(done.left_out)}')
     if arguments.dim is not None and not arguments.no_test:
         print(cost_of(trained))

@@ -12,14 +12,14 @@ from .pictures import add_common, common, opened, save, target
 
 if TYPE_CHECKING:
     from ..deploy.search import Found
-    from ..figures.ranking import Ranked
+    from ..figures.ranked import Ranked
     from ..run.trained import Trained
 
 
 def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     """Queries of the target, or any images in any gallery, whose paths are printed."""
     from ..deploy.search import Found
-    from ..figures.ranking import draw_labelled
+    from ..figures.ranked import draw_labelled
     from ..report.gallery import Pictures
 
     if bool(arguments.query) != bool(arguments.gallery):
@@ -50,10 +50,10 @@ def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
 def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
     """Any images in any gallery: prints what is found, and draws a picture a query."""
     from ..data.folder import check_folder
-    from ..deploy.centring import centring_of
+    from ..deploy.centred import centring_of
     from ..deploy.descriptor_file import SUFFIXES, folder_of
     from ..deploy.search import model_for, read_gallery, search
-    from ..figures.ranking import draw_search
+    from ..figures.ranked import draw_search
     from ..figures.sheet import save_png
 
     trained = model_for(trained, arguments.gallery)
@@ -79,7 +79,7 @@ def _search(trained: 'Trained', arguments: argparse.Namespace) -> list[Path]:
 
 def captioned(found: list['Found'], gallery: Sequence[str]) -> list['Ranked']:
     """What a search found, ready to be drawn: files by the shortest names that tell them apart."""
-    from ..figures.ranking import Ranked, caption
+    from ..figures.ranked import Ranked, caption
     from ..runtime.names import short_names
 
     shown = [path for each in found for path in (each.query, *each.gallery)]

@@ -70,7 +70,7 @@ def export(
 
     The network in the file takes `images` (batch, 3, height, width), float32, normalised as torchreid does, any number
     of them, and gives `descriptors` (batch, E), float32, of length 1. Beside the weights the file holds, as a JSON text
-    under the name `paul`, what `describe_export` returns. It is read back by the format's own runtime and gets its
+    under the name `paul`, what `metadata_of` returns. It is read back by the format's own runtime and gets its
     name only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
     TorchScript gets a file beside it (`sidecar_of`), by which boxmot knows its size.
 
@@ -102,7 +102,7 @@ def export(
         norm = UnitInput(trained.cfg.data.norm_mean, trained.cfg.data.norm_std)
         images = images * norm.std + norm.mean
         network, written = (nn.Sequential(norm, part).eval() for part in (network, written))
-    metadata = describe_export(trained, half, batch, unit_input)
+    metadata = metadata_of(trained, half, batch, unit_input)
     options = {'fixed': batch is not None, **({} if opset is None else {'opset': opset})}
     describe, cosine, difference = _write_checked(path, network, written, images, metadata, options)
     if path.suffix == '.torchscript':
@@ -193,7 +193,7 @@ def _check_opset(path: Path, opset: int | None) -> None:
         raise UserError(f'--opset {opset}: must be at most {most}, the newest that the installed onnx knows')
 
 
-def describe_export(
+def metadata_of(
     trained: Trained, half: bool = False, batch: int | None = None, unit_input: bool = False
 ) -> dict:
     """What an exported file tells about itself: how to feed it, what it gives, where it comes from.

@@ -8,7 +8,7 @@ from ..method.unit import UnitLength, unit_length
 from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
-from .centring import training_means
+from .centred import training_means
 from .last_layers import with_layers
 
 

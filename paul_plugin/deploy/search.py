@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..data.files import find_images
 from ..data.folder import check_folder
-from ..data.images import check_images, describe_bad
+from ..data.images import check_images, bad_in_words
 from ..run.trained import Trained
 from ..runtime.csv_text import csv_text
 from ..runtime.errors import UserError, printable
 from ..runtime.names import one_or_more
 from .as_tested import described, distances
-from .centring import Centring
+from .centred import Centring
 from .descriptor_file import SUFFIXES, read_descriptors, read_meta
 from .fingerprint import check_fingerprint
 from .pca import reduce_dimension
@@ -73,7 +73,7 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     if bad:
         print(
             f'{len(bad)} of {len(paths)} images in {printable(path)} cannot be read and are left out:\n'
-            f'{describe_bad(bad)}'
+            f'{bad_in_words(bad)}'
         )
     paths = [path for path in paths if path not in bad]
     if not paths:

@@ -15,7 +15,7 @@ from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
 from ..runtime.targets import check_targets
-from .export import describe_export
+from .export import metadata_of
 from .last_layers import net_and_layers
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
@@ -46,7 +46,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     The memory bank, the classifier, the optimizer and the run's folders are left out. The file is read by
     `load_weights`, by `open_trained` and by a run's `model.load_weights`, as a checkpoint is; it gets its name only if
     it is read back equal to the bit. Its header holds the texts `config`, the keys in YAML, `metadata`, what
-    `describe_export` gives, and `adapted`, whether the unsupervised stage has trained it.
+    `metadata_of` gives, and `adapted`, whether the unsupervised stage has trained it.
 
     Args:
         trained: the model; it stays as it is.
@@ -94,8 +94,8 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
 
 
 def _told(trained: Trained) -> dict:
-    """What `describe_export` tells, but for the descriptors' length: the weights alone give the paper's."""
-    return {key: value for key, value in describe_export(trained).items() if key != 'length'}
+    """What `metadata_of` tells, but for the descriptors' length: the weights alone give the paper's."""
+    return {key: value for key, value in metadata_of(trained).items() if key != 'length'}
 
 
 def _is_given(name: str, known: Container[str]) -> bool:

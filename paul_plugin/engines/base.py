@@ -15,7 +15,7 @@ from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
 from ..host.data import files_digest, images_digest
 from ..host.engine import TEST_OPTIONS, unwrap
-from ..host.ranking import recorded_results
+from ..host.evaluation import recorded_results
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
 from .centring import CentredTests

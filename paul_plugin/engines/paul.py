@@ -13,7 +13,7 @@ from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
 from ..method.miner import CyclicRankingMiner
-from ..method.mutual_neighbours import describe_positives
+from ..method.mutual_neighbours import numbers_of_positives
 from ..method.patchnet import PatchNet
 from ..method.similarity import SIMILARITIES
 from ..runtime import processes, stopping
@@ -223,7 +223,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         bank = self.memory.gathered_state().get('bank')
         chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
         self.positives = processes.from_first(chosen).to(self.device)
-        found = describe_positives(self.positives, self.choose.spans)
+        found = numbers_of_positives(self.positives, self.choose.spans)
         print(
             f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
             f'{found["without"]:.1%} of the images have none'

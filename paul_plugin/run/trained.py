@@ -28,7 +28,7 @@ from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
-from .weights_file import OF_THE_MODEL, config_of, describe_model, told_of_size
+from .weights_file import OF_THE_MODEL, config_of, set_model_keys, told_of_size
 
 _MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
 _SIZE = 'data.height', 'data.width'
@@ -184,7 +184,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             f'{_MOST_PIXELS}: give --height and --width'
         )
     named = {key: value_of(cfg, key) for key in map(str, opts[::2]) if key in OF_THE_MODEL}
-    describe_model(cfg, kind, state, path)
+    set_model_keys(cfg, kind, state, path)
     for key, value in named.items():
         if value_of(cfg, key) != value:
             raise UserError(

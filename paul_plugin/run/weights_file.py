@@ -29,7 +29,7 @@ MOST_NUMBERS = 512  # D of a branch that starts as a file's head
 def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     """The configuration that a checkpoint holds; of a bare file, the defaults and its size, or that of its kind.
 
-    Of a file of safetensors, its `metadata` tell what its configuration does not, see `describe_export`.
+    Of a file of safetensors, its `metadata` tell what its configuration does not, see `metadata_of`.
 
     Args:
         checkpoint: what the file holds.
@@ -96,7 +96,7 @@ def _value(tree: object, key: str) -> object:
     return tree
 
 
-def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str | Path) -> None:
+def set_model_keys(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str | Path) -> None:
     """Sets the model's keys by the weights.
 
     Args:

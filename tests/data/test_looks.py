@@ -10,7 +10,7 @@ from paul_plugin.data.folder import FolderDataset, read_crops
 from paul_plugin.data.images import read_image, stretched
 from paul_plugin.data.looks import look_at
 from paul_plugin.data.synthetic.cameras import render_image
-from paul_plugin.deploy.export import describe_export
+from paul_plugin.deploy.export import metadata_of
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.figures.sheet import to_height
 from paul_plugin.run.data import build_datamanager
@@ -231,7 +231,7 @@ def test_the_key_reaches_training_test_and_tools(thermals, make_trained):
         cosine = (descriptors @ descriptors.T).min()
         assert (cosine > 0.999) == alike, cosine
         # What leaves says so, and descriptors of the two ways are not compared.
-        assert ('stretch' in fingerprint(trained)) == ('stretch' in describe_export(trained)) == stretch
+        assert ('stretch' in fingerprint(trained)) == ('stretch' in metadata_of(trained)) == stretch
 
 
 def test_pictures_show_what_is_on_a_thermal_crop(thermals):

@@ -6,7 +6,7 @@ import torch
 import torchreid
 
 from paul_plugin.deploy.pca import Reduction, cost_of, fit_pca, reduce_dimension
-from paul_plugin.host.ranking import recorded_results
+from paul_plugin.host.evaluation import recorded_results
 from paul_plugin.runtime.errors import UserError
 
 

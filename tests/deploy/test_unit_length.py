@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from paul_plugin.deploy.as_tested import described, distances
-from paul_plugin.deploy.centring import centring_of
+from paul_plugin.deploy.centred import centring_of
 from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta, write_descriptors
 from paul_plugin.deploy.export import FORMATS, export
 from paul_plugin.deploy.extraction import extract

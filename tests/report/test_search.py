@@ -13,7 +13,7 @@ from PIL import Image
 from paul_plugin.commands import command, visualize
 from paul_plugin.commands.rankings import captioned
 from paul_plugin.deploy.as_tested import described, distances
-from paul_plugin.deploy.centring import centring_of
+from paul_plugin.deploy.centred import centring_of
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.search import read_gallery, search
 from paul_plugin.figures.sheet import GREY, RIGHT

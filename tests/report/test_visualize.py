@@ -136,7 +136,7 @@ def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeyp
         drawn.extend(each.precision for each in found if each.precision is not None)
         return Image.new('L', (9, 9))
 
-    monkeypatch.setattr('paul_plugin.figures.ranking.draw_labelled', draw)
+    monkeypatch.setattr('paul_plugin.figures.ranked.draw_labelled', draw)
     words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
     command.main(visualize, ['ranking', str(runs[0]), *words])
     assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)

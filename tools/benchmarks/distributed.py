@@ -12,7 +12,7 @@ from torch import distributed, multiprocessing, nn
 from paul_plugin.method.memory import PatchMemory
 from paul_plugin.method.pedal import PEDALLoss
 from paul_plugin.runtime import processes
-from .measure import describe
+from .measure import in_words
 from .ours import our_ipfl, unit_features
 from .sizes import MARKET, D, K, M, S
 
@@ -110,5 +110,5 @@ def distributed_steps(repeats: int) -> dict[str, dict]:
         name = f'{world}{", bank in shards" if sharded else ""}'
         figures[name] = found
         sent = f'{found["bytes"] / 2**20:.2f} MB | {found["ideal"] / 2**20:.2f} MB'
-        print(f'| {name} | {describe(found["times"])} | {sent} | {found["bank_mb"]:.0f} MB |', flush=True)
+        print(f'| {name} | {in_words(found["times"])} | {sent} | {found["bank_mb"]:.0f} MB |', flush=True)
     return figures

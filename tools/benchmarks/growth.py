@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from .measure import describe, extra_peak, in_turn
+from .measure import extra_peak, in_turn, in_words
 from .parts import bench_pedal
 from .sizes import D, M
 
@@ -46,5 +46,5 @@ def pedal_growth(device: torch.device, repeats: int) -> dict[int, dict]:
         figures[n] = {'times': times, **peak}
         per_row = statistics.median(times) / n * 1e6
         bank, extra = peak['bank_mb'], peak['extra_mb']
-        print(f'| {n:,} | {describe(times)} | {per_row:.2f} us | {bank:.0f} MB | {extra:.0f} MB |', flush=True)
+        print(f'| {n:,} | {in_words(times)} | {per_row:.2f} us | {bank:.0f} MB | {extra:.0f} MB |', flush=True)
     return figures

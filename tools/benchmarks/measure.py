@@ -25,7 +25,7 @@ def in_turn(runs: dict[str, Callable[[], object]], repeats: int, device: torch.d
     return times
 
 
-def describe(times: list[float]) -> str:
+def in_words(times: list[float]) -> str:
     """Median, lowest and highest of some seconds."""
     return f'{1000 * statistics.median(times):.1f} ms ({1000 * min(times):.1f}-{1000 * max(times):.1f})'
 

@@ -7,7 +7,7 @@ import torch
 import torchreid
 from torch import Tensor
 
-from paul_plugin.host.ranking import fast_rank
+from paul_plugin.host.evaluation import fast_rank
 from paul_plugin.method.patch_generation import random_boxes
 from paul_plugin.method.pooling import pool_patches
 from .ours import filled_memory, our_ipfl, our_pedal, unit_features

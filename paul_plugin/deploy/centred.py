@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.cameras import cameras_by_name, natural, normal
 from ..engines.centring import images_of_means
 from ..host.data import DataManager
-from ..method.centring import CameraMeans
+from ..method.camera_means import CameraMeans
 from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable

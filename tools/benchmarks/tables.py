@@ -11,7 +11,7 @@ import torch
 from .distributed import distributed_steps
 from .growth import peak_of_pedal, pedal_growth
 from .loading import loader_of_the_embedded_job
-from .measure import describe, extra_peak, in_turn
+from .measure import extra_peak, in_turn, in_words
 from .networks import bench_describing, bench_small_step
 from .parts import Runs, bench_ipfl, bench_pedal, bench_pooling, bench_ranking
 from .sizes import GALLERY, MARKET, QUERY
@@ -57,11 +57,11 @@ def print_part(name: str, times: dict[str, list[float]], peaks: dict[str, float]
     for variant in [variant for variant in times if variant.startswith('ours')]:
         label = name + variant.removeprefix('ours')
         ratio = medians['plain'] / medians[variant]
-        seconds = f'{describe(times["plain"])} | {describe(times[variant])} | {ratio:.1f}x'
+        seconds = f'{in_words(times["plain"])} | {in_words(times[variant])} | {ratio:.1f}x'
         print(f'| {label} | {seconds} | {peaks["plain"]:.0f} -> {peaks[variant]:.0f} |', flush=True)
     if 'floor' in times:
         floor, ours, ratio = times['floor'], times['ours'], medians['ours'] / medians['floor']
-        print(f'| ... against its floor | {describe(floor)} | {describe(ours)} | {ratio:.2f} of it | |', flush=True)
+        print(f'| ... against its floor | {in_words(floor)} | {in_words(ours)} | {ratio:.2f} of it | |', flush=True)
 
 
 def time_parts(device: torch.device, amp: str, repeats: int, only: Sequence[str] | None) -> dict[str, dict]:

@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 from ..config.arguments import cores
 from ..config.checks import has_surrogates
+from ..config.settings import with_keys
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.data import items_of
 from ..registry import BACKBONES
@@ -23,7 +24,6 @@ from ..run import build
 from ..run.data import build_datamanager
 from ..runtime import randomness
 from .plan import OF_TRANSFER, RECORD, Run, read_record
-from .tables import with_keys
 
 _LONGEST = 3.0  # seconds after which a timing is good enough
 
@@ -156,9 +156,8 @@ def number_of_images(cfg: CfgNode) -> tuple[int, int]:
 
 def _seconds_an_image(cfg: CfgNode) -> tuple[float, float]:
     """What one image takes in training and in testing, on random images."""
-    cfg = cfg.clone()
-    cfg.loss.name = 'paul' if cfg.model.name in BACKBONES else 'softmax'  # either gives one tensor
-    model = build.build_model(cfg, 1, pretrained=False)
+    loss = 'paul' if cfg.model.name in BACKBONES else 'softmax'  # either gives one tensor
+    model = build.build_model(with_keys(cfg, {'loss.name': loss}), 1, pretrained=False)
 
     def learn(images: Tensor) -> None:
         model.train()(images).sum().backward()

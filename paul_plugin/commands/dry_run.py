@@ -14,6 +14,7 @@ from ..ablation.estimates import number_of_images
 from ..checkpoints import published
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_weights
+from ..config.settings import with_keys
 from ..data.folder import NAME
 from ..host.data import DataManager, items_of
 from ..run.build import build_engine, build_model, build_test_engine, load_into
@@ -77,12 +78,10 @@ def _start_of(cfg: CfgNode) -> Start:
     path = published.to_fetch(cfg.model.load_weights)
     if path is None or cfg.model.resume:
         return find_start(cfg)
-    cfg = cfg.clone()
-    name, cfg.model.load_weights, cfg.paul.pretrain.config = cfg.model.load_weights, '', ''
-    start = find_start(cfg)
-    start.cfg.model.load_weights = str(path)
+    name = cfg.model.load_weights
+    start = find_start(with_keys(cfg, {'model.load_weights': '', 'paul.pretrain.config': ''}))
     print(f'{name} would be fetched from {published.PUBLISHED[name].address} to {printable(path)}; it is not checked')
-    return start
+    return start._replace(cfg=with_keys(start.cfg, {'model.load_weights': str(path)}))
 
 
 def _check_target(cfg: CfgNode) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import checks
+from ..config.settings import with_keys
 from ..runtime.errors import UserError, printable
 from . import command
 from .pictures import add_common, common, opened, save, target
@@ -38,7 +39,7 @@ def ranking(arguments: argparse.Namespace) -> Path | list[Path]:
     if arguments.query:
         return _search(trained, arguments)
     if arguments.centre_cameras:
-        trained.cfg.test.centre_cameras = True
+        trained = trained._replace(cfg=with_keys(trained.cfg, {'test.centre_cameras': True}))
         checks.check_config(trained.cfg)
     options = {'k': arguments.k, 'worst': arguments.worst, 'threshold': arguments.threshold}
     pictures = Pictures(trained, arguments.pixels)

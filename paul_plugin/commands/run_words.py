@@ -3,7 +3,7 @@
 import sys
 import textwrap
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from yacs.config import CfgNode
@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 from ..config import packaged
 from ..config.keys import all_keys, get_default_config
 from ..config.manual import list_keys
-from ..config.settings import Setting, has_gpu, merge, read, unknown_key
+from ..config.settings import Setting, has_gpu, merge, read, unknown_key, with_keys
 from ..runtime.errors import UserError, nearest, raise_together, show
 from .command import called
 
@@ -172,32 +172,35 @@ def parse(argv: Sequence[str] | None = None, description: str = '') -> Asked:
     settings += pairs
     errors += merge(cfg, settings)
     raise_together(errors)
+    cfg.freeze()
     return Asked(cfg, settings, dry_run)
 
 
-def finish(asked: Asked, complete: Callable[[CfgNode, Container[str]], None] | None = None) -> CfgNode:
+Complete = Callable[[CfgNode, Container[str]], Mapping[str, object]]
+
+
+def finish(asked: Asked, complete: Complete | None = None) -> CfgNode:
     """The config that is asked for, with what the machine and a file of weights tell.
 
     Args:
         asked: the command line.
-        complete: takes the config and the keys that must stay, and sets others by the file `model.load_weights`: a
-            config file's model and image size are for the weights that it names itself.
+        complete: (the config, keys that must stay) -> others by the file `model.load_weights`: a config file's model
+            and image size are for the weights that it names itself.
 
     Raises:
         UserError: whatever `complete` raises.
     """
-    cfg = asked.cfg.clone()
-    if not any(key == 'use_gpu' for _, key, _ in asked.settings):
-        cfg.use_gpu = has_gpu()
-    if complete is not None:
-        complete(cfg, _named_with('model.load_weights', asked.settings))
-    return cfg
+    is_named = any(key == 'use_gpu' for _, key, _ in asked.settings)
+    cfg = asked.cfg if is_named else with_keys(asked.cfg, {'use_gpu': has_gpu()})
+    if complete is None:
+        return cfg
+    return with_keys(cfg, complete(cfg, _named_with('model.load_weights', asked.settings)))
 
 
 def load_config(
     argv: Sequence[str] | None = None,
     description: str = '',
-    complete: Callable[[CfgNode, Container[str]], None] | None = None,
+    complete: Complete | None = None,
 ) -> CfgNode:
     """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...config.settings import with_keys
 from ...data.labels import camera_name
 from ...deploy.as_tested import distances
 from ...figures.sheet import spread
@@ -215,8 +216,7 @@ def labelled_threshold(trained: Trained, share: float = SHARE) -> tuple[float | 
     Returns:
         The distance, or None where it cannot be told; and a line that says which and why.
     """
-    cfg = trained.cfg.clone()
-    cfg.test.centre_cameras = False
+    cfg = with_keys(trained.cfg, {'test.centre_cameras': False})
     pictures = Pictures(trained._replace(cfg=cfg))
     try:
         if not trained.checkpoint.get('config'):

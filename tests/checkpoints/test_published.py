@@ -99,7 +99,7 @@ def publish(monkeypatch, server, cache):
 
     def publish(path='/whole'):
         host, port = server.server_address
-        entry = Published(f'http://{host}:{port}{path}', 'weights.pth', 'weights of this test')
+        entry = Published(f'http://{host}:{port}{path}', 'weights of this test')
         monkeypatch.setitem(PUBLISHED, 'weights', entry)
         return entry
 
@@ -179,22 +179,6 @@ def test_a_server_that_falls_silent_is_not_waited_for(monkeypatch, publish, cach
     assert list(cache.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ('name', 'most', 'words'),
-    [
-        ('_MOST_BYTES', 1_000_000, 'more than 1000000 bytes came'),
-        ('_MOST_SECONDS', 0.2, 'it takes more than 0.2 seconds'),
-    ],
-)
-def test_a_file_without_an_end(monkeypatch, publish, cache, name, most, words):
-    monkeypatch.setattr(published, name, most)
-    entry = publish('/endless')
-    with pytest.raises(UserError) as error:
-        published.fetch('weights')
-    assert_one_line(error, words, entry, cache)
-    assert list(cache.iterdir()) == []
-
-
 def test_the_first_signal_ends_it(publish, cache):
     publish('/endless')
 
@@ -261,7 +245,6 @@ def test_resolve(publish, cache, tmp_path, monkeypatch):
 def test_the_table():
     for name, entry in PUBLISHED.items():
         assert entry.address.startswith('https://')
-        assert Path(entry.filename).name == entry.filename
         assert Path(name).name == name  # looks like no path,
         assert '.' not in name  # nor like a file
 

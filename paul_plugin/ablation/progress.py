@@ -6,7 +6,7 @@ from pathlib import Path
 from ..runtime import stopping
 from ..runtime.errors import printable
 from ..runtime.files import write_atomically
-from .estimates import Estimates, in_words
+from .estimates import Estimates
 from .plan import Plan, Run
 from .plot import draw
 from .report import as_csv, as_markdown, measurements, per_cent
@@ -30,24 +30,11 @@ def show_plan(plan: Plan, out: Path, jobs: int) -> Estimates:
     for run in plan.pending():
         if run.folder not in shown:
             print(f'and {run.name}')
-    estimates = Estimates(out, jobs)
-    _show_time(plan.pending(), estimates, jobs)
+    estimates = Estimates(out)
+    runs = plan.pending()
+    told = f'{len(runs)} runs, {jobs} at once; time: {estimates.told(runs, jobs)}'
+    print(f'To do: {told}' if runs else 'All of them are done.')
     return estimates
-
-
-def _show_time(runs: list[Run], estimates: Estimates, jobs: int) -> None:
-    """Prints how long the runs will take, and how that is known."""
-    if not runs:
-        print('All of them are done.')
-        return
-    seconds = sum(map(estimates.seconds, runs)) / jobs
-    timed = sum(not estimates.is_known(run) for run in runs)
-    print(f'To do: {len(runs)} runs, {jobs} at once; estimated time: {in_words(seconds)}')
-    if timed:
-        print(
-            f'({timed} of them by timing the model alone, without loading images, losses and ranking; '
-            'corrected when the first run of its kind ends)'
-        )
 
 
 def write_report(plan: Plan, out: Path, called: str) -> str:
@@ -79,7 +66,7 @@ def carry_out(plan: Plan, out: Path, jobs: int, estimates: Estimates, called: st
         write_report(plan, out, called)
         estimates.update()
         rest = [other for other in pending if other not in ended_runs]
-        left = in_words(sum(map(estimates.seconds, rest)) / jobs)
+        left = estimates.told(rest, jobs)
         print(f'[{len(ended_runs)}/{len(pending)}] {run.name}: {reason or show_result(run)}; {left} to go', flush=True)
 
     try:

@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
         'own and usual ones)',
     )  # fmt: skip
     parser.add_argument('--jobs', type=int, default=1, help='runs at once, which share the cores (%(default)s)')
-    parser.add_argument('--dry-run', action='store_true', help='show the runs and the estimated time, start nothing')
+    parser.add_argument('--dry-run', action='store_true', help='show the runs, and their time as far as it is known; start nothing')
     return parser
 
 

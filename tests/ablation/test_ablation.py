@@ -165,7 +165,7 @@ def test_dry_run_starts_and_writes_nothing(tmp_path, capsys):
     grid = [' '.join(line.split()) for line in lines[1:4]]
     assert grid == ['row seed 1 seed 2', 'M = 2 to do to do', 'M = 6 to do to do']
     assert 'and pre-training for M = 2, seed 1' in lines
-    assert 'To do: 8 runs, 1 at once; estimated time: ' in out
+    assert 'To do: 8 runs, 1 at once; time: 8 of a kind that has not ended yet' in lines
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,14 +192,17 @@ def test_finished_runs_are_not_repeated(tmp_path):
 def test_times_of_finished_runs(tmp_path):
     plan = plan_of('k', tmp_path, values=['2', '3', '4'])
     runs = list(plan.cells.values())
-    assert not Estimates(tmp_path).is_known(runs[2])
+    assert Estimates(tmp_path).seconds(runs[2]) is None
     finish(runs[0], seconds=100.0)
     finish(runs[1], seconds=200.0)
     estimates = Estimates(tmp_path)
     assert estimates.seconds(runs[2]) == 150
-    assert not estimates.is_known(runs[0].starts_from)  # it pre-trains
+    assert estimates.seconds(runs[0].starts_from) is None  # it pre-trains
     longer = plan_of('k', tmp_path, 'train.max_epoch', '2', values=['2']).cells['k = 2', 1]
-    assert not estimates.is_known(longer)
+    assert estimates.seconds(longer) is None
+    assert estimates.told([runs[2]] * 2, 1) == '5 min 0 s'
+    assert estimates.told([longer, runs[2], runs[2]], 2) == '2 min 30 s and 1 of a kind that has not ended yet'
+    assert estimates.told([], 1) == '0 s'
     assert [in_words(seconds) for seconds in (5, 65.4, 4320)] == ['5 s', '1 min 5 s', '1 h 12 min']
 
 
@@ -275,7 +278,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     assert float(row['seconds']) > 0
     assert f'| k = 3 | 1 | {100 * results["adapted"]["mAP"]:.1f} |' in (tmp_path / 'k.md').read_text()
     assert (tmp_path / 'k.png').read_bytes().startswith(b'\x89PNG')
-    assert Estimates(tmp_path).is_known(plan.cells['k = 48', 5])
+    assert Estimates(tmp_path).seconds(plan.cells['k = 48', 5]) is not None
 
 
 def test_a_signal_stops_the_runs(rendered, tmp_path):

@@ -14,7 +14,6 @@ from ..config.keys import get_default_config
 from ..runtime.errors import UserError, import_optional, nearest
 from . import command, run_words
 
-
 DESCRIPTION = """\
 Makes a table of the paper: trains for each row and seed and writes OUT/TABLE.csv, .md and .png after each.
 The table comes first; all words that are not listed here are those of `paul train`: CONFIG, options, KEY VALUE pairs.
@@ -45,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         'own and usual ones)',
     )  # fmt: skip
     parser.add_argument('--jobs', type=int, default=1, help='runs at once, which share the cores (%(default)s)')
-    parser.add_argument('--dry-run', action='store_true', help='show the runs, and their time as far as it is known; start nothing')
+    parser.add_argument('--dry-run', action='store_true', help='show the runs and their time; start nothing')
     return parser
 
 

@@ -10,7 +10,6 @@ from ..runtime.errors import nearest, printable
 from ..version import __version__
 from . import command
 
-
 # Verb -> help, one line. The module of that name does it, see `command.Verb`; importing that must not import torch.
 VERBS = {
     'train': 'train a model, or adapt one to new cameras without labels, and test it',

@@ -3,6 +3,7 @@
 Example: paul train paul_synthetic
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -50,4 +51,4 @@ def run(asked: Asked) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """`paul train` for a program of your own that does more before: `argv` is by default that program's."""
-    command.main(sys.modules[__name__], argv)
+    command.main(importlib.import_module(__name__), argv)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
-from .cameras import cameras_of_training, cameras_in_words, why_doubtful
-from .files import Odd, odd_in_words, find_copies, find_images
+from .cameras import cameras_in_words, cameras_of_training, why_doubtful
+from .files import Odd, find_copies, find_images, odd_in_words
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
 from .labels_file import Labelled
 from .looks import look_at, same_pictures

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..data.descriptors import describe
 from ..data.files import find_images
-from ..data.images import BadImage, check_images, bad_in_words
+from ..data.images import BadImage, bad_in_words, check_images
 from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.files import find_images
 from ..data.folder import check_folder
-from ..data.images import check_images, bad_in_words
+from ..data.images import bad_in_words, check_images
 from ..run.trained import Trained
 from ..runtime.csv_text import csv_text
 from ..runtime.errors import UserError, printable

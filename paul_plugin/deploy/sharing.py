@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+
 from ..checkpoints.weights import is_adapted, read_checkpoint, state_of
 from ..config.changes import list_of
 from ..config.keys import value_of

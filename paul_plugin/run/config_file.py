@@ -43,9 +43,9 @@ def write_config(cfg: CfgNode, start: Start) -> None:
         )
     own = start.point is not None and start.point.path.parent.resolve() == checkpoints_of(cfg).path.resolve()
     if not cfg.test.evaluate:
-        asked, weights = cfg.model.resume, cfg.model.load_weights
-        asked = '' if own or asked == resume.AUTO else asked
-        cfg = with_keys(cfg, {'model.resume': asked, 'model.load_weights': weights or (_weights_in(path) if own else '')})
+        asked = '' if own or cfg.model.resume == resume.AUTO else cfg.model.resume
+        weights = cfg.model.load_weights or (_weights_in(path) if own else '')
+        cfg = with_keys(cfg, {'model.resume': asked, 'model.load_weights': weights})
     path.parent.mkdir(parents=True, exist_ok=True)  # of the pre-training stage
     write_atomically(f'{_HEAD}{cfg.dump()}', path)
 

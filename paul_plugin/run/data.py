@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..data.folder import NAME, FolderDataset, check_folder, read_crops
-from ..data.images import check_images, bad_in_words, stretched
+from ..data.images import bad_in_words, check_images, stretched
 from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import already_rendered, manifest_of, render

@@ -40,7 +40,7 @@ def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
         UserError: if the configuration cannot be read, or is none.
     """
     config = checkpoint.get('config')
-    size = {} if config or kind == 'torchreid' else {'data.height': 384, 'data.width': 128}  # the default is torchreid's
+    size = {} if config or kind == 'torchreid' else dict(zip(_SIZE, (384, 128)))  # the default is torchreid's
     cfg = with_keys(get_default_config(), size | _metadata(checkpoint))
     return _read_config(cfg, config, path) if config and isinstance(config, str) else cfg
 
@@ -156,7 +156,7 @@ def _name_of(state: dict[str, Tensor], likely: str) -> str | None:
 
 
 def take_from_file(cfg: CfgNode, named: Container[str]) -> dict[str, object]:
-    """The keys of the model and the image size that the file `model.load_weights` tells and the config has not; printed.
+    """The keys of the model and the image size that the file `model.load_weights` tells otherwise; they are printed.
 
     A file that cannot be read, or that is not there yet, is left to who loads it.
 

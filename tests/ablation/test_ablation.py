@@ -15,8 +15,8 @@ from paul_plugin.ablation.plan import RECORD
 from paul_plugin.ablation.plot import draw
 from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation, measurements, per_cent
 from paul_plugin.ablation.runs import make_runs
-from paul_plugin.commands import ablate as tool, command
-from paul_plugin.commands import run_words
+from paul_plugin.commands import ablate as tool
+from paul_plugin.commands import command, run_words
 from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError

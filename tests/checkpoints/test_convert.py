@@ -11,7 +11,8 @@ import torchreid
 from helpers.reference_numbers import release_state
 
 from paul_plugin.checkpoints.weights import to_release
-from paul_plugin.commands import command, convert as tool
+from paul_plugin.commands import command
+from paul_plugin.commands import convert as tool
 
 TOOL = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
 

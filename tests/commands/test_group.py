@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paul_plugin.commands import command, group as tool
+from paul_plugin.commands import command
+from paul_plugin.commands import group as tool
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.report.thresholds.measured import labelled_threshold

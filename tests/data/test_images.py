@@ -10,7 +10,7 @@ from helpers.images import ADVICE, accepts, encode, picture, refusal, write
 from PIL import Image, ImageFile
 
 from paul_plugin.data import images
-from paul_plugin.data.images import BadImage, check_images, bad_in_words, is_image, read_image
+from paul_plugin.data.images import BadImage, bad_in_words, check_images, is_image, read_image
 
 
 def grey16(dtype='<u2'):

@@ -12,7 +12,8 @@ import torch
 from helpers.models import DecidesInPython
 from torch import nn
 
-from paul_plugin.commands import command, export as tool
+from paul_plugin.commands import command
+from paul_plugin.commands import export as tool
 from paul_plugin.deploy.export import THRESHOLD, export
 from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
 from paul_plugin.deploy.pca import reduce_dimension

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from paul_plugin.commands import command, extract as tool
+from paul_plugin.commands import command
+from paul_plugin.commands import extract as tool
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from paul_plugin.commands import command, export as tool
+from paul_plugin.commands import command
+from paul_plugin.commands import export as tool
 from paul_plugin.deploy.as_tested import described
 from paul_plugin.deploy.export import FORMATS, export
 from paul_plugin.deploy.one_camera import for_camera

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from paul_plugin.deploy.export import metadata_of, export, plain, portable, sample_images
+from paul_plugin.deploy.export import export, metadata_of, plain, portable, sample_images
 from paul_plugin.deploy.formats import FORMATS
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.host.models import build_backbone

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights
-from paul_plugin.commands import command, export as tool
-from paul_plugin.commands import run_words
+from paul_plugin.commands import command, run_words
+from paul_plugin.commands import export as tool
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.sharing import KEYS, export_weights

@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin.checkpoints.weights import to_release
-from paul_plugin.commands import convert
-from paul_plugin.commands import train
+from paul_plugin.commands import convert, train
 from paul_plugin.host.engine import unwrap
 
 PROJECT = Path(__file__).parents[2]

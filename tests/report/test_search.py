@@ -112,8 +112,8 @@ def test_targets_are_checked_before_the_work(embedded_run, queries, tmp_path, ca
         assert expected in capsys.readouterr().err
     assert query.read_bytes() == Path(queries[0]).read_bytes()
     for name in ('history', 'results', 'signs'):
+        out = str(embedded_run / f'{name}.png')
         with pytest.raises(SystemExit):
-            out = str(embedded_run / f'{name}.png')
             command.main(visualize, ['distances', str(embedded_run), '--out', out, '--force'])
         assert f'{name}.json is what a run keeps in its folder' in capsys.readouterr().err
 
@@ -134,7 +134,8 @@ def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, ca
     for place, words, mean in ((top, ['--camera', '3'], means['3']), (tmp_path / 'gallery.npz', [], overall)):
         nearest = distances(trained, described(trained, [query]) - mean, centred)[0].sort().values[:5]
         options = ['--k', '5', '--out', str(tmp_path / 'search.png'), '--force', '--centre-cameras', *words]
-        command.main(visualize, ['ranking', str(embedded_run), '--query', str(query), '--gallery', str(place), *options])
+        sought = ['--query', str(query), '--gallery', str(place)]
+        command.main(visualize, ['ranking', str(embedded_run), *sought, *options])
         lines = capsys.readouterr().out.splitlines()[1:-1]
         assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
     with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):

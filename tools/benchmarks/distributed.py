@@ -12,6 +12,7 @@ from torch import distributed, multiprocessing, nn
 from paul_plugin.method.memory import PatchMemory
 from paul_plugin.method.pedal import PEDALLoss
 from paul_plugin.runtime import processes
+
 from .measure import in_words
 from .ours import our_ipfl, unit_features
 from .sizes import MARKET, D, K, M, S

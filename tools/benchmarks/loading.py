@@ -12,6 +12,7 @@ import torchreid
 from paul_plugin.data import loaders
 from paul_plugin.data.synthetic.render import render
 from paul_plugin.engines.paul import ImagePAULEngine
+
 from .sizes import K
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from paul_plugin.data.descriptors import describe
 from paul_plugin.data.images import read_image
 from paul_plugin.host.data import test_transform
+
 from .parts import Runs
 from .sizes import NORM_MEAN, NORM_STD
 

@@ -8,6 +8,7 @@ from paul_plugin.method.ipfl import IPFLLoss
 from paul_plugin.method.memory import PatchMemory
 from paul_plugin.method.miner import CyclicRankingMiner
 from paul_plugin.method.pedal import PEDALLoss
+
 from .sizes import MARGIN, K, R, S
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from paul_plugin.host.evaluation import fast_rank
 from paul_plugin.method.patch_generation import random_boxes
 from paul_plugin.method.pooling import pool_patches
+
 from .ours import filled_memory, our_ipfl, our_pedal, unit_features
 from .sizes import GALLERY, MARKET, QUERY, D, M
 from .straightforward import PlainMemory, plain_ipfl, plain_pedal, plain_pooling

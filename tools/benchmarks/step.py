@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from paul_plugin.engines.precision import MixedPrecision
+
 from .ours import filled_memory, our_ipfl, our_pedal, unit_features
 from .parts import Runs
 from .sizes import MARKET, D, M

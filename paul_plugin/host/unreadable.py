@@ -21,7 +21,8 @@ def is_of_torchreid(error: BaseException) -> bool:
 
 def why_unreadable(error: Exception) -> str:
     """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
-    said = reason(error, 200) or traceback.extract_tb(error.__traceback__)[-1].line  # of a bare `assert`, the source
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ''  # of a bare `assert`, which says nothing itself
+    said = reason(error, 200) or line.partition('#')[0].strip()
     said = f'{type(error).__name__}: {said}'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for variables in (frame.f_locals for frame in reversed(frames)):

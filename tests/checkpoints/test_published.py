@@ -15,6 +15,7 @@ import torch
 from paul_plugin.checkpoints import published
 from paul_plugin.checkpoints.published import PUBLISHED, Published
 from paul_plugin.commands import run_words, train
+from paul_plugin.config.settings import with_keys
 from paul_plugin.run import stages
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
@@ -255,8 +256,7 @@ def test_jobs_take_the_name(publish, cache, monkeypatch):
     monkeypatch.setattr(stages, 'render_data', lambda cfg: None)
     monkeypatch.setattr(stages, 'adapt', lambda start: taken.append((start.weights, start.pretraining)))
     cfg = run_words.load_config(['--config-file', 'configs/paul_market.yaml', 'use_gpu', 'False'])
-    cfg.model.load_weights = 'weights'
-    cfg.data.save_dir = str(cache)
+    cfg = with_keys(cfg, {'model.load_weights': 'weights', 'data.save_dir': str(cache)})
     taken = []
     stages.run(cfg)
     assert taken == [(str(cache / 'weights.pth'), None)]

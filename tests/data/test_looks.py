@@ -6,6 +6,7 @@ from helpers.crops import names, pictures, refusal
 from PIL import Image
 
 from paul_plugin.config.keys import get_default_config
+from paul_plugin.config.settings import with_keys
 from paul_plugin.data.folder import FolderDataset, read_crops
 from paul_plugin.data.images import read_image, stretched
 from paul_plugin.data.looks import look_at
@@ -226,7 +227,7 @@ def test_the_key_reaches_training_test_and_tools(thermals, make_trained):
     trained = make_trained()
     files = [str(thermals / f'{pid}.png') for pid in PEOPLE]
     for stretch, alike in ((False, True), (True, False)):
-        trained.cfg.data.stretch = stretch
+        trained = trained._replace(cfg=with_keys(trained.cfg, {'data.stretch': stretch}))
         descriptors = trained.describe(files)
         cosine = (descriptors @ descriptors.T).min()
         assert (cosine > 0.999) == alike, cosine

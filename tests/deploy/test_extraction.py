@@ -15,6 +15,7 @@ from PIL import Image
 
 from paul_plugin.commands import command
 from paul_plugin.commands import extract as tool
+from paul_plugin.config.settings import with_keys
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
@@ -312,8 +313,7 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
         tool.run(tool.parse(words))
     assert not target.exists()
     pattern = r'(\d)\.'  # the last digit of a name
-    cfg = trained.cfg.clone()
-    cfg.folder.camera = pattern
+    cfg = with_keys(trained.cfg, {'folder.camera': pattern})
     told = trained._replace(cfg=cfg)
     with pytest.raises(UserError, match=r'folder.camera = .*: 3 of 21 images in .* do not match'):
         extract(told, crops, target, centre_cameras=True)

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.commands import command, visualize
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
@@ -59,8 +60,7 @@ def test_the_tool_writes_a_png(runs, tmp_path, capsys, figure):
 
 
 def test_patches_of_any_crops_need_no_data_set(trained, queries):
-    cfg = trained.cfg.clone()
-    cfg.data.root = '/nowhere'
+    cfg = with_keys(trained.cfg, {'data.root': '/nowhere'})
     image = Pictures(trained._replace(cfg=cfg), 60).patches(queries[:2])
     assert colours_of(image) >= PATCHES
 
@@ -167,8 +167,7 @@ def test_no_labels(small):
 def test_positives_of_a_run_with_mutual_neighbours(trained):
     """The picture has the images that the checkpoint names, and says where there are none."""
     small = Pictures(trained, 60)
-    cfg = trained.cfg.clone()
-    cfg.paul.positives = 'mutual'
+    cfg = with_keys(trained.cfg, {'paul.positives': 'mutual'})
     cameras = len({item[2] for item in small.datamanager.train_loader.dataset.data})
     positives = torch.full((len(small.images), cameras, 2), -1)
     positives[0, 1, 0] = 5
@@ -185,8 +184,7 @@ def test_positives_of_a_run_with_mutual_neighbours(trained):
 
 
 def test_no_surrogates(trained):
-    cfg = trained.cfg.clone()
-    cfg.data.transforms = ['random_flip']
+    cfg = with_keys(trained.cfg, {'data.transforms': ['random_flip']})
     with pytest.raises(UserError, match='nothing to mine'):
         Pictures(trained._replace(cfg=cfg)).mining()
 

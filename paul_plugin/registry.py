@@ -11,10 +11,10 @@ from .data.synthetic.datasets import CLASSES
 from .host import data, models
 from .host.engine import register_engine
 from .host.visrank import register_visrank
-from .method.choices import SURROGATE
 from .method.patchnet import PatchNet
 from .method.surrogate import PairTransform, SurrogatePositive
 from .method.winograd import WinogradConv2d
+from .runtime.choices import SURROGATE
 
 # Our models: registered name -> torchreid's backbone, any of its models with `featuremaps`. ResNet-50 is the paper's.
 BACKBONES = {'paul': 'resnet50', **{f'paul_{name}': name for name in models.backbones()}}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_readme import README, TEXT
 
-from paul_plugin.ablation import arguments as ablation
+from paul_plugin.commands import ablate
 from paul_plugin.commands import main as commands
-from paul_plugin.run import main as job
+from paul_plugin.commands import train as job
 
 LINES = [line for block in re.findall(r'^```bash\n(.*?)^```$', TEXT, re.M | re.S) for line in block.splitlines()]
 COMMANDS = [command for line in LINES if line[0] != '#' for command in line.split(' && ')]
@@ -101,6 +101,6 @@ def test_the_words_of_a_training(command, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('command', [command for command in OURS if words_of(command)[0] == 'ablate'])
 def test_the_words_of_an_ablation(command):
-    asked = ablation.parse(words_of(command)[1:])
+    asked = ablate.parse(words_of(command)[1:])
     assert asked.dry_run
     job.config_of(job.parse(asked.words))

@@ -2,8 +2,8 @@
 
 Importing `paul_plugin` registers models, losses and engines in torchreid, and so imports both torch and torchreid:
 seconds. A command line can be read without them. Until it is read, the package stands in `sys.modules` unexecuted:
-its rooms can be imported one by one, and those that read a command line are light. `load_package` of
-`paul_plugin/runtime/program.py` executes the package in that same module object, before the work begins.
+its rooms can be imported one by one, and the one that reads a command line is light. `load_package` of
+`paul_plugin/commands/command.py` executes the package in that same module object, before the work begins.
 
 Only a running program does so: a process that is started anew for a part of the work (spawn, forkserver) imports this
 file as part of its main module, and the package as everybody does.

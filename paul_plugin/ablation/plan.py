@@ -15,12 +15,13 @@ from ..checkpoints.published import PUBLISHED
 from ..config import checks
 from ..config.changes import list_of
 from ..config.keys import Mark, all_keys, marked, value_of
+from ..config.settings import with_keys
 from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
 from ..run import record, start
 from ..run.data import root_of
 from ..runtime.errors import UserError, printable, raise_together
-from .tables import Table, with_keys
+from .tables import Table
 
 METRICS = ('mAP', 'rank1', 'rank5', 'rank10')
 RECORD = 'ablation.json'  # in a run's folder: its command, what tells it from others, the seconds that it took
@@ -194,7 +195,7 @@ class _Planner:
             keys['model.load_weights'] = str(starts_from.weights)
             stage = None
         keys |= {'data.save_dir': str(folder), 'model.resume': resume.AUTO}
-        words = [*self.words, *(str(part) for pair in keys.items() for part in pair)]
+        words = [*self.words, *map(str, _pairs(keys))]
         self.runs[folder] = Run(f'{name}, seed {seed}', cfg, identity, folder, words, starts_from, stage)
         return self.runs[folder]
 
@@ -204,13 +205,14 @@ class _Planner:
         Raises:
             UserError: for what is wrong with them.
         """
-        cfg = with_keys(self.cfg, keys)
+        cfg = with_keys(self.cfg, _pairs(keys))
         other_model = not _OF_WEIGHTS.isdisjoint(_changed(self.cfg, cfg))
         if cfg.model.load_weights and other_model:  # than that of the user's weights
             if not cfg.paul.pretrain.config:
                 raise UserError('it needs weights of its own: name the stage that makes them, paul.pretrain.config')
-            keys['model.load_weights'] = cfg.model.load_weights = ''
-        keys['data.root'] = cfg.data.root = _root(cfg)
+            keys['model.load_weights'] = ''
+        keys['data.root'] = _root(cfg)
+        cfg = with_keys(self.cfg, _pairs(keys))
         checks.check_config(cfg)
         start.check_names(cfg)
         needs_stage = cfg.paul.pretrain.config and not cfg.model.load_weights
@@ -219,7 +221,7 @@ class _Planner:
     def pretraining(self, name: str, keys: dict[str, object], seed: int) -> Run:
         """The run that makes the weights for a row: the direct transfer of the same model."""
         of_weights = {key: value for key, value in keys.items() if key in _OF_WEIGHTS}
-        of_row = f' for {name}' if _changed(self.cfg, with_keys(self.cfg, of_weights)) else ''
+        of_row = f' for {name}' if _changed(self.cfg, with_keys(self.cfg, _pairs(of_weights))) else ''
         return self.run(f'pre-training{of_row}', {**of_weights, 'test.evaluate': True}, seed)
 
     def folder(self, cfg: CfgNode, identity: dict[str, object]) -> Path:
@@ -229,6 +231,10 @@ class _Planner:
             there = sorted(self.runs_folder.glob(f'*-{digest}'))
             self.folders[digest] = there[0] if there else self.runs_folder / f'{_slug(self.cfg, cfg)}-{digest}'
         return self.folders[digest] / f'seed{cfg.train.seed}'
+
+
+def _pairs(keys: dict[str, object]) -> list[object]:
+    return [part for pair in keys.items() for part in pair]
 
 
 def _changed(base: CfgNode, cfg: CfgNode) -> dict[str, object]:

@@ -9,16 +9,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..config.arguments import cores
 from ..engines.state import software
 from ..runtime import stopping
 from ..runtime.errors import printable
 from ..runtime.files import write_atomically
 from ..runtime.lock import locked
-from .estimates import cores_of_each
 from .plan import RECORD, Plan, Run, read_record
 
 OUTPUT = 'output.log'  # in a run's folder: what its last process wrote to both streams
 _POLL = 0.2  # seconds between two looks at the processes
+
+
+def cores_of_each(jobs: int) -> int:
+    """Cores that each of several runs at once has; a number that the user has set (OMP_NUM_THREADS) stays."""
+    set_by_user = os.environ.get('OMP_NUM_THREADS', '')
+    return int(set_by_user) if set_by_user.isdigit() else max(1, cores() // jobs)
 
 
 class _Process:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from yacs.config import CfgNode
 
 from ..config.keys import value_of
-from ..config.settings import merge_opts
-from ..method.choices import TRANSFORMATIONS
+from ..config.settings import with_keys
+from ..runtime.choices import TRANSFORMATIONS
 from ..runtime.errors import UserError
 
 
@@ -41,17 +41,6 @@ TABLES = ('components', 'patch_source', 'surrogate', 'pretraining', *SWEEPS)
 OF_IPFL = ('surrogate', 'r', 'margin')  # what nothing but IPFL depends on
 ALIASES = {symbol: name for name, (symbol, _) in SWEEPS.items() if symbol != name}
 NO_PRETRAINING = 'none'  # among the values of the table `pretraining`
-
-
-def with_keys(cfg: CfgNode, keys: dict[str, object]) -> CfgNode:
-    """A copy of a config with other values of some keys.
-
-    Raises:
-        UserError: for an unknown key or a value of another type.
-    """
-    cfg = cfg.clone()
-    merge_opts(cfg, [part for pair in keys.items() for part in pair])
-    return cfg
 
 
 def make_table(name: str, cfg: CfgNode, values: list[str] | None = None) -> Table:
@@ -119,7 +108,7 @@ def _sweep(name: str, cfg: CfgNode, values: list[str] | None) -> Table:
     key = f'paul.{name}'
     symbol, usual = SWEEPS[name]
     tried = [value_of(cfg, key), *usual] if values is None else values
-    read = {value_of(with_keys(cfg, {key: value}), key) for value in tried}
+    read = {value_of(with_keys(cfg, [key, value]), key) for value in tried}
     rows = [Row(f'{symbol} = {value:g}', {key: value}, value) for value in sorted(read)]
     return Table(name, f'{symbol} ({key})', rows, symbol)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..runtime.choices import CHECKPOINT_FORMATS
 from ..runtime.errors import UserError, printable
 from ..runtime.files import save_atomically
 from ..runtime.targets import check_targets
-from .formats import CHECKPOINT_FORMATS
 from .weights import read_checkpoint, state_of, to_release
 
 NEEDED_PARTS = ('backbone', 'pgn', 'branches')  # what makes a PatchNet; the heads may have been left out

@@ -1,1 +1,1 @@
-"""The programs: what each takes on its command line, and what it does with it."""
+"""Every command line: what each verb takes, and what it does with it."""

@@ -1,12 +1,20 @@
 """Times each part of the method and the whole training step against a straightforward implementation of the formulas.
 
+What is timed lies in a checkout, in tools/benchmarks, and in no wheel.
+
 Example: paul benchmark --only ranking --repeats 3 --json benchmark.json
 """
 
 import argparse
+import importlib
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from ..run import command
+from ..runtime.errors import UserError
+from . import command
+
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 DESCRIPTION = """\
 Times each part of the method and the whole training step against a straightforward implementation of the formulas.
@@ -16,7 +24,7 @@ The two are run in turn, several times; medians, spreads and the ratio of median
 EXAMPLE = '--only ranking --repeats 3 --json benchmark.json'
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
@@ -28,12 +36,15 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints the tables that the arguments ask for."""
-    from ..benchmark.main import benchmark
+    """Prints the tables that the arguments ask for.
 
-    benchmark(arguments)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    command.main(parse, run, argv)
+    Raises:
+        UserError: outside of a checkout.
+    """
+    if not (TOOLS / 'benchmarks').is_dir():
+        raise UserError(
+            'paul benchmark is for a checkout of the project, whose tools/benchmarks an installed package lacks: '
+            'start python tools/benchmark.py there'
+        )
+    sys.path.append(str(TOOLS))  # processes that are started anew get it, too
+    importlib.import_module('benchmarks.tables').benchmark(arguments)

@@ -4,10 +4,11 @@ Example: paul convert released.pth patchnet.pth
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..checkpoints.formats import CHECKPOINT_FORMATS
-from ..run import command
+from ..runtime.choices import CHECKPOINT_FORMATS
+from . import command
 
 AFTERWARDS = """
 
@@ -19,7 +20,7 @@ Weights only are written: no epoch, no optimizer. torch 1.6 or newer reads the f
 """
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = command.make_parser(
         'Converts a PatchNet checkpoint of the 2019 release into one that torchreid reads, and back.',
         'released.pth patchnet.pth',
@@ -39,8 +40,3 @@ def run(arguments: argparse.Namespace) -> None:
     from ..checkpoints.convert import convert
 
     print(convert(**vars(arguments)))
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend."""
-    command.main(parse, run, argv)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from torch import nn
 from yacs.config import CfgNode
 
-from ..ablation.estimates import number_of_images
 from ..checkpoints import published
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_weights
+from ..config.settings import with_keys
 from ..data.folder import NAME
+from ..data.synthetic.datasets import SYNTHETIC
 from ..host.data import DataManager, items_of
 from ..run.build import build_engine, build_model, build_test_engine, load_into
 from ..run.data import build_datamanager, check_data, to_render
@@ -77,12 +78,10 @@ def _start_of(cfg: CfgNode) -> Start:
     path = published.to_fetch(cfg.model.load_weights)
     if path is None or cfg.model.resume:
         return find_start(cfg)
-    cfg = cfg.clone()
-    name, cfg.model.load_weights, cfg.paul.pretrain.config = cfg.model.load_weights, '', ''
-    start = find_start(cfg)
-    start.cfg.model.load_weights = str(path)
+    name = cfg.model.load_weights
+    start = find_start(with_keys(cfg, {'model.load_weights': '', 'paul.pretrain.config': ''}))
     print(f'{name} would be fetched from {published.PUBLISHED[name].address} to {printable(path)}; it is not checked')
-    return start
+    return start._replace(cfg=with_keys(start.cfg, {'model.load_weights': str(path)}))
 
 
 def _check_target(cfg: CfgNode) -> None:
@@ -108,7 +107,7 @@ def _look_at(start: Start) -> Looked:
     print(f'\nData of {"the pre-training, " if cfg.loss.name != "paul" else ""}{", ".join(cfg.data.sources)}:')
     missing = to_render(cfg)
     if missing:
-        train, test = number_of_images(cfg)
+        train, test = _number_of_images(cfg)
         print(f'{", ".join(missing)}: would be rendered in {printable(cfg.data.root)}')
         print(f'  training: {train} images; query and gallery: {test}')
         _load(start, _model(start, 1))
@@ -128,6 +127,17 @@ def _look_at(start: Start) -> Looked:
     else:
         _load(start, model)
     return Looked(start, len(datamanager.train_loader), list(datamanager.test_loader))
+
+
+def _number_of_images(cfg: CfgNode) -> tuple[int, int]:
+    """How many images are trained on, and how many are in all queries and galleries together, some not rendered yet."""
+    if {*cfg.data.sources, *cfg.data.targets} <= set(SYNTHETIC):
+        counts = cfg.paul.synthetic
+        train, test = (counts[people] * counts.images_per_id for people in ('train_ids', 'test_ids'))
+        return train * len(cfg.data.sources), test * len(cfg.data.targets)
+    items = items_of(build_datamanager(with_keys(cfg, {'data.workers': 0})))
+    train = len(items.pop('train'))
+    return train, sum(map(len, items.values()))
 
 
 def _model(start: Start, classes: int) -> nn.Module:

@@ -4,10 +4,11 @@ Example: paul export log/paul_synthetic model.onnx
 """
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..run import command
 from ..runtime.errors import UserError, printable
+from . import command
 
 if TYPE_CHECKING:
     from ..deploy.export import Exported
@@ -35,7 +36,7 @@ log/paul_folder tracker.onnx --input unit --batch 1
 log/paul_synthetic weights.safetensors"""
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     command.add_trained(parser)
     parser.add_argument('target', metavar='TARGET', help='the file to write')
@@ -124,8 +125,3 @@ def run(arguments: argparse.Namespace) -> None:
     print(report(done))
     if arguments.dim is not None:
         print(cost_of(reduced))
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend."""
-    command.main(parse, run, argv)

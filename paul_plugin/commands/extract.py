@@ -4,10 +4,11 @@ Example: paul extract log/paul_synthetic crops descriptors.npz
 """
 
 import argparse
+from collections.abc import Sequence
 
-from ..deploy.runtimes import RUNTIMES
-from ..run import command
+from ..runtime.choices import RUNTIMES
 from ..runtime.errors import printable
+from . import command
 
 DESCRIPTION = """\
 Describes every image of a folder, at any depth, and writes paths and descriptors into one file, .npz or .parquet. A
@@ -22,7 +23,7 @@ log/paul_market crops descriptors.parquet --dim 256 --workers 4
 log/paul_market crops centred.npz --centre-cameras --opts folder.camera '(cam[0-9]+)'"""
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     command.add_trained(parser)
     parser.add_argument('folder', metavar='FOLDER', help='folder of the images')
@@ -53,7 +54,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file of descriptors that the arguments ask for."""
-    from ..data.images import describe_bad
+    from ..data.images import bad_in_words
     from ..deploy.extraction import extract
     from ..deploy.pca import cost_of, reduce_dimension
 
@@ -70,11 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
     if done.cameras:
         print(f'without the mean of their camera, {done.cameras} cameras')
     if done.left_out:
-        print(f'{len(done.left_out)} files were left out:\n{describe_bad(done.left_out)}')
+        print(f'{len(done.left_out)} files were left out:\n{bad_in_words(done.left_out)}')
     if arguments.dim is not None and not arguments.no_test:
         print(cost_of(trained))
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend."""
-    command.main(parse, run, argv)

@@ -2,12 +2,13 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..run import command
 from ..runtime.csv_text import csv_text
 from ..runtime.errors import printable
+from . import command
 
 if TYPE_CHECKING:
     from ..run.trained import Trained
@@ -25,7 +26,7 @@ log/paul_folder crops groups.csv
 log/paul_folder descriptors.npz groups.csv --neighbours 20 --threshold 0.3"""
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Reads the command line."""
     parser = command.make_parser(DESCRIPTION, EXAMPLE)
     command.add_trained(parser)
@@ -115,7 +116,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _threshold(trained: 'Trained', asked: str) -> float | None:
     """The distance that no link may reach, which is said."""
-    from ..report.threshold import labelled_threshold
+    from ..report.thresholds.measured import labelled_threshold
 
     if asked != AUTO:
         return None if asked == NONE else float(asked)
@@ -157,8 +158,3 @@ def _draw(groups: dict[int, list[str]], arguments: argparse.Namespace) -> None:
     while arguments.force and (later := _sheet(arguments.target, number)).is_file():
         later.unlink()
         number += 1
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command line: exit status 2 and one line for what the user can mend."""
-    command.main(parse, run, argv)

@@ -4,34 +4,22 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..runtime import streams
 from ..runtime.errors import nearest, printable
 from ..version import __version__
+from . import command
 
-
-class Verb(NamedTuple):
-    """A verb.
-
-    Attributes:
-        module: of this room; its `main(argv)` is what the verb does. Importing it must not import torch.
-        help: one line.
-    """
-
-    module: str
-    help: str
-
-
+# Verb -> help, one line. The module of that name does it, see `command.Verb`; importing that must not import torch.
 VERBS = {
-    'train': Verb('train', 'train a model, or adapt one to new cameras without labels, and test it'),
-    'visualize': Verb('visualize', "pictures of a trained model, curves of runs, a run's report"),
-    'extract': Verb('extract', 'describe every image of a folder, into one file'),
-    'group': Verb('group', 'group the crops of a folder by person, without labels'),
-    'export': Verb('export', 'write a trained model as one file that runs without this package'),
-    'ablate': Verb('ablate', 'make a table of the paper on any data set'),
-    'convert': Verb('convert', 'convert a checkpoint of the 2019 release, and back'),
-    'benchmark': Verb('benchmark', 'time the parts of the method on this machine'),
+    'train': 'train a model, or adapt one to new cameras without labels, and test it',
+    'visualize': "pictures of a trained model, curves of runs, a run's report",
+    'extract': 'describe every image of a folder, into one file',
+    'group': 'group the crops of a folder by person, without labels',
+    'export': 'write a trained model as one file that runs without this package',
+    'ablate': 'make a table of the paper on any data set',
+    'convert': 'convert a checkpoint of the 2019 release, and back',
+    'benchmark': 'time the parts of the method on this machine',
 }
 _HELP = """\
 usage: {called} VERB ...
@@ -51,7 +39,7 @@ example:
 
 def usage(called: str) -> str:
     """The help of the command itself."""
-    return _HELP.format(called=called, verbs='\n'.join(f'  {name:10} {verb.help}' for name, verb in VERBS.items()))
+    return _HELP.format(called=called, verbs='\n'.join(f'  {name:10} {help}' for name, help in VERBS.items()))
 
 
 def versions() -> str:
@@ -69,7 +57,7 @@ def call_verb(name: str, called: str, argv: Sequence[str]) -> None:
         argv: its words.
     """
     sys.argv = [called, *argv]  # the help of each verb shows how it was called
-    importlib.import_module(f'{__package__}.{VERBS[name].module}').main()
+    command.main(importlib.import_module(f'{__package__}.{name}'))
 
 
 def main(called: str = 'paul', argv: Sequence[str] | None = None) -> None:

@@ -1,8 +1,14 @@
 """The config's values as arguments of torchreid's classes and functions."""
 
+import os
+
 from yacs.config import CfgNode
 
-from ..runtime.cores import cores
+
+def cores() -> int:
+    """The cores that the system lets this process use, which may be fewer than the machine has; at least 1."""
+    # Windows and macOS tell the machine's alone.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def workers(cfg: CfgNode) -> int:

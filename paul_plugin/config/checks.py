@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
-from ..method.choices import SURROGATE
+from ..runtime.choices import SURROGATE
 from ..runtime.errors import raise_together
 from ..runtime.launch import number_launched
 from .keys import AUTO_RATE, KEYS, TRANSFORMS, all_keys, get_default_config, value_of

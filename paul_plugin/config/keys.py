@@ -9,7 +9,7 @@ import copy
 
 from yacs.config import CfgNode
 
-from ..method.choices import PATCH_SOURCES, SURROGATE, TRANSFORMATIONS
+from ..runtime.choices import PATCH_SOURCES, SURROGATE, TRANSFORMATIONS
 from . import rules
 from .key import Key, Mark
 from .rules import at_least, from_to, one_of

@@ -2,7 +2,7 @@
 
 import os
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -208,6 +208,31 @@ def read(path: str) -> list[Setting]:
             value = str(beside) if beside.is_file() else value
         settings.append((f'{printable(path)}: ', key, value))
     return settings
+
+
+def with_keys(cfg: CfgNode, keys: Mapping[str, object] | Sequence[object]) -> CfgNode:
+    """Another config: a copy with other values of some keys, frozen. No other function makes one of one.
+
+    Args:
+        cfg: stays as it is.
+        keys: full name -> value in the key's own type; or `[KEY, VALUE, ...]`, the values also as text.
+
+    Raises:
+        UserError: as `merge_opts`, of such a list.
+
+    Example:
+        >>> with_keys(cfg, {'train.lr': 0.01}).train.lr, with_keys(cfg, ['train.lr', '1e-2']).train.lr
+        (0.01, 0.01)
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    if isinstance(keys, Mapping):
+        for key, value in keys.items():
+            set_value(cfg, key, value)
+    else:
+        merge_opts(cfg, keys)
+    cfg.freeze()
+    return cfg
 
 
 def merge_file(cfg: CfgNode, path: str) -> None:

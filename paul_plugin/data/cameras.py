@@ -157,7 +157,7 @@ def cameras_of_training(
     return {image: listed[image] for image in images}
 
 
-def describe_cameras(cameras: Mapping[str, str], top: str) -> list[str]:
+def cameras_in_words(cameras: Mapping[str, str], top: str) -> list[str]:
     """What is known of the training images' cameras, lines: how one was read, and how many each camera has."""
     if not cameras:
         way = 'name them by folder.camera, a regular expression, or by _c1, _c2, ... in all names'

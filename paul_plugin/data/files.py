@@ -97,7 +97,7 @@ def _digest(path: str) -> str:
         return ''
 
 
-def describe_odd(odd: Odd, top: str, copies: dict[str, str]) -> list[str]:
+def odd_in_words(odd: Odd, top: str, copies: dict[str, str]) -> list[str]:
     """What was left out of a folder, a line for each kind: how many, and the first of them."""
     lines = []
     for kind, files in odd.items():

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ..host.data import allow_empty, data
 from ..runtime.errors import UserError, printable, show
-from .cameras import cameras_of_training, describe_cameras, why_doubtful
-from .files import Odd, describe_odd, find_copies, find_images
+from .cameras import cameras_in_words, cameras_of_training, why_doubtful
+from .files import Odd, find_copies, find_images, odd_in_words
 from .labels import JUNK, PARTS, check_cameras, find_labelled, numbered
 from .labels_file import Labelled
 from .looks import look_at, same_pictures
@@ -92,7 +92,7 @@ def read_crops(
     test = [*named.notes, *told_own_pictures(looks, named.query, named.gallery, top)]
     test += told_contrast(looks, named.tested, top, stretch)
     notes = {
-        part: [*told, *describe_odd(of, top, {**named.copies, **saved_anew})]
+        part: [*told, *odd_in_words(of, top, {**named.copies, **saved_anew})]
         for part, told, of in (('training', [*seen, *lines], odd), ('test', test, named.odd_labelled))
     }
     known = {image: camera_of[image] for image in train} if camera_of else {}
@@ -151,7 +151,7 @@ def _read_names(top: str, labels: str, camera: str, outputs: tuple[str, ...]) ->
 
 def _told_cameras(named: _Names, top: str, k: int) -> tuple[list[str], str]:
     """What there is to say of the training images' cameras, lines, and why they must be named before any training."""
-    lines = describe_cameras(named.cameras, top) if named.train else []
+    lines = cameras_in_words(named.cameras, top) if named.train else []
     doubt, ask = why_doubtful(named.cameras, top, k) if named.guessed else ('', False)
     return (lines, doubt) if ask else ([*lines, *([f'  a guess: {doubt}'] if doubt else [])], '')
 

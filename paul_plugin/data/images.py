@@ -153,11 +153,11 @@ def _quiet() -> bool | None:
     return True if os.environ.get('RANK', '0') != '0' else None
 
 
-def describe_bad(bad: dict[str, str], limit: int = 10) -> str:
+def bad_in_words(bad: dict[str, str], limit: int = 10) -> str:
     """The result of `check_images` for a message: a line `  PATH: reason` for each of the first, then their rest.
 
     Example:
-        >>> print(describe_bad(check_images(paths), limit=1))
+        >>> print(bad_in_words(check_images(paths), limit=1))
           a.jpg: it is empty (0 bytes)
           ... and 32 more
     """

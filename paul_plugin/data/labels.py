@@ -74,7 +74,7 @@ def find_labelled(top: str, labels: str, camera: str = '', outputs: tuple[str, .
 
 
 def _how_read(images: list[Labelled], top: str) -> list[str]:
-    return [f'  read: {images[0].describe(top)}'] if images else []
+    return [f'  read: {images[0].in_words(top)}'] if images else []
 
 
 def _read_parts(top: str, camera: str, outputs: tuple[str, ...]) -> Labels:
@@ -147,7 +147,7 @@ def check_cameras(query: list[Labelled], gallery: list[Labelled], top: str, labe
     if len(without_match(query, gallery)) < len(query):
         return
     alone = [item for item in query if item.person in {other.person for other in gallery}]
-    read = ' and '.join(item.describe(top) for item in [*(alone or query)[:1], *gallery[-1:]])
+    read = ' and '.join(item.in_words(top) for item in [*(alone or query)[:1], *gallery[-1:]])
     if not alone:
         way_out = 'correct the names of the persons'
     elif labels:

@@ -22,7 +22,7 @@ class Labelled(NamedTuple):
     person: str
     camera: str
 
-    def describe(self, top: str) -> str:
+    def in_words(self, top: str) -> str:
         """How it was read, by its path within the folder."""
         name = printable(os.path.relpath(self.path, top))
         return f'{name}: person {printable(self.person)}, camera {printable(self.camera)}'

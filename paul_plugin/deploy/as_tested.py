@@ -9,7 +9,7 @@ from torchreid import metrics
 from tqdm import tqdm
 
 from ..data.descriptors import describe
-from ..host.ranking import fast_rank
+from ..host.evaluation import fast_rank
 from ..method.unit import unit_length
 from ..run.trained import Trained
 

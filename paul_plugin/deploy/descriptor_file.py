@@ -16,7 +16,7 @@ from torch import Tensor
 from ..method.unit import unit_length
 from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import whole_file
-from ..runtime.mapped import aligned_member, load_array
+from .mapped import aligned_member, load_array
 
 SUFFIXES = ('.npz', '.parquet')
 

@@ -26,7 +26,7 @@ from ..runtime.safetensors_file import SUFFIX
 from ..runtime.targets import check_targets
 from .formats import FORMATS, Describe
 from .half import HalfPatchNet
-from .one_camera import OneCamera
+from .last_layers import net_and_layers
 from .plain import PlainPatchNet, UnitInput
 
 THRESHOLD = 0.9999  # least cosine of a descriptor to the one that torch gives in float32
@@ -70,7 +70,7 @@ def export(
 
     The network in the file takes `images` (batch, 3, height, width), float32, normalised as torchreid does, any number
     of them, and gives `descriptors` (batch, E), float32, of length 1. Beside the weights the file holds, as a JSON text
-    under the name `paul`, what `describe_export` returns. It is read back by the format's own runtime and gets its
+    under the name `paul`, what `metadata_of` returns. It is read back by the format's own runtime and gets its
     name only if the descriptors of random and of rendered images, in batches of several sizes, are those of torch.
     TorchScript gets a file beside it (`sidecar_of`), by which boxmot knows its size.
 
@@ -96,12 +96,13 @@ def export(
     _check(path, force, opset, trained)
     network, images = portable(trained.model), sample_images(trained)
     written = plain(network, images)
-    written = _halved(written) if half else written
+    if half:
+        written = nn.Sequential(HalfPatchNet(written[0]), *written[1:]).eval()
     if unit_input:
         norm = UnitInput(trained.cfg.data.norm_mean, trained.cfg.data.norm_std)
         images = images * norm.std + norm.mean
         network, written = (nn.Sequential(norm, part).eval() for part in (network, written))
-    metadata = describe_export(trained, half, batch, unit_input)
+    metadata = metadata_of(trained, half, batch, unit_input)
     options = {'fixed': batch is not None, **({} if opset is None else {'opset': opset})}
     describe, cosine, difference = _write_checked(path, network, written, images, metadata, options)
     if path.suffix == '.torchscript':
@@ -192,7 +193,7 @@ def _check_opset(path: Path, opset: int | None) -> None:
         raise UserError(f'--opset {opset}: must be at most {most}, the newest that the installed onnx knows')
 
 
-def describe_export(
+def metadata_of(
     trained: Trained, half: bool = False, batch: int | None = None, unit_input: bool = False
 ) -> dict:
     """What an exported file tells about itself: how to feed it, what it gives, where it comes from.
@@ -218,7 +219,7 @@ def describe_export(
         'half': half,
         **({'stretch': 'grey of 16 bits from the 1st to the 99th percentile of its pixels'} if data.stretch else {}),
         'trained_with': trained.checkpoint.get('software', {}),
-        **({'camera': trained.model.camera} if isinstance(trained.model, OneCamera) else {}),
+        **({'camera': camera} if (camera := getattr(trained.model, 'camera', '')) else {}),
     }
 
 
@@ -258,32 +259,22 @@ def images_per_second(describe: Describe, images: Tensor) -> float:
     return len(images) / statistics.median(times[1:] or times)
 
 
-def portable(model: nn.Module) -> nn.Module:
+def portable(model: nn.Module) -> nn.Sequential:
     """A copy on the CPU, in eval mode, of what the descriptor needs, which has length 1 in the end."""
-    network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-    patchnet = network
-    while isinstance(patchnet, nn.Sequential):  # a reduction, or a camera's mean, comes after it
-        patchnet = patchnet[0]
+    net, layers = net_and_layers(copy.deepcopy(model).cpu().eval().requires_grad_(False))
     for head in HEADS:
-        setattr(patchnet, head, nn.ModuleList())
-    return network if isinstance(network, nn.Sequential) else nn.Sequential(network, UnitLength()).eval()
+        setattr(net, head, nn.ModuleList())
+    return nn.Sequential(net, *(layers or [UnitLength()])).eval()
 
 
-def plain(network: nn.Module, images: Tensor) -> nn.Module:
+def plain(network: nn.Sequential, images: Tensor) -> nn.Sequential:
     """What `portable` gives, of operators that many runtimes read; it shares the weights.
 
     Args:
         images: of the size that it is for, (B, 3, H, W).
     """
-    if isinstance(network, nn.Sequential):
-        return nn.Sequential(plain(network[0], images), *list(network)[1:]).eval()
-    return PlainPatchNet(network, images).eval() if isinstance(network, PatchNet) else network
-
-
-def _halved(network: nn.Module) -> nn.Module:
-    if isinstance(network, nn.Sequential):
-        return nn.Sequential(_halved(network[0]), *list(network)[1:]).eval()
-    return HalfPatchNet(network)
+    net, *layers = network
+    return nn.Sequential(PlainPatchNet(net, images) if isinstance(net, PatchNet) else net, *layers).eval()
 
 
 @contextlib.contextmanager

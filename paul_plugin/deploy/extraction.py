@@ -14,14 +14,14 @@ from tqdm import tqdm
 
 from ..data.descriptors import describe
 from ..data.files import find_images
-from ..data.images import BadImage, check_images, describe_bad
+from ..data.images import BadImage, bad_in_words, check_images
 from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import is_unfinished, sweep, write_atomically
 from ..runtime.lock import locked_while_there
 from ..runtime.targets import check_targets
-from .centring import cameras_in
+from .centred import cameras_in
 from .descriptor_file import SUFFIXES, write_descriptors
 from .fingerprint import fingerprint
 from .kept_chunks import Kept, digest_of
@@ -111,7 +111,7 @@ def extract(
         kept = [name for name in names if name not in left_out]
         if not kept:
             _remove_parts(parts)
-            raise UserError(f'no image in {printable(folder)} that can be read\n{describe_bad(left_out)}'.strip())
+            raise UserError(f'no image in {printable(folder)} that can be read\n{bad_in_words(left_out)}'.strip())
         meta = {**model, 'length': 1, 'dist_metric': trained.cfg.test.dist_metric, 'root': top}
         cameras = _write(trained, path, kept, kept_parts, meta, centre_cameras)
         _remove_parts(parts)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import whole_file
-from .centring import centred_blocks
+from .centred import centred_blocks
 
 
 def digest_of(manifest: dict) -> str:

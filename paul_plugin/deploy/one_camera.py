@@ -8,7 +8,8 @@ from ..method.unit import UnitLength, unit_length
 from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
-from .centring import training_means
+from .centred import training_means
+from .last_layers import with_layers
 
 
 class WithoutMean(nn.Module):
@@ -25,20 +26,6 @@ class WithoutMean(nn.Module):
     def forward(self, descriptors: Tensor) -> Tensor:
         """(B, E), of length 1 -> the same."""
         return unit_length(descriptors - self.mean)
-
-
-class OneCamera(nn.Sequential):
-    """A model, and the mean of a camera that is taken off its descriptors.
-
-    Attributes:
-        camera: its name.
-        feature_dim: numbers of the descriptor, torchreid's name.
-    """
-
-    def __init__(self, model: nn.Module, without: WithoutMean, camera: str) -> None:
-        super().__init__(model, UnitLength(), without)
-        self.camera = camera
-        self.feature_dim = model.feature_dim
 
 
 def for_camera(trained: Trained, camera: str) -> Trained:
@@ -81,5 +68,4 @@ def for_camera(trained: Trained, camera: str) -> Trained:
             f'--camera {printable(camera)}: no training image of {printable(trained.path)} is of that camera'
             f'{nearest(shown, named)}: one of {", ".join(list(named)[:20])}'
         )
-    model = OneCamera(trained.model, WithoutMean(named[shown]), shown)
-    return trained._replace(model=model.to(trained.device).eval())
+    return with_layers(trained, UnitLength(), WithoutMean(named[shown]), camera=shown)

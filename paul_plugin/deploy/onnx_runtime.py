@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..run.trained import Trained
+from ..runtime.choices import RUNTIMES
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, reason
 from .export import compare, plain, portable, sample_images
 from .formats import FORMATS, read_onnx, write_onnx
-from .runtimes import RUNTIMES
 
 LARGEST_DIFFERENCE = 1e-5  # of a descriptor's number to the one of torch
 WORTH = 4096  # images from which on `auto` takes the time to export a model, some 20 s

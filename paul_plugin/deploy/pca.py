@@ -8,6 +8,7 @@ from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, printable
 from .as_tested import mean_ap
+from .last_layers import net_and_layers, with_layers
 
 _ROWS = 16384  # of the bank that are held in float64 at a time
 
@@ -68,18 +69,6 @@ class Reduction(nn.Module):
         return unit_length((descriptors - self.mean) @ self.components.T)
 
 
-class Reduced(nn.Sequential):
-    """A model and the reduction of its descriptors.
-
-    Attributes:
-        feature_dim: numbers of the reduced descriptor, torchreid's name.
-    """
-
-    def __init__(self, model: nn.Module, reduction: Reduction) -> None:
-        super().__init__(model, reduction)
-        self.feature_dim = len(reduction.components)
-
-
 def reduce_dimension(trained: Trained, dim: int) -> Trained:
     """The same model with a descriptor of `dim` numbers, by PCA of its memory bank.
 
@@ -91,7 +80,7 @@ def reduce_dimension(trained: Trained, dim: int) -> Trained:
         >>> reduce_dimension(open_trained('log/paul_synthetic'), 256).model.feature_dim
         256
     """
-    if isinstance(trained.model, nn.Sequential):
+    if net_and_layers(trained.model)[1]:
         raise UserError(
             f'--dim {dim}: the descriptors of {printable(trained.path)} were reduced or centred already, its memory '
             'bank was not: take the model as open_trained gives it'
@@ -100,7 +89,7 @@ def reduce_dimension(trained: Trained, dim: int) -> Trained:
         reduction = Reduction(*fit_pca(*trained.memory(), dim))
     except ValueError as error:
         raise UserError(f'--dim {dim}: {error}') from None
-    return trained._replace(model=Reduced(trained.model, reduction).to(trained.device).eval())
+    return with_layers(trained, reduction, feature_dim=dim)
 
 
 def cost_of(reduced: Trained) -> str:
@@ -118,7 +107,7 @@ def cost_of(reduced: Trained) -> str:
 
 
 def _cost_on(reduced: Trained, name: str, *loaders) -> str:
-    model, reduction = reduced.model
+    model, (reduction,) = net_and_layers(reduced.model)
     options = {'batch_size': reduced.cfg.test.batch_size, 'workers': reduced.cfg.data.workers}
     items = [loader.dataset.data for loader in loaders]
     whole = [

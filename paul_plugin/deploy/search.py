@@ -1,23 +1,43 @@
 """Finds the images of a gallery that are most like a given one."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ..data.files import find_images
 from ..data.folder import check_folder
-from ..data.images import check_images, describe_bad
-from ..figures.ranking import Ranked, caption, is_known
+from ..data.images import bad_in_words, check_images
 from ..run.trained import Trained
+from ..runtime.csv_text import csv_text
 from ..runtime.errors import UserError, printable
-from ..runtime.names import one_or_more, short_names
+from ..runtime.names import one_or_more
 from .as_tested import described, distances
-from .centring import Centring
+from .centred import Centring
 from .descriptor_file import SUFFIXES, read_descriptors, read_meta
 from .fingerprint import check_fingerprint
 from .pca import reduce_dimension
+
+COLUMNS = ('query', 'rank', 'file', 'distance', 'known')  # of what is found, as a file
+
+
+class Found(NamedTuple):
+    """What is found for a query, nearest first.
+
+    Attributes:
+        query: its file.
+        gallery: files.
+        distances: of each from the query.
+        known: whether each is nearer than a threshold; None without one.
+    """
+
+    query: str
+    gallery: list[str]
+    distances: Sequence[float]
+    known: list[bool] | None = None
 
 
 def model_for(trained: Trained, gallery: str | Path) -> Trained:
@@ -53,7 +73,7 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     if bad:
         print(
             f'{len(bad)} of {len(paths)} images in {printable(path)} cannot be read and are left out:\n'
-            f'{describe_bad(bad)}'
+            f'{bad_in_words(bad)}'
         )
     paths = [path for path in paths if path not in bad]
     if not paths:
@@ -68,7 +88,7 @@ def search(
     k: int = 10,
     centring: Centring | None = None,
     threshold: float | None = None,
-) -> list[Ranked]:
+) -> list[Found]:
     """The k images of a gallery that are nearest to each query, which is left out if it is in the gallery itself.
 
     Args:
@@ -80,8 +100,7 @@ def search(
         threshold: a distance, such as `visualize.py distances` tells; what is not nearer is called unknown.
 
     Returns:
-        Of each query its file and, nearest first, `gallery` (files), `distances` and `known`, which is None without
-        a threshold.
+        What is found for each query.
 
     Raises:
         BadImage: for a query that cannot be read.
@@ -97,21 +116,33 @@ def search(
     if centring is not None:
         descriptors = centring.means.centred(descriptors, centring.cameras)
         sought = centring.means.centred(sought, [centring.camera] * len(asked))
-    nearest = []
+    found = []
     for query, row in zip(asked, distances(trained, sought, descriptors), strict=True):
         file = os.path.realpath(query)
         order = row.argsort(stable=True)[: k + 1].tolist()
         order = [index for index in order if os.path.realpath(paths[index]) != file][:k]
         distance = row[order].clamp(min=0).tolist()  # by rounding, an image is a little less away from itself
-        nearest.append((query, [paths[index] for index in order], distance))
-    shown = [path for query, files, _ in nearest for path in (query, *files)]
-    names = {path: printable(name) for path, name in short_names(shown, among=paths).items()}
-    found = []
-    for query, files, of_files in nearest:
-        known = is_known(of_files, threshold)
-        captions = [
-            caption(distance, known[place] if known else None, names[path])
-            for place, (path, distance) in enumerate(zip(files, of_files))
-        ]
-        found.append(Ranked(query, names[query], files, captions, distances=of_files, known=known))
+        known = None if threshold is None else [each < threshold for each in distance]
+        found.append(Found(query, [paths[index] for index in order], distance, known))
     return found
+
+
+def _rows(found: Sequence[Found]) -> list[dict[str, object]]:
+    """A row each: query and file as they were given, rank from 1 on, and whether the threshold knows it, if any."""
+    rows = []
+    for query, gallery, apart, known in found:
+        for place, (file, distance) in enumerate(zip(gallery, apart)):
+            values = query, place + 1, file, distance, None if known is None else known[place]
+            rows.append(dict(zip(COLUMNS, values)))
+    return rows
+
+
+def as_json(found: Sequence[Found]) -> bytes:
+    """What was found, for other programs: a list of objects; `known` is null without a threshold."""
+    return json.dumps(_rows(found), indent=1).encode()
+
+
+def as_csv(found: Sequence[Found]) -> bytes:
+    """A table with a header; `known` is true, false or, without a threshold, empty. A name's bytes stay as they are."""
+    rows = ([*told, '' if known is None else str(known).lower()] for *told, known in map(dict.values, _rows(found)))
+    return csv_text([COLUMNS, *rows]).encode(errors='surrogateescape')

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from torch import nn
 
 from ..checkpoints.weights import is_adapted, read_checkpoint, state_of
 from ..config.changes import list_of
@@ -17,7 +16,8 @@ from ..runtime.errors import UserError, import_optional, printable
 from ..runtime.files import whole_file
 from ..runtime.safetensors_file import SUFFIX, as_safetensors
 from ..runtime.targets import check_targets
-from .export import describe_export
+from .export import metadata_of
+from .last_layers import net_and_layers
 
 # What a model is built by, fed by and compared by; nothing else of a run's configuration, such as its folders.
 KEYS = (
@@ -47,7 +47,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     The memory bank, the classifier, the optimizer and the run's folders are left out. The file is read by
     `load_weights`, by `open_trained` and by a run's `model.load_weights`, as a checkpoint is; it gets its name only if
     it is read back equal to the bit. Its header holds the texts `config`, the keys in YAML, `metadata`, what
-    `describe_export` gives, and `adapted`, whether the unsupervised stage has trained it.
+    `metadata_of` gives, and `adapted`, whether the unsupervised stage has trained it.
 
     Args:
         trained: the model; it stays as it is.
@@ -65,7 +65,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     path = Path(path)
     if path.suffix != SUFFIX:
         raise UserError(f'{printable(path)} must end in {SUFFIX}, which names the format')
-    if isinstance(trained.model, nn.Sequential):  # with a reduction, or a camera's mean, after it
+    if net_and_layers(trained.model)[1]:
         raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
     check_targets([path], force, inputs=[trained.path])
     import_optional('safetensors')
@@ -95,8 +95,8 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
 
 
 def _told(trained: Trained) -> dict:
-    """What `describe_export` tells, but for the descriptors' length: the weights alone give the paper's."""
-    return {key: value for key, value in describe_export(trained).items() if key != 'length'}
+    """What `metadata_of` tells, but for the descriptors' length: the weights alone give the paper's."""
+    return {key: value for key, value in metadata_of(trained).items() if key != 'length'}
 
 
 def _is_given(name: str, known: Container[str]) -> bool:

@@ -17,8 +17,8 @@ from ..checkpoints.folder import CheckpointFolder
 from ..data import loaders
 from ..host.data import files_digest, images_digest
 from ..host.engine import TEST_OPTIONS, HostFixes, unwrap
-from ..host.ranking import recorded_results
-from ..method.centring import CameraMeans
+from ..host.evaluation import recorded_results
+from ..method.camera_means import CameraMeans
 from ..method.folding import Describing
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from ..host.engine import unwrap
 from ..host.progress import Shown
-from ..method.centring import CameraMeans
+from ..method.camera_means import CameraMeans
 from ..runtime import processes
 from ..runtime.randomness import CENTRING, seeded
 from .parallel import SplitTest

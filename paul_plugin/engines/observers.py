@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..method.memory import mean_cosine
-from ..method.mutual_neighbours import describe_positives
+from ..method.mutual_neighbours import numbers_of_positives
 
 
 class Observer:
@@ -84,4 +84,4 @@ class PositivesRecord(Observer):
     def after_epoch(self, engine) -> None:
         objective = engine.objective
         if objective.positives is not None:
-            engine.history[-1] |= describe_positives(objective.positives, objective.choose.spans)
+            engine.history[-1] |= numbers_of_positives(objective.positives, objective.choose.spans)

@@ -12,7 +12,7 @@ from ..runtime import processes
 from .mining import draw_mining, mine_batch
 from .neighbours import draw_neighbours, find_neighbours
 from .patches import draw_patches, find_patches
-from .ranking import draw_labelled, ranked_items
+from .ranked import draw_labelled, ranked_items
 from .sheet import spread
 
 PEOPLE, QUERIES, TOP = 8, 6, 10  # images with patches, queries of a ranking, gallery images of each

@@ -8,11 +8,6 @@ import sys
 import warnings
 from types import ModuleType
 
-from .compiler import without_compiler
-
-with without_compiler():
-    import torchvision  # noqa: F401  # torchreid imports it
-
 with warnings.catch_warnings():
     # The PyPI package has no Cython evaluation and says so at every import; its Python evaluation gives the same.
     warnings.filterwarnings('ignore', message='Cython evaluation')

@@ -6,8 +6,8 @@ from torch import nn
 from torchreid import engine, utils
 
 from .data import leave_out_untestable
+from .evaluation import untold
 from .progress import FINAL_TEST, RunMeter, Shown, telling, timed_by, without_times
-from .ranking import untold
 
 # What torchreid's `run` passes on to a test between epochs; not `rerank`, which its tests alone have.
 TEST_OPTIONS = inspect.signature(engine.Engine.test).parameters.keys() - {'self', 'save_dir', 'rerank'}

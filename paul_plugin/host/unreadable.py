@@ -1,6 +1,5 @@
 """Data that torchreid cannot read, or passes over: its errors name neither the file nor the reason."""
 
-import inspect
 import os
 import re
 import traceback
@@ -8,9 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..runtime.errors import printable, reason
-from . import module_of
 
-_WORDS = {'pid': 'person', 'camid': 'camera'}
 _SUFFIXES = re.compile(r'(?i)\.(jpe?g|png|bmp|gif|tiff?|webp)$')
 
 
@@ -24,42 +21,26 @@ def is_of_torchreid(error: BaseException) -> bool:
 
 def why_unreadable(error: Exception) -> str:
     """Why torchreid could not read a data set; its errors do not name the file or the empty part, its variables do."""
-    said = f'{type(error).__name__}: {reason(error, 200)}'
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ''  # of a bare `assert`, which says nothing itself
+    said = reason(error, 200) or line.partition('#')[0].strip()
+    said = f'{type(error).__name__}: {said}'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for variables in (frame.f_locals for frame in reversed(frames)):
         for name in ('img_path', 'img_name'):
             if isinstance(variables.get(name), str):
-                return f'{printable(variables[name])}: {_failed_range(error, variables) or said}'
+                return f'{printable(variables[name])}: {said}'
         parts = {part: variables.get(part) for part in ('train', 'query', 'gallery')}
         empty = [part for part, items in parts.items() if isinstance(items, list) and not items]
         if empty:
-            return f'no {" and no ".join(empty)} images{_other_files(variables.get("self"))}'
+            told = getattr(variables.get('self'), '__dict__', {}).items()
+            folders = {value for name, value in told if name.endswith('_dir') and isinstance(value, str)}
+            lists = [items for items in parts.values() if isinstance(items, list)]
+            read = {os.path.splitext(str(item[0]))[1] for items in lists for item in items}
+            found = count_suffixes(filter(os.path.isdir, folders)).items()
+            others = ', '.join(f'{count} {suffix}' for suffix, count in sorted(found) if suffix not in read)
+            hint = f': its folders hold {others}: use the data set folder' if others else ''
+            return f'no {" and no ".join(empty)} images{hint}'
     return said
-
-
-def _failed_range(error: Exception, variables: dict[str, object]) -> str:
-    """What a bare `assert 1 <= camid <= 6` of torchreid's wants to say."""
-    line = traceback.extract_tb(error.__traceback__)[-1].line or ''
-    found = re.match(r'assert (\d+) <= (pid|camid) <= (\d+)', line)
-    if not isinstance(error, AssertionError) or not found:
-        return ''
-    low, name, high = found.groups()
-    return f'its {_WORDS[name]} is {variables.get(name)}, where {_WORDS[name]}s {low} to {high} are known'
-
-
-def _other_files(dataset: object) -> str:
-    """What a data set of torchreid's reads by `glob`, and which other images lie in its folders."""
-    reader = next((base for base in type(dataset).__mro__ if hasattr(module_of(base), 'glob')), None)
-    if reader is None:
-        return ''
-    read = set(re.findall(r"\*(\.\w+)'", inspect.getsource(reader)))
-    folders = {value for name, value in vars(dataset).items() if name.endswith('_dir') and isinstance(value, str)}
-    found = count_suffixes(filter(os.path.isdir, folders))
-    others = ', '.join(f'{count} {suffix}' for suffix, count in sorted(found.items()) if suffix not in read)
-    if not (read and others):
-        return ''
-    known = ', '.join(f'*{suffix}' for suffix in sorted(read))
-    return f': it reads {known} only, found {others}: use the data set folder'
 
 
 def count_suffixes(folders: Iterable[str]) -> Counter[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .centring import without_camera_means
+from .camera_means import without_camera_means
 
 _ROWS = 512  # of the distances that are sorted at a time
 

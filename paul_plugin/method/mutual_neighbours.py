@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .centring import without_camera_means
+from .camera_means import without_camera_means
 from .spans import spans_of
 
 NONE = -1  # in the place of a positive that an image lacks
@@ -123,7 +123,7 @@ def _first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return best, places
 
 
-def describe_positives(positives: Tensor, spans: Sequence[tuple[int, int]]) -> dict[str, float]:
+def numbers_of_positives(positives: Tensor, spans: Sequence[tuple[int, int]]) -> dict[str, float]:
     """How many positives there are, for logs.
 
     Args:

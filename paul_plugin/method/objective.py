@@ -14,7 +14,7 @@ from .camera_pedal import CameraPEDALLoss
 from .centroid_ipfl import CentroidIPFL
 from .ipfl import DescriptorIPFL
 from .memory import PatchMemory
-from .mutual_neighbours import MutualNeighbours, describe_positives
+from .mutual_neighbours import MutualNeighbours, numbers_of_positives
 from .mutual_pedal import MutualPEDALLoss
 from .pedal import PEDALLoss
 from .similarity import by_patch
@@ -97,14 +97,14 @@ class PAULObjective(nn.Module):
         """Chooses each image's positives from the memory bank, the first process for all; all call it.
 
         Returns:
-            What `describe_positives` says of them; None where nothing chooses.
+            What `numbers_of_positives` says of them; None where nothing chooses.
         """
         if self.choose is None:
             return None
         bank = self.memory.gathered_state().get('bank')
         chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
         self.positives = processes.from_first(chosen).to(self.memory.bank.device)
-        return describe_positives(self.positives, self.choose.spans)
+        return numbers_of_positives(self.positives, self.choose.spans)
 
     def gathered_state(self) -> dict:
         """What a checkpoint holds of it, whatever the number of processes; all call it."""

@@ -7,7 +7,7 @@ https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discrimina
 import torch
 from torch import Tensor, nn
 
-from .choices import PATCH_SOURCES
+from ..runtime.choices import PATCH_SOURCES
 from .winograd import WinogradConv2d
 
 

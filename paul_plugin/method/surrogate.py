@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision import transforms as T
 
-from .choices import TRANSFORMATIONS
+from ..runtime.choices import TRANSFORMATIONS
 
 
 class SurrogatePositive:

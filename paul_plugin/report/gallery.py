@@ -12,15 +12,15 @@ from torch import Tensor
 from ..data.labels import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
-from ..deploy.centring import training_means
+from ..deploy.centred import training_means
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
 from ..figures.positives import Positives, draw_positives, find_positives
-from ..figures.ranking import Ranked, draw_labelled, ranked_items
+from ..figures.ranked import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
 from ..host.data import images_digest, items_of, training_images
-from ..method.centring import CameraMeans
+from ..method.camera_means import CameraMeans
 from ..method.miner import CyclicRankingMiner
 from ..run.data import root_of
 from ..run.trained import Trained

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from ..run.trained import Trained
 from ..runtime.errors import UserError
-from .distances import measure
 from .embedding import Picture
 from .gallery import EXPLANATIONS, POSITIVES, Pictures
+from .thresholds.measured import measure
 
 
 def run_pictures(trained: Trained, pixels: int = 160, say: Callable[[str], None] = print) -> list[Picture]:

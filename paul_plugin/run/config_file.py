@@ -7,6 +7,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..config import settings
+from ..config.settings import with_keys
 from ..runtime.errors import UserError, printable
 from ..runtime.files import write_atomically
 from .start import Start, checkpoints_of
@@ -40,11 +41,11 @@ def write_config(cfg: CfgNode, start: Start) -> None:
             f'{printable(path)} is no file of a run, which writes its configuration there: rename it, or choose '
             'another data.save_dir'
         )
-    cfg = cfg.clone()
     own = start.point is not None and start.point.path.parent.resolve() == checkpoints_of(cfg).path.resolve()
     if not cfg.test.evaluate:
-        cfg.model.resume = '' if own or cfg.model.resume == resume.AUTO else cfg.model.resume
-        cfg.model.load_weights = cfg.model.load_weights or (_weights_in(path) if own else '')
+        asked = '' if own or cfg.model.resume == resume.AUTO else cfg.model.resume
+        weights = cfg.model.load_weights or (_weights_in(path) if own else '')
+        cfg = with_keys(cfg, {'model.resume': asked, 'model.load_weights': weights})
     path.parent.mkdir(parents=True, exist_ok=True)  # of the pre-training stage
     write_atomically(f'{_HEAD}{cfg.dump()}', path)
 

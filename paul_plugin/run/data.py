@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..data.folder import NAME, FolderDataset, check_folder, read_crops
-from ..data.images import check_images, describe_bad, stretched
+from ..data.images import bad_in_words, check_images, stretched
 from ..data.labels import JUNK, camera_name, person_name, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import already_rendered, manifest_of, render
@@ -164,11 +164,11 @@ def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
             left_out = bad
         elif bad:
             way_out = 'data.bad_images skip leaves them out' if part == 'train' else 'replace them or take them out'
-            errors += [f'{len(bad)} of {len(paths)} {part} images cannot be read: {way_out}', describe_bad(bad)]
+            errors += [f'{len(bad)} of {len(paths)} {part} images cannot be read: {way_out}', bad_in_words(bad)]
     raise_together(errors)
     if left_out:
         if len(left_out) == len(datamanager.train_loader.dataset):
-            raise UserError(f'not one training image can be read\n{describe_bad(left_out)}')
+            raise UserError(f'not one training image can be read\n{bad_in_words(left_out)}')
         leave_out(
             datamanager,
             left_out,
@@ -192,7 +192,7 @@ def check_data(cfg: CfgNode, datamanager: DataManager) -> dict[str, str]:
 
 def show_left_out(left_out: dict[str, str]) -> None:
     if left_out:
-        print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{describe_bad(left_out)}')
+        print(f'{len(left_out)} training images were left out (data.bad_images skip):\n{bad_in_words(left_out)}')
 
 
 def check_matches(datamanager: DataManager) -> None:

@@ -13,11 +13,12 @@ from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_weights, read_checkpoint
 from ..config import arguments
 from ..config.manual import not_default
+from ..config.settings import with_keys
 from ..engines.base import ResumableEngine
 from ..engines.history import take_up
 from ..engines.keep import find_kept
 from ..engines.signs import why_unknown
-from ..engines.verdict import in_words, verdict
+from ..engines.verdict import START, in_words, verdict
 from ..host.data import training_cameras
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
@@ -76,8 +77,7 @@ def pretrain(start: Start, path: Path) -> None:
     """The pre-training stage: trains with labels, and saves the weights with the config that they come from."""
     _title(f'Pre-training with labels on {", ".join(start.cfg.data.sources)}')
     model = train_supervised(start)
-    cfg = start.cfg.clone()
-    cfg.train.start_epoch = start.epochs
+    cfg = with_keys(start.cfg, {'train.start_epoch': start.epochs})
     with processes.first_alone() as first:
         if first:
             save_atomically({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)

@@ -15,6 +15,7 @@ from ..checkpoints.resume import ResumePoint
 from ..checkpoints.weights import read_checkpoint
 from ..config import checks, keys, settings
 from ..config.changes import FREE, changed_keys, refuse_changes
+from ..config.settings import with_keys
 from ..data.synthetic.datasets import SYNTHETIC
 from ..host.models import available_models
 from ..registry import BACKBONES, SUCH_AS
@@ -160,16 +161,13 @@ def stage_config(cfg: CfgNode) -> CfgNode:
 
 def _stage_values(cfg: CfgNode) -> CfgNode:
     """The same, with values that may be wrong and names of what may not be there."""
-    cfg = cfg.clone()  # the stage gets whole groups of it, which its own opts may change
     stage = keys.get_default_config()
     settings.merge_file(stage, cfg.paul.pretrain.config)
-    for key in keys.marked(keys.Mark.STAGE):
-        keys.set_value(stage, key, keys.value_of(cfg, key))
-    stage.data.save_dir = str(Path(cfg.data.save_dir, 'pretrain'))
+    taken = {key: keys.value_of(cfg, key) for key in keys.marked(keys.Mark.STAGE)}
+    taken['data.save_dir'] = str(Path(cfg.data.save_dir, 'pretrain'))
     if cfg.model.resume == resume.AUTO:
-        stage.model.resume = resume.AUTO
-    settings.merge_opts(stage, cfg.paul.pretrain.opts)
-    return stage
+        taken['model.resume'] = resume.AUTO
+    return with_keys(with_keys(stage, taken), cfg.paul.pretrain.opts)
 
 
 def find_start(cfg: CfgNode) -> Start:
@@ -183,8 +181,7 @@ def find_start(cfg: CfgNode) -> Start:
     point = find_point(cfg, asked)
     weights = weights_to_start_from(cfg) if point is None else weights_it_started_from(cfg)
     named = cfg.model.load_weights  # by the user, who may take whatever is there
-    cfg = cfg.clone()
-    cfg.model.resume, cfg.model.load_weights = asked, weights
+    cfg = with_keys(cfg, {'model.resume': asked, 'model.load_weights': weights})
     pretraining = None
     if point is None and weights and not os.path.isfile(weights):
         if named:

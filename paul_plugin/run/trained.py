@@ -17,8 +17,9 @@ from yacs.config import CfgNode
 
 from ..checkpoints.folder import CheckpointFolder
 from ..checkpoints.weights import load_weights, read_checkpoint, state_of
-from ..config import arguments, checks, settings
+from ..config import arguments, checks
 from ..config.keys import value_of
+from ..config.settings import has_gpu, with_keys
 from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
 from ..data.images import stretched
@@ -28,7 +29,7 @@ from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
-from .weights_file import OF_THE_MODEL, config_of, describe_model, told_of_size
+from .weights_file import OF_THE_MODEL, config_of, model_keys, told_of_size
 
 _MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
 _SIZE = 'data.height', 'data.width'
@@ -40,7 +41,7 @@ class Trained(NamedTuple):
 
     Attributes:
         model: the model, on the GPU if `cfg.use_gpu`; it returns descriptors.
-        cfg: the configuration of its run, or the defaults with what is known of a bare file of weights.
+        cfg: the configuration of its run, or the defaults with what is known of a bare file of weights; frozen.
         path: the file that the weights come from.
         checkpoint: all that the file holds.
         run: the folder of its run; None for a bare file of weights.
@@ -173,10 +174,8 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             f'{printable(path)} does not tell the size of its images: {cfg.data.height}x{cfg.data.width} is assumed; '
             '--height and --width give another'
         )
-    cfg.use_gpu = settings.has_gpu()
-    _limit(cfg)
-    cfg.data.update({name: value for name, value in (('height', height), ('width', width)) if value})
-    settings.merge_opts(cfg, opts)
+    size = {key: value for key, value in zip(_SIZE, (height, width)) if value}
+    cfg = with_keys(with_keys(cfg, {'use_gpu': has_gpu(), **_limits(cfg), **size}), opts)
     checks.check_config(cfg)
     if cfg.data.height * cfg.data.width > _MOST_PIXELS:
         raise UserError(
@@ -184,7 +183,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             f'{_MOST_PIXELS}: give --height and --width'
         )
     named = {key: value_of(cfg, key) for key in map(str, opts[::2]) if key in OF_THE_MODEL}
-    describe_model(cfg, kind, state, path)
+    cfg = with_keys(cfg, model_keys(cfg, kind, state, path))
     for key, value in named.items():
         if value_of(cfg, key) != value:
             raise UserError(
@@ -198,11 +197,10 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
     return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
 
 
-def _limit(cfg: CfgNode) -> None:
-    """Limits what a run's configuration may cost a tool, which is another machine's, or anybody's file."""
-    cfg.data.workers = arguments.workers(cfg)
-    for group, most in _MOST_IMAGES.items():
-        cfg[group].batch_size = min(cfg[group].batch_size, most)
+def _limits(cfg: CfgNode) -> dict[str, object]:
+    """What a run's configuration may cost a tool, which is another machine's, or anybody's file."""
+    batches = {f'{group}.batch_size': min(cfg[group].batch_size, most) for group, most in _MOST_IMAGES.items()}
+    return {'data.workers': arguments.workers(cfg), **batches}
 
 
 def _read(path: Path) -> tuple[Path, dict]:

@@ -13,8 +13,8 @@ from yacs.config import CfgNode
 from ..checkpoints.head import enough_numbers, head_of
 from ..checkpoints.onnx_weights import SIZE
 from ..checkpoints.weights import read_checkpoint, state_of
-from ..config import settings
-from ..config.keys import all_keys, get_default_config, set_value, value_of
+from ..config.keys import all_keys, get_default_config, value_of
+from ..config.settings import parse, with_keys
 from ..host.models import backbone_of, layers_of
 from ..registry import BACKBONES, SUCH_AS
 from ..runtime import launch
@@ -29,7 +29,7 @@ MOST_NUMBERS = 512  # D of a branch that starts as a file's head
 def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     """The configuration that a checkpoint holds; of a bare file, the defaults and its size, or that of its kind.
 
-    Of a file of safetensors, its `metadata` tell what its configuration does not, see `describe_export`.
+    Of a file of safetensors, its `metadata` tell what its configuration does not, see `metadata_of`.
 
     Args:
         checkpoint: what the file holds.
@@ -39,11 +39,9 @@ def config_of(checkpoint: dict, kind: str, path: str | Path) -> CfgNode:
     Raises:
         UserError: if the configuration cannot be read, or is none.
     """
-    cfg = get_default_config()  # its size is torchreid's
     config = checkpoint.get('config')
-    if not config and kind != 'torchreid':
-        cfg.data.update({'height': 384, 'width': 128})
-    settings.merge_opts(cfg, [part for pair in _metadata(checkpoint).items() for part in pair])
+    size = {} if config or kind == 'torchreid' else dict(zip(_SIZE, (384, 128)))  # the default is torchreid's
+    cfg = with_keys(get_default_config(), size | _metadata(checkpoint))
     return _read_config(cfg, config, path) if config and isinstance(config, str) else cfg
 
 
@@ -78,13 +76,13 @@ def _metadata(checkpoint: dict) -> dict[str, object]:
 def _read_config(cfg: CfgNode, text: str, path: str | Path) -> CfgNode:
     """The configuration that a checkpoint holds, over what is known else; keys of another version are passed over."""
     try:
-        tree = settings.parse(text)
+        tree = parse(text)
         if not isinstance(tree, dict):
             raise ValueError
         known = {key for key in all_keys(cfg) if _value(tree, key) is not None}
-        settings.merge_opts(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
-        if 'folder.near_copies' not in known:
-            cfg.folder.near_copies = 'keep'  # as versions without the key trained on them
+        cfg = with_keys(cfg, [part for key in sorted(known) for part in (key, _value(tree, key))])
+        if 'folder.near_copies' not in known:  # versions without the key trained on them
+            cfg = with_keys(cfg, {'folder.near_copies': 'keep'})
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError):
         raise UserError(f'{printable(path)} is damaged: its configuration cannot be read') from None
     return cfg
@@ -96,32 +94,35 @@ def _value(tree: object, key: str) -> object:
     return tree
 
 
-def describe_model(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str | Path) -> None:
-    """Sets the model's keys by the weights.
+def model_keys(cfg: CfgNode, kind: str, state: dict[str, Tensor], path: str | Path) -> dict[str, object]:
+    """The model's keys as the weights tell them.
 
     Args:
-        cfg: the file's config, which is changed; its `model.name` is tried first.
+        cfg: the file's config; its `model.name` is tried first.
         kind, state: as `state_of` gives them. Of a model of torchreid's the number of patches and their length stay.
         path: the file.
 
     Raises:
         UserError: if they are of no model of ours, nor of a backbone of one.
     """
-    reductions = _reductions(state)
-    if reductions:
-        cfg.paul.num_patches = len(reductions)
-        cfg.paul.feature_dim = state[reductions[0]].shape[0]
-        cfg.paul.patch_source = _source_of(state, cfg.paul.patch_source)
-    elif kind == 'torchreid':
-        for key, value in new_parts(state).items():
-            set_value(cfg, key, value)
-    else:
+    parts = _parts(cfg, kind, state)
+    if not parts:
         raise UserError(f'{printable(path)} holds no PatchNet: name a checkpoint of {SUCH_AS}')
     name = _name_of(state, cfg.model.name)
     if name is None:
-        what = 'a PatchNet on another backbone than those' if reductions else 'no PatchNet, nor one of the backbones'
+        is_ours = kind != 'torchreid'
+        what = 'a PatchNet on another backbone than those' if is_ours else 'no PatchNet, nor one of the backbones'
         raise UserError(f'{printable(path)} holds {what} of {SUCH_AS}')
-    cfg.model.name = name
+    return {'model.name': name, **parts}
+
+
+def _parts(cfg: CfgNode, kind: str, state: dict[str, Tensor]) -> dict[str, object]:
+    """The keys of what a PatchNet has beside its backbone; none where the weights are of none, nor of torchreid's."""
+    reductions = [key for key in state if key.startswith('branches.') and key.endswith('.reduction.weight')]
+    if not reductions:
+        return new_parts(state) if kind == 'torchreid' else {}
+    source = _source_of(state, cfg.paul.patch_source)
+    return dict(zip(OF_THE_MODEL[1:], (len(reductions), state[reductions[0]].shape[0], source)))
 
 
 def _source_of(state: dict[str, Tensor], likely: str) -> str:
@@ -143,10 +144,6 @@ def new_parts(state: dict[str, Tensor]) -> dict[str, object]:
     return {'paul.patch_source': 'band', 'paul.feature_dim': enough_numbers(head, MOST_NUMBERS)}
 
 
-def _reductions(state: dict[str, Tensor]) -> list[str]:
-    return [key for key in state if key.startswith('branches.') and key.endswith('.reduction.weight')]
-
-
 def _layers(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {key.removeprefix(_PREFIX): tuple(value.shape) for key, value in state.items() if key.startswith(_PREFIX)}
 
@@ -158,13 +155,13 @@ def _name_of(state: dict[str, Tensor], likely: str) -> str | None:
     return likely if likely in names else next(iter(names), None)
 
 
-def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
-    """Takes the model and the image size from the file `model.load_weights`, where it tells them, and says so.
+def take_from_file(cfg: CfgNode, named: Container[str]) -> dict[str, object]:
+    """The keys of the model and the image size that the file `model.load_weights` tells otherwise; they are printed.
 
     A file that cannot be read, or that is not there yet, is left to who loads it.
 
     Args:
-        cfg: the config of a run, which is changed.
+        cfg: the config of a run.
         named: keys that stay as they are, as the user has named them for this file.
 
     Raises:
@@ -173,45 +170,37 @@ def take_from_file(cfg: CfgNode, named: Container[str]) -> None:
     """
     path = cfg.model.load_weights
     if cfg.loss.name != 'paul' or cfg.model.name not in BACKBONES or not os.path.isfile(path):
-        return
+        return {}
     try:
         checkpoint = read_checkpoint(path)
         kind, state = state_of(checkpoint, path)
         its = config_of(checkpoint, kind, path) if told_of_size(checkpoint) else None
     except UserError:
-        return
+        return {}
     name = _name_of(state, cfg.model.name)
     if name is None:
-        return
+        return {}
     size = {} if its is None else {key: value_of(its, key) for key in _SIZE}
     if name != cfg.model.name and ('model.name' in named or (kind == 'torchreid' and not size)):
         if not ('model.name' in named and _fits(state, cfg.model.name)):
             _refuse(path, name, size)
         name = cfg.model.name  # a relative of the file's model, which the user wants
-    tells = {'model.name': name}
-    reductions = _reductions(state)
-    if reductions:
-        tells |= {'paul.num_patches': len(reductions), 'paul.feature_dim': state[reductions[0]].shape[0]}
-        tells['paul.patch_source'] = _source_of(state, (cfg if its is None else its).paul.patch_source)
-    elif kind == 'torchreid':
-        tells |= new_parts(state)
-    _write(cfg, path, tells | size, named)
+    return _taken(cfg, path, {'model.name': name, **_parts(its or cfg, kind, state), **size}, named)
 
 
-def _write(cfg: CfgNode, path: str, tells: dict[str, object], named: Container[str]) -> None:
-    """Writes what the file tells and the user has not named; prints that, and a named size that is another."""
+def _taken(cfg: CfgNode, path: str, tells: dict[str, object], named: Container[str]) -> dict[str, object]:
+    """What the file tells and the user has not named; prints that, and a named size that is another."""
     taken = {key: value for key, value in tells.items() if key not in named and value != value_of(cfg, key)}
-    for key, value in taken.items():
-        set_value(cfg, key, value)
-    other = [key for key in _SIZE if key in tells and tells[key] != value_of(cfg, key)]
-    if not launch.first_of_machine():
-        return
-    if taken:
-        words = ', '.join(f'{key} {value}' for key, value in taken.items())
-        print(f'taken from {printable(path)}, as the command line does not name them: {words}')
-    if other:
-        words = ', '.join(f'{key} {tells[key]}' for key in other)
-        print(f'warning: {printable(path)} was trained on images of another size: {words}')
+    after = {key: taken.get(key, value_of(cfg, key)) for key in _SIZE}
+    other = [key for key in _SIZE if key in tells and tells[key] != after[key]]
+    if launch.first_of_machine():
+        if taken:
+            words = ', '.join(f'{key} {value}' for key, value in taken.items())
+            print(f'taken from {printable(path)}, as the command line does not name them: {words}')
+        if other:
+            words = ', '.join(f'{key} {tells[key]}' for key in other)
+            print(f'warning: {printable(path)} was trained on images of another size: {words}')
+    return taken
 
 
 def _refuse(path: str, name: str, its: dict[str, int]) -> NoReturn:

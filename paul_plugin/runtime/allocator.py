@@ -2,8 +2,8 @@
 
 import ctypes
 
-# Of glibc's mallopt, malloc.h: blocks of this size on are mapped anew each time, and so filled with zeros, page by page;
-# free memory above the other is given back.
+# Of glibc's mallopt, malloc.h: blocks from this size on are mapped anew each time, and zeroed page by page; free memory
+# above the other is given back.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 2**30  # bytes; the C library's own is at most 2^25, which one layer of 64 crops of 256x128 exceeds
 

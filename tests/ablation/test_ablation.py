@@ -16,7 +16,7 @@ from paul_plugin.ablation.plot import draw
 from paul_plugin.ablation.report import as_csv, as_markdown, mean_and_deviation, measurements, per_cent
 from paul_plugin.ablation.runs import make_runs
 from paul_plugin.commands import ablate as tool
-from paul_plugin.config import command_line
+from paul_plugin.commands import command, run_words
 from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
@@ -34,7 +34,7 @@ def test_every_table_can_be_planned(name, tmp_path):
     plan = plan_of(name, tmp_path, 'train.batch_size', '10')
     assert len({row.name for row in plan.table.rows}) == len(plan.table.rows) >= 2
     assert len({run.folder for run in plan.cells.values()}) == len(plan.table.rows)
-    base = command_line.load_config([*WORDS, 'train.batch_size', '10', 'train.seed', '1'])
+    base = run_words.load_config([*WORDS, 'train.batch_size', '10', 'train.seed', '1'])
     differences = [
         {key for key in all_keys(base) if value_of(base, key) != value_of(run.cfg, key)} for run in plan.cells.values()
     ]
@@ -43,7 +43,7 @@ def test_every_table_can_be_planned(name, tmp_path):
 
 
 def test_rows_of_the_components():
-    cfg = command_line.load_config(WORDS)
+    cfg = run_words.load_config(WORDS)
     rows = {row.name: row.keys for row in tables.make_table('components', cfg).rows}
     assert rows['image-level PEDAL'] == {'paul.similarity': 'image', 'paul.weight_ipfl': 0.0}
     assert rows['IPFL'] == {'paul.similarity': 'patch', 'paul.weight_pedal': 0.0}
@@ -51,7 +51,7 @@ def test_rows_of_the_components():
 
 
 def test_values_of_a_sweep():
-    cfg = command_line.load_config([*WORDS, 'paul.margin', '1.7'])
+    cfg = run_words.load_config([*WORDS, 'paul.margin', '1.7'])
     assert [row.value for row in tables.make_table('m', cfg).rows] == [0.5, 1, 1.7, 2, 3, 4]
     assert [row.name for row in tables.make_table('lambda', cfg, ['3', '1e-1', '3.0']).rows] == [
         'lambda = 0.1', 'lambda = 3'
@@ -76,24 +76,24 @@ def test_tables_share_runs_and_weights(tmp_path):
         assert direct.stage.train.seed == seed
         others = [run for (name, of), run in components.cells.items() if of == seed and run is not direct]
         assert all(run.starts_from is direct and run.stage is None for run in others)
-        assert all(command_line.load_config(run.words).model.load_weights == str(direct.weights) for run in others)
+        assert all(run_words.load_config(run.words).model.load_weights == str(direct.weights) for run in others)
     assert sweep.cells['k = 2', 1].starts_from.folder == components.cells['direct transfer', 1].folder
     # Another number of patches is another model.
     patches = plan_of('M', tmp_path, values=['6', '2'])
     assert patches.cells['M = 6', 1].starts_from.folder == components.cells['direct transfer', 1].folder
     other = patches.cells['M = 2', 1].starts_from
     assert other.folder != components.cells['direct transfer', 1].folder
-    assert other.stage.paul.num_patches == command_line.load_config(other.words).paul.num_patches == 2
+    assert other.stage.paul.num_patches == run_words.load_config(other.words).paul.num_patches == 2
 
 
 def test_what_a_run_is_told(tmp_path):
     run = plan_of('k', tmp_path, seeds=[4], values=['2']).cells['k = 2', 4]
-    cfg = command_line.load_config(run.words)
+    cfg = run_words.load_config(run.words)
     assert (cfg.paul.k, cfg.train.seed, cfg.model.resume, cfg.data.save_dir) == (2, 4, 'auto', str(run.folder))
     assert cfg.data.root == 'reid-data'
     # Rendered from the run's seed, the data of each seed have a folder of their own.
     run = plan_of('k', tmp_path, 'paul.synthetic.seed', '-1', seeds=[4], values=['2']).cells['k = 2', 4]
-    assert command_line.load_config(run.words).data.root == str(Path('reid-data/seed4'))
+    assert run_words.load_config(run.words).data.root == str(Path('reid-data/seed4'))
 
 
 def test_weights_of_the_user(tmp_path):
@@ -104,9 +104,9 @@ def test_weights_of_the_user(tmp_path):
     plan = plan_of('M', tmp_path, *words, values=['6', '2'])
     own, other = plan.cells['M = 6', 1], plan.cells['M = 2', 1]
     assert own.starts_from is None
-    assert command_line.load_config(own.words).model.load_weights == str(file)
-    assert command_line.load_config(other.words).model.load_weights == str(other.starts_from.weights)
-    assert command_line.load_config(other.starts_from.words).model.load_weights == ''
+    assert run_words.load_config(own.words).model.load_weights == str(file)
+    assert run_words.load_config(other.words).model.load_weights == str(other.starts_from.weights)
+    assert run_words.load_config(other.starts_from.words).model.load_weights == ''
     with pytest.raises(UserError, match=r"row 'M = 2': it needs weights of its own: .* paul.pretrain.config"):
         plan_of('M', tmp_path, *words, 'paul.pretrain.config', '', values=['6', '2'])
 
@@ -116,7 +116,7 @@ def test_sources_of_the_pretraining(tmp_path):
     plan = plan_of('pretraining', tmp_path, values=values)
     none, own, two = plan.cells.values()
     assert none.starts_from is None
-    assert command_line.load_config(none.words).model.load_weights == ''
+    assert run_words.load_config(none.words).model.load_weights == ''
     assert own.folder == plan_of('components', tmp_path).cells['PEDAL + IPFL', 1].folder
     stage = two.starts_from.stage
     assert stage.data.sources == stage.data.targets == ['synthetic_source', 'synthetic_target']
@@ -146,7 +146,7 @@ REFUSED = {
 def test_refuses_before_anything_starts(name, tmp_path, capsys):
     (table, *words), expected = REFUSED[name]
     with pytest.raises(SystemExit) as stop:
-        tool.main([table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
+        command.main(tool, [table, *WORDS, '--out', str(tmp_path / 'out'), '--root', str(tmp_path), *words])
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert expected in err.splitlines()[0], err
@@ -158,14 +158,14 @@ def test_refuses_before_anything_starts(name, tmp_path, capsys):
 
 
 def test_dry_run_starts_and_writes_nothing(tmp_path, capsys):
-    tool.main(['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
+    command.main(tool, ['M', '--values', '2', '6', *WORDS, '--seeds', '1', '2', '--out', str(tmp_path / 'out'),
                   '--root', str(tmp_path), '--dry-run'])  # fmt: skip
     out = capsys.readouterr().out
     lines = out.splitlines()
     grid = [' '.join(line.split()) for line in lines[1:4]]
     assert grid == ['row seed 1 seed 2', 'M = 2 to do to do', 'M = 6 to do to do']
     assert 'and pre-training for M = 2, seed 1' in lines
-    assert 'To do: 8 runs, 1 at once; estimated time: ' in out
+    assert 'To do: 8 runs, 1 at once; time: 8 of a kind that has not ended yet' in lines
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,14 +192,17 @@ def test_finished_runs_are_not_repeated(tmp_path):
 def test_times_of_finished_runs(tmp_path):
     plan = plan_of('k', tmp_path, values=['2', '3', '4'])
     runs = list(plan.cells.values())
-    assert not Estimates(tmp_path).is_known(runs[2])
+    assert Estimates(tmp_path).seconds(runs[2]) is None
     finish(runs[0], seconds=100.0)
     finish(runs[1], seconds=200.0)
     estimates = Estimates(tmp_path)
     assert estimates.seconds(runs[2]) == 150
-    assert not estimates.is_known(runs[0].starts_from)  # it pre-trains
+    assert estimates.seconds(runs[0].starts_from) is None  # it pre-trains
     longer = plan_of('k', tmp_path, 'train.max_epoch', '2', values=['2']).cells['k = 2', 1]
-    assert not estimates.is_known(longer)
+    assert estimates.seconds(longer) is None
+    assert estimates.told([runs[2]] * 2, 1) == '5 min 0 s'
+    assert estimates.told([longer, runs[2], runs[2]], 2) == '2 min 30 s and 1 of a kind that has not ended yet'
+    assert estimates.told([], 1) == '0 s'
     assert [in_words(seconds) for seconds in (5, 65.4, 4320)] == ['5 s', '1 min 5 s', '1 h 12 min']
 
 
@@ -254,7 +257,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     """A pre-training, a row, and one that fails because it wants more neighbours than there are images."""
     options = ['--values', '3', '48', '--seeds', '5', '--jobs', '2', '--out', str(tmp_path)]
     with pytest.raises(SystemExit) as stop:
-        tool.main(['k', *options, *WORDS, '--root', str(rendered)])
+        command.main(tool, ['k', *options, *WORDS, '--root', str(rendered)])
     out, err = capsys.readouterr()
     assert stop.value.code == 1
     assert '[1/3] pre-training, seed 5: synthetic_target: mAP' in out
@@ -275,7 +278,7 @@ def test_a_small_table(rendered, tmp_path, capsys):
     assert float(row['seconds']) > 0
     assert f'| k = 3 | 1 | {100 * results["adapted"]["mAP"]:.1f} |' in (tmp_path / 'k.md').read_text()
     assert (tmp_path / 'k.png').read_bytes().startswith(b'\x89PNG')
-    assert Estimates(tmp_path).is_known(plan.cells['k = 48', 5])
+    assert Estimates(tmp_path).seconds(plan.cells['k = 48', 5]) is not None
 
 
 def test_a_signal_stops_the_runs(rendered, tmp_path):

@@ -35,7 +35,7 @@ def test_a_wrong_record_counts_for_nothing(text, tmp_path):
     finish(run)
     (run.folder / RECORD).write_text(text.replace('IDENTITY', json.dumps(run.identity)))
     assert run.finished() == ('IDENTITY' in text)
-    assert not Estimates(tmp_path).is_known(run)
+    assert Estimates(tmp_path).seconds(run) is None
     found = measurements(plan)
     assert [(one.found['mAP'], one.seconds, one.software) for one in found] == [(0.5, None, '')] * run.finished()
     assert as_csv(found).count('\n') == 1 + run.finished()

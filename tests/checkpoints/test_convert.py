@@ -11,6 +11,7 @@ import torchreid
 from helpers.reference_numbers import release_state
 
 from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.commands import command
 from paul_plugin.commands import convert as tool
 
 TOOL = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
@@ -55,7 +56,7 @@ def run(capsys, tmp_path):
 
     def run(*words):
         try:
-            tool.main([str(word) for word in words])
+            command.main(tool, [str(word) for word in words])
             status = 0
         except SystemExit as stop:
             status = stop.code

@@ -1,13 +1,11 @@
 """A dry run: what it counts and shows, that it refuses what the run would refuse, and that it writes nothing."""
 
-import os
 from pathlib import Path
 
 import pytest
 from helpers.crops import pictures
 
 from paul_plugin.commands import train
-from paul_plugin.run import main as job
 
 SMALL = (
     'data.height 48 data.width 48 data.workers 0 train.max_epoch 2 train.batch_size 6 paul.k 3 paul.r 2 '
@@ -107,10 +105,3 @@ def test_refuses_what_the_run_refuses(dry_run, tmp_path, line, expected):
     assert status == 2
     assert expected in err
     assert all(line.startswith('error: ') for line in err.splitlines())
-
-
-def test_a_run_is_never_taken_for_a_dry_run(capsys):
-    with pytest.raises(SystemExit):
-        job.main(['paul_synthetic', '--dry-run'])
-    assert '--dry-run is an option of paul train' in capsys.readouterr().err
-    assert not os.path.exists('log')

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from paul_plugin.commands import command
 from paul_plugin.commands import group as tool
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.extraction import extract
-from paul_plugin.report.threshold import labelled_threshold
+from paul_plugin.report.thresholds.measured import labelled_threshold
 from paul_plugin.run.trained import open_trained
 
 
@@ -35,7 +36,7 @@ def crops(rendered, tmp_path):
 
 def refusal(words, capsys):
     with pytest.raises(SystemExit) as stop:
-        tool.main([str(word) for word in words])
+        command.main(tool, [str(word) for word in words])
     assert stop.value.code == 2
     return capsys.readouterr().err.splitlines()[-1]
 
@@ -44,7 +45,7 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     target = tmp_path / 'new/groups.csv'
     words = [str(trained.path), str(crops), str(target), '--neighbours', '3', '--rows', '2', '--pixels', '40']
     words += ['--threshold', 'none']
-    tool.main([*words, '--sheets', '2'])
+    command.main(tool, [*words, '--sheets', '2'])
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith('1 of 21 images')
     assert out[2] == f'{target}: 20 crops in 5 groups, and 0 like no other'
@@ -59,28 +60,28 @@ def test_writes_groups_and_pictures(trained, crops, tmp_path, capsys):
     assert 'groups.csv exists: give another name, or --force' in refusal(words, capsys)
     extract(trained, crops, tmp_path / 'a.npz')
     before = target.read_bytes()
-    tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--rows', '20'])
+    command.main(tool, [words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--rows', '20'])
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.glob('*.png')] == ['groups_1.png']  # the second was of other rows
     (target.parent / 'groups_2.png').touch()  # of an earlier grouping
-    tool.main([words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--sheets', '0'])
+    command.main(tool, [words[0], str(tmp_path / 'a.npz'), *words[2:], '--force', '--sheets', '0'])
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ['groups.csv']
 
 
 def test_warns_of_neighbours_that_are_too_many_or_too_few(trained, crops, tmp_path, capsys):
     words = [str(trained.path), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
-    tool.main([*words, '--threshold', 'none', '--neighbours', '19'])
+    command.main(tool, [*words, '--threshold', 'none', '--neighbours', '19'])
     few, _, large = capsys.readouterr().out.splitlines()[2:]
     assert few.startswith('warning: 20 crops and --neighbours 19: each crop is among the nearest of all others')
     assert large.startswith('warning: 1 groups have as many crops as --neighbours 19 or more, the largest 20')
-    tool.main([*words, '--threshold', '0.00001', '--neighbours', '5'])
+    command.main(tool, [*words, '--threshold', '0.00001', '--neighbours', '5'])
     assert 'warning' not in capsys.readouterr().out
 
 
 def test_the_threshold_of_the_runs_own_labels(embedded_run, rendered, crops, tmp_path, capsys):
     words = [str(embedded_run), str(crops), str(tmp_path / 'a.csv'), '--sheets', '0', '--force']
-    tool.main(words)
+    command.main(tool, words)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith('threshold')]
     found, told = labelled_threshold(open_trained(embedded_run))
     assert line == told

@@ -9,7 +9,7 @@ import torch
 import torchreid
 
 from paul_plugin.commands.main import VERBS
-from paul_plugin.report.main import SUBCOMMANDS
+from paul_plugin.commands.visualize import SUBCOMMANDS
 
 PROJECT = Path(__file__).parents[2]
 TOOLS = sorted(path for path in (PROJECT / 'tools').glob('*.py') if path.stem != 'paul_command')
@@ -93,12 +93,14 @@ import paul_command
 paul_command._stand_in()
 package = sys.modules['paul_plugin']
 assert 'torch' not in sys.modules and not hasattr(package, 'PatchNet')
-from paul_plugin.run import command
-command.main(lambda argv: argv, lambda argv: print(package.__version__, package.PatchNet.__name__), [])
+from types import SimpleNamespace
+from paul_plugin.commands import command
+show = SimpleNamespace(parse=list, run=lambda argv: print(package.__version__, package.PatchNet.__name__))
+command.main(show, [])
 import paul_plugin, torchreid
 assert paul_plugin is package
 torchreid.models.build_model('paul_osnet_x0_25', 4, loss='paul', pretrained=False)
-command.main(lambda argv: argv, lambda argv: None, [])  # once is enough
+command.main(show, [])  # once is enough
 assert sys.modules['paul_plugin'] is package
 """
     (tmp_path / 'program.py').write_text(code)

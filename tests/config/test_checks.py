@@ -3,9 +3,9 @@
 import pytest
 from helpers.configs import PAUL, errors_of, loaded
 
+from paul_plugin.commands.run_words import load_config
 from paul_plugin.config import checks, rules
 from paul_plugin.config.checks import check_config
-from paul_plugin.config.command_line import load_config
 from paul_plugin.config.keys import KEYS, get_default_config, set_value
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from helpers.configs import errors_of, loaded
 
-from paul_plugin.config import command_line
-from paul_plugin.config.command_line import load_config
+from paul_plugin.commands import run_words
+from paul_plugin.commands.run_words import load_config
 from paul_plugin.config.keys import all_keys, get_default_config
 
 
@@ -45,7 +45,7 @@ def test_precedence(write):
 
 
 def test_use_gpu_follows_the_machine_unless_set(monkeypatch, write):
-    monkeypatch.setattr(command_line, 'has_gpu', lambda: True)
+    monkeypatch.setattr(run_words, 'has_gpu', lambda: True)
     assert load_config([]).use_gpu is True
     assert load_config(['use_gpu', 'False']).use_gpu is False
     assert load_config(['--config-file', write('use_gpu: false')]).use_gpu is False

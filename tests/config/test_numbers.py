@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from paul_plugin.run import command
+from paul_plugin.commands import command
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from helpers.configs import PAUL, errors_of, loaded
 
+from paul_plugin.commands.run_words import load_config
 from paul_plugin.config import keys
-from paul_plugin.config.command_line import load_config
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import merge_file, merge_opts
 from paul_plugin.runtime.errors import nearest

@@ -10,7 +10,7 @@ from helpers.images import ADVICE, accepts, encode, picture, refusal, write
 from PIL import Image, ImageFile
 
 from paul_plugin.data import images
-from paul_plugin.data.images import BadImage, check_images, describe_bad, is_image, read_image
+from paul_plugin.data.images import BadImage, bad_in_words, check_images, is_image, read_image
 
 
 def grey16(dtype='<u2'):
@@ -288,10 +288,10 @@ def test_the_order_is_the_one_given(tmp_path):
     assert check_images([]) == {}
 
 
-def test_describe_bad():
+def test_bad_in_words():
     bad = {f'/crops/{number}.jpg': 'it is a folder' for number in range(4)}
-    assert describe_bad(bad, limit=2) == (
+    assert bad_in_words(bad, limit=2) == (
         '  /crops/0.jpg: it is a folder\n  /crops/1.jpg: it is a folder\n  ... and 2 more'
     )
-    assert describe_bad(bad, limit=4).count('\n') == 3
-    assert describe_bad({'a\nb.jpg': 'it is a folder'}) == r"  'a\nb.jpg': it is a folder"
+    assert bad_in_words(bad, limit=4).count('\n') == 3
+    assert bad_in_words({'a\nb.jpg': 'it is a folder'}) == r"  'a\nb.jpg': it is a folder"

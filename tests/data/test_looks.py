@@ -6,11 +6,12 @@ from helpers.crops import names, pictures, refusal
 from PIL import Image
 
 from paul_plugin.config.keys import get_default_config
+from paul_plugin.config.settings import with_keys
 from paul_plugin.data.folder import FolderDataset, read_crops
 from paul_plugin.data.images import read_image, stretched
 from paul_plugin.data.looks import look_at
 from paul_plugin.data.synthetic.cameras import render_image
-from paul_plugin.deploy.export import describe_export
+from paul_plugin.deploy.export import metadata_of
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.figures.sheet import to_height
 from paul_plugin.run.data import build_datamanager
@@ -226,12 +227,12 @@ def test_the_key_reaches_training_test_and_tools(thermals, make_trained):
     trained = make_trained()
     files = [str(thermals / f'{pid}.png') for pid in PEOPLE]
     for stretch, alike in ((False, True), (True, False)):
-        trained.cfg.data.stretch = stretch
+        trained = trained._replace(cfg=with_keys(trained.cfg, {'data.stretch': stretch}))
         descriptors = trained.describe(files)
         cosine = (descriptors @ descriptors.T).min()
         assert (cosine > 0.999) == alike, cosine
         # What leaves says so, and descriptors of the two ways are not compared.
-        assert ('stretch' in fingerprint(trained)) == ('stretch' in describe_export(trained)) == stretch
+        assert ('stretch' in fingerprint(trained)) == ('stretch' in metadata_of(trained)) == stretch
 
 
 def test_pictures_show_what_is_on_a_thermal_crop(thermals):

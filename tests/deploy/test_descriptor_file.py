@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from paul_plugin.deploy.descriptor_file import read_descriptors, write_descriptors
-from paul_plugin.runtime.mapped import load_array
+from paul_plugin.deploy.mapped import load_array
 
 ROWS = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
 NAMES = [f'day {place}/{place}.jpg' for place in range(9)]

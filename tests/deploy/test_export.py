@@ -12,6 +12,7 @@ import torch
 from helpers.models import DecidesInPython
 from torch import nn
 
+from paul_plugin.commands import command
 from paul_plugin.commands import export as tool
 from paul_plugin.deploy.export import THRESHOLD, export
 from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
@@ -89,7 +90,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
 def test_tool(embedded_run, tmp_path, capsys):
     target = tmp_path / 'model.torchscript'
     words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--input', 'unit', '--root', str(tmp_path)]
-    tool.main(words)
+    command.main(tool, words)
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f'{target}: images (1, 3, 64, 48) from 0 to 1 -> descriptors (1, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2
@@ -99,8 +100,8 @@ def test_tool(embedded_run, tmp_path, capsys):
 
 FULL_DISK = """
 import resource, sys, torch
+from paul_plugin.commands import command
 from paul_plugin.deploy.export import export
-from paul_plugin.run import command
 from paul_plugin.run.trained import open_trained
 weights, model, *targets = sys.argv[1:]
 trained = open_trained(weights, 96, 48)._replace(model=torch.load(model, weights_only=False))

@@ -13,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from paul_plugin.commands import command
 from paul_plugin.commands import extract as tool
+from paul_plugin.config.settings import with_keys
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.descriptor_file import read_descriptors
@@ -266,7 +268,7 @@ def test_pickles_are_refused(tmp_path):
 
 def test_tool_with_pca(embedded_run, crops, tmp_path, capsys):
     words = [embedded_run, crops, tmp_path / 'short.npz', '--dim', '8', '--workers', '0']
-    tool.main([str(word) for word in words])
+    command.main(tool, [str(word) for word in words])
     out, err = capsys.readouterr()
     first, second, *listed, last = out.splitlines()
     assert first == f'{tmp_path}/short.npz: 18 descriptors of 8 numbers'
@@ -311,8 +313,7 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
         tool.run(tool.parse(words))
     assert not target.exists()
     pattern = r'(\d)\.'  # the last digit of a name
-    cfg = trained.cfg.clone()
-    cfg.folder.camera = pattern
+    cfg = with_keys(trained.cfg, {'folder.camera': pattern})
     told = trained._replace(cfg=cfg)
     with pytest.raises(UserError, match=r'folder.camera = .*: 3 of 21 images in .* do not match'):
         extract(told, crops, target, centre_cameras=True)

@@ -7,6 +7,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy import grouping, nearest
 from paul_plugin.deploy.as_tested import distances
 from paul_plugin.deploy.grouping import by_size, group
@@ -63,8 +64,7 @@ def test_nobody_is_linked_with_nobody(trained):
 
 @pytest.mark.parametrize('metric', ['cosine', 'euclidean'])
 def test_each_two_compared_once_are_compared_as_before(trained, monkeypatch, metric):
-    cfg = trained.cfg.clone()
-    cfg.test.dist_metric = metric
+    cfg = with_keys(trained.cfg, {'test.dist_metric': metric})
     rows = people(count=20)[0]
     matrix = distances(trained._replace(cfg=cfg), rows, rows).fill_diagonal_(torch.inf)
     expected = matrix.topk(7, largest=False)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from paul_plugin.commands import command
 from paul_plugin.commands import export as tool
 from paul_plugin.deploy.as_tested import described
 from paul_plugin.deploy.export import FORMATS, export
@@ -47,7 +48,7 @@ def test_the_file_gives_them(embedded_run, tmp_path, monkeypatch):
 
 def test_the_tool_writes_it(embedded_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
-    tool.main([str(embedded_run), str(tmp_path / 'third.torchscript'), '--camera', '3'])
+    command.main(tool, [str(embedded_run), str(tmp_path / 'third.torchscript'), '--camera', '3'])
     assert ', of camera 3\n' in capsys.readouterr().out
     images = torch.randn(3, 3, 64, 48)
     plain, ours = open_trained(embedded_run), torch.jit.load(tmp_path / 'third.torchscript')
@@ -78,7 +79,7 @@ def test_refuses_in_one_line(embedded_run, tmp_path, bare):
     with pytest.raises(UserError, match='the training images in .* are not those that .* was trained on'):
         for_camera(unknown, '1')
     with pytest.raises(SystemExit):
-        tool.main([str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
+        command.main(tool, [str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
     assert not list(tmp_path.glob('*.*'))
 
 

@@ -8,6 +8,7 @@ import torch
 from helpers.models import DecidesInPython
 from torch import nn
 
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy import extraction, onnx_runtime
 from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta
 from paul_plugin.deploy.extraction import extract
@@ -29,8 +30,7 @@ def trained(make_trained):
     model = PatchNet(backbone, channels=64, num_classes=1, loss='paul', dim=16)
     model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
     trained = make_trained()
-    cfg = trained.cfg.clone()
-    cfg.folder.camera = r'(\d)\.'  # the last digit of a name
+    cfg = with_keys(trained.cfg, {'folder.camera': r'(\d)\.'})  # the last digit of a name
     return trained._replace(model=model.eval(), cfg=cfg)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from paul_plugin.deploy.export import describe_export, export, plain, portable, sample_images
+from paul_plugin.deploy.export import export, metadata_of, plain, portable, sample_images
 from paul_plugin.deploy.formats import FORMATS
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.host.models import build_backbone
@@ -114,7 +114,7 @@ def test_images_from_0_to_1(fixed, trained, unit_images, expected):
     np.testing.assert_allclose(np.stack(found), expected, atol=1e-6, rtol=0)
     assert (fixed.metadata['mean'], fixed.metadata['std']) == ([0, 0, 0], [1, 1, 1])
     assert 'minus mean' not in fixed.metadata['input']
-    assert 'minus mean' in describe_export(trained)['input']
+    assert 'minus mean' in metadata_of(trained)['input']
 
 
 def test_opencv_reads_it(fixed, unit_images, expected):

@@ -5,8 +5,9 @@ import pytest
 import torch
 import torchreid
 
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.pca import Reduction, cost_of, fit_pca, reduce_dimension
-from paul_plugin.host.ranking import recorded_results
+from paul_plugin.host.evaluation import recorded_results
 from paul_plugin.runtime.errors import UserError
 
 
@@ -108,7 +109,6 @@ def test_trained_model_refused(make_trained):
         reduce_dimension(reduce_dimension(trained, 8), 4)
     with pytest.raises(UserError, match='holds no memory bank'):
         reduce_dimension(trained._replace(checkpoint={}), 8)
-    away = trained.cfg.clone()
-    away.data.root = 'nowhere'
+    away = with_keys(trained.cfg, {'data.root': 'nowhere'})
     told = cost_of(reduce_dimension(trained, 8)._replace(cfg=away))
     assert told.startswith("the mAP that it costs was not measured: data set 'synthetic_target' is not there")

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights
+from paul_plugin.commands import command, run_words
 from paul_plugin.commands import export as tool
-from paul_plugin.config import command_line
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.sharing import KEYS, export_weights
@@ -82,7 +82,7 @@ def test_a_run_and_load_weights_read_it(trained, file, capsys):
     assert {name.split('.')[0] for name in done.missing} == {'classifier'}
     assert all(model.state_dict()[name].equal(trained.model.state_dict()[name]) for name in done.loaded)
     words = ['--config-file', 'configs/paul_synthetic.yaml', 'use_gpu', 'False', 'model.load_weights', str(file)]
-    cfg = command_line.load_config([*words, 'data.width', '64'], complete=take_from_file)
+    cfg = run_words.load_config([*words, 'data.width', '64'], complete=take_from_file)
     assert (cfg.paul.feature_dim, cfg.data.height, cfg.data.width) == (16, 96, 64)
     assert f'warning: {file} was trained on images of another size: data.width 48' in capsys.readouterr().out
 
@@ -100,7 +100,7 @@ def test_random_heads_are_left_out(trained, tmp_path):
 def test_tool(trained, tmp_path, capsys):
     target = tmp_path / 'weights.safetensors'
     words = [str(trained.path), str(target)]
-    tool.main(words)
+    command.main(tool, words)
     assert capsys.readouterr().out.startswith(f'{target}: 623 tensors, 2.5 MB, read back equal to the bit; without')
     for more, message in (
         ([], 'exists: give another name, or --force'),

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.as_tested import described, distances
-from paul_plugin.deploy.centring import centring_of
+from paul_plugin.deploy.centred import centring_of
 from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta, write_descriptors
 from paul_plugin.deploy.export import FORMATS, export
 from paul_plugin.deploy.extraction import extract
@@ -73,8 +74,7 @@ def test_a_file_of_an_earlier_version_is_compared_like_a_new_one(trained, top, p
     meta = {key: value for key, value in read_meta(new).items() if key != 'length'}
     names = [path.rpartition('/')[2] for path in paths]
     write_descriptors(tmp_path / 'old.npz', names, [raw(trained, paths).numpy()], meta)
-    cfg = trained.cfg.clone()
-    cfg.test.dist_metric = 'euclidean'
+    cfg = with_keys(trained.cfg, {'test.dist_metric': 'euclidean'})
     for model in (trained, trained._replace(cfg=cfg)):
         old, now = (search(model, paths[:3], read_gallery(model, tmp_path / name)) for name in ('old.npz', 'new.npz'))
         assert [each.gallery for each in old] == [each.gallery for each in now]

@@ -14,9 +14,9 @@ from programs.distributed_runs import CASES, FORKS, largest_difference, render_t
 from programs.kill_and_resume import differences
 
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.commands import train as job
 from paul_plugin.config.checks import check_config
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.run import main
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def run_as_torchrun_does(rank, port, argv):
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
     os.environ |= {'MASTER_ADDR': 'localhost', 'MASTER_PORT': str(port)}
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        main.main(argv)
+        job.main(argv)
 
 
 def kill_one_process(log):

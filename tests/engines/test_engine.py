@@ -15,7 +15,7 @@ from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.data import loaders
 from paul_plugin.host.data import training_images
 from paul_plugin.host.engine import set_random_seed
-from paul_plugin.host.ranking import recorded_results
+from paul_plugin.host.evaluation import recorded_results
 
 
 def weights_of(module):

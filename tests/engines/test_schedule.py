@@ -3,7 +3,7 @@
 import pytest
 import torchreid
 
-from paul_plugin.config import command_line
+from paul_plugin.commands import run_words
 from paul_plugin.engines.schedule import learning_rate, part_of
 from paul_plugin.run import build
 
@@ -13,7 +13,7 @@ def groups_over_epochs(make_datamanager):
     """Builds the engine of a config's pre-training and lists every group's rate in each of 60 epochs."""
 
     def walk(name, *opts):
-        cfg = command_line.load_config(['--config-file', f'configs/{name}', *opts])
+        cfg = run_words.load_config(['--config-file', f'configs/{name}', *opts])
         datamanager = make_datamanager(transforms=['random_flip'])
         model = torchreid.models.build_model(
             'paul_osnet_x0_25', num_classes=8, loss='triplet', pretrained=False, dim=16

@@ -13,7 +13,7 @@ from paul_plugin.data.images import read_image
 from paul_plugin.figures.mining import Mining, draw_mining, mine_batch, rank_all, rejected
 from paul_plugin.figures.neighbours import Neighbours, by_patch, draw_neighbours, find_neighbours, nearest
 from paul_plugin.figures.patches import Patches, corners, crop, draw_patches, find_patches, outlined
-from paul_plugin.figures.ranking import average_precision, ranked_items, ranking
+from paul_plugin.figures.ranked import average_precision, ranked_items, ranking
 from paul_plugin.figures.sheet import (
     BLUE,
     GREEN,

@@ -3,7 +3,7 @@
 import pytest
 from yacs.config import CfgNode
 
-from paul_plugin.config.command_line import load_config
+from paul_plugin.commands.run_words import load_config
 from paul_plugin.runtime.errors import UserError
 
 PAUL = ['loss.name', 'paul', 'model.name', 'paul', 'data.transforms', 'surrogate_positive']

@@ -6,7 +6,7 @@ from helpers.jobs import PROJECT
 
 from paul_plugin.ablation import tables
 from paul_plugin.ablation.plan import RECORD, check_base, make_plan
-from paul_plugin.config import command_line
+from paul_plugin.commands import run_words
 from paul_plugin.run.record import results_path
 
 PRETRAINING = ['train.max_epoch', 1, 'train.batch_size', 8, 'data.transforms', ['random_flip']]
@@ -18,7 +18,7 @@ WORDS = [
 
 
 def plan_of(name, out, *words, seeds=(1,), values=None, rows=None):
-    cfg = command_line.load_config([*WORDS, *words])
+    cfg = run_words.load_config([*WORDS, *words])
     check_base(cfg)
     return make_plan(tables.make_table(name, cfg, values), [*WORDS, *words], cfg, seeds, out, rows)
 

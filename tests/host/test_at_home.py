@@ -16,9 +16,8 @@ from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin.checkpoints.weights import to_release
-from paul_plugin.commands import convert
+from paul_plugin.commands import convert, train
 from paul_plugin.host.engine import unwrap
-from paul_plugin.run import main
 
 PROJECT = Path(__file__).parents[2]
 TARGET = 'synthetic_target'
@@ -106,7 +105,7 @@ def evaluate(monkeypatch, rendered, tmp_path):
     """Tests a random model by a config, as `tools/main.py` does; returns the files of results that it wrote."""
 
     def evaluate(*words):
-        main.main([
+        train.main([
             '--config-file', 'configs/paul_synthetic.yaml', '--root', str(rendered), 'data.save_dir', str(tmp_path),
             'data.workers', '0', 'paul.pretrain.config', '', 'paul.k', '3', 'train.batch_size', '8', 'train.seed', '5',
             'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',

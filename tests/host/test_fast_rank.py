@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torchreid
 
-from paul_plugin.host.ranking import fast_rank
+from paul_plugin.host.evaluation import fast_rank
 
 
 def random_case(seed, queries, gallery, people=8, cameras=3, dtype=np.float32, levels=0):

@@ -76,7 +76,7 @@ READER = (
     'import sys, time\n'
     'from pathlib import Path\n'
     'from paul_plugin.host.log import logged_to\n'
-    'from paul_plugin.run.failures import exit_with\n'
+    'from paul_plugin.commands.failures import exit_with\n'
     'from paul_plugin.runtime import stopping, streams\n'
     'streams.prepare()\n'
     'sys.stdout.reconfigure(line_buffering=True)\n'

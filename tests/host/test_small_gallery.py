@@ -3,7 +3,7 @@
 import numpy as np
 import torchreid
 
-from paul_plugin.host.ranking import recorded_results, untold
+from paul_plugin.host.evaluation import recorded_results, untold
 from paul_plugin.run.record import show_results
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from paul_plugin.method.centring import CameraMeans
+from paul_plugin.method.camera_means import CameraMeans
 
 
 def test_means_and_centred_descriptors_are_those_of_loops():

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from paul_plugin.method.memory import Bank
-from paul_plugin.method.mutual_neighbours import NONE, MutualNeighbours, describe_positives
+from paul_plugin.method.mutual_neighbours import NONE, MutualNeighbours, numbers_of_positives
 from paul_plugin.method.mutual_pedal import MutualPEDALLoss
 
 COUNTS = [[9, 11, 5], [20, 1, 4], [3, 3, 3, 13], [25]]
@@ -127,7 +127,7 @@ def test_images_without_positives_add_nothing():
 def test_what_is_recorded():
     positives = torch.tensor([[[1, NONE], [2, 3]], [[0, NONE], [NONE, NONE]], [[0, NONE], [NONE, NONE]],
                               [[NONE, NONE], [NONE, NONE]]])  # fmt: skip
-    recorded = describe_positives(positives, [(0, 2), (2, 4)])
+    recorded = numbers_of_positives(positives, [(0, 2), (2, 4)])
     assert recorded == {'positives': 5 / 4, 'other_cameras': 3 / 4, 'without': 0.25}
 
 

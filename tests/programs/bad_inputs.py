@@ -196,7 +196,7 @@ def faults(case: Case, outcome: Outcome) -> list[str]:
     others = [line for line in lines if not line.startswith('error: ')]
     if others:
         found.append(f'says {len(others)} lines that do not begin with "error: ", the last: {others[-1]}')
-    if len(lines) > 12:  # describe_bad shows ten images
+    if len(lines) > 12:  # bad_in_words shows ten images
         found.append(f'says {len(lines)} lines')
     return found + [f'changes {path}' for path in outcome.changed]
 

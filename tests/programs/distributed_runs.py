@@ -27,7 +27,7 @@ from paul_plugin.engines.signs import CameraSigns
 from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages', 'torch._dynamo'])
+FORKS.set_forkserver_preload(['paul_plugin.commands.train', 'paul_plugin.run.stages', 'torch._dynamo'])
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},

@@ -21,7 +21,7 @@ import torch
 
 # Every run is a fork of a server that has imported everything once and computed nothing.
 FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['paul_plugin.run.main', 'paul_plugin.run.stages', 'torch._dynamo'])
+FORKS.set_forkserver_preload(['paul_plugin.commands.train', 'paul_plugin.run.stages', 'torch._dynamo'])
 PROJECT = Path(__file__).parents[2]
 
 
@@ -44,14 +44,14 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
 
 def run(argv: list[str], output: Path, errors: Path) -> None:
     """The job, in a process of its own."""
-    from paul_plugin.run import main  # the server has it; this program needs it for nothing else
+    from paul_plugin.commands import train  # the server has it; this program needs it for nothing else
 
     os.setsid()  # its workers die with it
     with open(output, 'a', buffering=1) as out, open(errors, 'a', buffering=1) as err:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main.main(argv)
+            train.main(argv)
 
 
 def start(argv: list[str], output: Path) -> multiprocessing.Process:

@@ -8,16 +8,16 @@ import pytest
 from helpers.images import colours_of
 from PIL import Image
 
+from paul_plugin.commands import command, visualize
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.figures.sheet import BLUE, GREEN
-from paul_plugin.report import main as visualize
 from paul_plugin.run.trained import open_trained
 
 
 def test_distances_are_those_of_every_pair(embedded_run, trained, rendered, tmp_path, capsys):
     """By a loop over all pairs, in the picture's numbers and on the terminal."""
     out = tmp_path / 'd.png'
-    visualize.main(['distances', str(embedded_run), '--out', str(out)])
+    command.main(visualize, ['distances', str(embedded_run), '--out', str(out)])
     lines = capsys.readouterr().out.splitlines()
     numbers = json.loads(out.with_suffix('.json').read_text())
     top = next(rendered.glob('synthetic_target/*/query')).parent
@@ -55,7 +55,7 @@ def test_distances_without_labels(embedded_run, bare, tmp_path, capsys, pattern)
     out = tmp_path / 'd.png'
     of_folder = ['data.sources', "['folder']", 'data.targets', "['folder']"]
     words = [*of_folder, 'folder.path', str(bare), 'folder.camera', pattern]
-    visualize.main(['distances', str(embedded_run), '--out', str(out), '--opts', *words])
+    command.main(visualize, ['distances', str(embedded_run), '--out', str(out), '--opts', *words])
     told = capsys.readouterr().out
     assert 'Without labels it cannot be said which of these crops show the same person, and so no threshold' in told
     numbers = json.loads(out.with_suffix('.json').read_text())

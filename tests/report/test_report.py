@@ -13,7 +13,8 @@ from helpers.records import AFTER, BEFORE, RESULTS, history_of_paul
 from PIL import Image
 from torchreid import models
 
-from paul_plugin.config import command_line, settings
+from paul_plugin.commands import run_words
+from paul_plugin.config import settings
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.report.curves import curves_of
 from paul_plugin.report.embedding import NumberTable, Picture
@@ -218,7 +219,7 @@ def test_the_command_gives_the_configuration_again(tmp_path):
     command = _command(cfg)
     shell = command.replace('paul train', "printf '%s\\0'")
     words = subprocess.run(['sh', '-c', shell], capture_output=True, text=True, check=True).stdout.split('\0')
-    again = command_line.load_config(words[:-1])
+    again = run_words.load_config(words[:-1])
     again.use_gpu = cfg.use_gpu
     assert again == cfg
     write_report(tmp_path / 'report.html', 'title', [], cfg, {}, [], [])

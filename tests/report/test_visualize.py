@@ -14,11 +14,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.commands import command, visualize
+from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.figures.sheet import BLUE, GREEN, GREY, RIGHT, WHITE, WRONG, palette
-from paul_plugin.report import main as visualize
 from paul_plugin.report.gallery import EXPLANATIONS, Pictures
 from paul_plugin.report.pictures import run_pictures
 from paul_plugin.run.trained import open_trained
@@ -48,7 +49,7 @@ FIGURES = {
 def test_the_tool_writes_a_png(runs, tmp_path, capsys, figure):
     words, colours = FIGURES[figure]
     out = tmp_path / 'new' / 'picture.png'
-    visualize.main([figure, str(runs[0]), *words, '--pixels', '60', '--out', str(out)])
+    command.main(visualize, [figure, str(runs[0]), *words, '--pixels', '60', '--out', str(out)])
     assert capsys.readouterr().out == f'Written to {out}\n'
     with Image.open(out) as image:
         assert (image.format, image.mode) == ('PNG', 'RGB')
@@ -59,8 +60,7 @@ def test_the_tool_writes_a_png(runs, tmp_path, capsys, figure):
 
 
 def test_patches_of_any_crops_need_no_data_set(trained, queries):
-    cfg = trained.cfg.clone()
-    cfg.data.root = '/nowhere'
+    cfg = with_keys(trained.cfg, {'data.root': '/nowhere'})
     image = Pictures(trained._replace(cfg=cfg), 60).patches(queries[:2])
     assert colours_of(image) >= PATCHES
 
@@ -90,7 +90,7 @@ def test_a_threshold_for_the_queries_of_the_test(runs, small, tmp_path, capsys):
     threshold = sorted(distance for each in plain for distance in each.distances)[6]
     file = tmp_path / 'found.json'
     words = ['--number', '3', '--k', '4', '--threshold', str(threshold), '--out', str(tmp_path / 'a.png')]
-    visualize.main(['ranking', str(runs[0]), *words, '--json', str(file)])
+    command.main(visualize, ['ranking', str(runs[0]), *words, '--json', str(file)])
     rows = json.loads(file.read_text())
     assert [row['file'] for row in rows] == [path for each in plain for path in each.gallery]
     assert sum(row['known'] for row in rows) == 6
@@ -110,7 +110,7 @@ def test_one_image_against_a_file_of_descriptors(runs, trained, queries, tmp_pat
     found = []
     for gallery in (crops, described):
         words = ['--query', queries[0], '--gallery', str(gallery), '--out', str(tmp_path / 'search.png'), '--force']
-        visualize.main(['ranking', str(runs[0]), '--root', '/nowhere', *words])
+        command.main(visualize, ['ranking', str(runs[0]), '--root', '/nowhere', *words])
         lines = capsys.readouterr().out.splitlines()[1:-1]
         found.append([(float(distance), path) for distance, path in map(str.split, lines)])
     (of_folder, of_file) = found
@@ -136,9 +136,9 @@ def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeyp
         drawn.extend(each.precision for each in found if each.precision is not None)
         return Image.new('L', (9, 9))
 
-    monkeypatch.setattr('paul_plugin.figures.ranking.draw_labelled', draw)
+    monkeypatch.setattr('paul_plugin.figures.ranked.draw_labelled', draw)
     words = ['--number', '99', '--out', str(tmp_path / 'a.png'), '--centre-cameras']
-    visualize.main(['ranking', str(runs[0]), *words])
+    command.main(visualize, ['ranking', str(runs[0]), *words])
     assert sum(drawn) / len(drawn) == pytest.approx(tested['mAP'], abs=1e-5)
     assert tested != json.loads((runs[0] / 'results.json').read_text())['adapted']
 
@@ -167,8 +167,7 @@ def test_no_labels(small):
 def test_positives_of_a_run_with_mutual_neighbours(trained):
     """The picture has the images that the checkpoint names, and says where there are none."""
     small = Pictures(trained, 60)
-    cfg = trained.cfg.clone()
-    cfg.paul.positives = 'mutual'
+    cfg = with_keys(trained.cfg, {'paul.positives': 'mutual'})
     cameras = len({item[2] for item in small.datamanager.train_loader.dataset.data})
     positives = torch.full((len(small.images), cameras, 2), -1)
     positives[0, 1, 0] = 5
@@ -185,8 +184,7 @@ def test_positives_of_a_run_with_mutual_neighbours(trained):
 
 
 def test_no_surrogates(trained):
-    cfg = trained.cfg.clone()
-    cfg.data.transforms = ['random_flip']
+    cfg = with_keys(trained.cfg, {'data.transforms': ['random_flip']})
     with pytest.raises(UserError, match='nothing to mine'):
         Pictures(trained._replace(cfg=cfg)).mining()
 
@@ -205,7 +203,7 @@ REFUSED = {
 def test_refuses_in_one_line(runs, capsys, name):
     (figure, *words), expected = REFUSED[name]
     with pytest.raises(SystemExit) as stop:
-        visualize.main([figure, str(runs[0]), *words])
+        command.main(visualize, [figure, str(runs[0]), *words])
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('error: ')
@@ -242,18 +240,18 @@ def test_all_pictures_of_a_run(trained):
 
 def test_curves_and_report_by_the_tool(runs, tmp_path, capsys):
     out = tmp_path / 'curves.png'
-    visualize.main(['curves', *map(str, runs), '--out', str(out)])
+    command.main(visualize, ['curves', *map(str, runs), '--out', str(out)])
     assert capsys.readouterr().out == f'Written to {out}\n'
     with Image.open(out) as image:
         assert image.width >= 1400
     out = tmp_path / 'new' / 'report.html'
-    visualize.main(['report', str(runs[0]), '--pixels', '60', '--out', str(out)])
+    command.main(visualize, ['report', str(runs[0]), '--pixels', '60', '--out', str(out)])
     page = out.read_text()
     assert all(text in page for text, _ in EXPLANATIONS.values())
     assert page.count('src="data:image/') == 6
     assert '<th scope="col">same pairs found</th>' in page
     with pytest.raises(SystemExit) as stop:
-        visualize.main(['report', str(runs[0]), '--out', str(tmp_path / 'report.png')])
+        command.main(visualize, ['report', str(runs[0]), '--out', str(tmp_path / 'report.png')])
     assert stop.value.code == 2
     assert 'ends in .html' in capsys.readouterr().err
 

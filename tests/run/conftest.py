@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchreid
 
-from paul_plugin.run import main
+from paul_plugin.commands import train
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +22,7 @@ def run(monkeypatch, capsys, weights, tmp_path):
 
     def run(folder, *words, log='log'):
         try:
-            main.main([
+            train.main([
                 '--config-file', 'configs/paul_folder.yaml', 'folder.path', str(folder), 'use_gpu', 'False',
                 'model.name', 'paul_osnet_x0_25', 'model.load_weights', str(weights), 'paul.feature_dim', '8',
                 'data.height', '48', 'data.width', '48', 'data.workers', '0', 'data.save_dir', str(tmp_path / log),

@@ -7,8 +7,9 @@ from helpers.configs import errors_of
 from helpers.jobs import PROJECT
 
 from paul_plugin.checkpoints.resume import ResumePoint
-from paul_plugin.config.command_line import load_config
-from paul_plugin.run import main
+from paul_plugin.commands import train
+from paul_plugin.commands.run_words import load_config
+from paul_plugin.config.settings import with_keys
 from paul_plugin.run.config_file import write_config
 from paul_plugin.run.start import Start
 
@@ -23,7 +24,7 @@ def read(path):
 
 
 def test_the_file_does_the_run_again(embedded_once, tmp_path, capsys):
-    main.main(['--config-file', str(embedded_once / 'config.yaml'), 'data.save_dir', str(tmp_path)])
+    train.main(['--config-file', str(embedded_once / 'config.yaml'), 'data.save_dir', str(tmp_path)])
     for name in ('results.json', 'history.json', 'signs.json'):
         assert (tmp_path / name).read_bytes() == (embedded_once / name).read_bytes()
     ours, theirs = (
@@ -46,11 +47,8 @@ def test_the_log_shows_what_is_not_the_default(embedded_once):
 
 def test_it_is_the_users_and_not_what_a_start_made_of_it(tmp_path):
     cfg = config('data.save_dir', tmp_path, 'model.resume', 'auto', 'paul.pretrain.opts', "['train.max_epoch', 1]")
-    start = cfg.clone()
-    start.model.load_weights, start.model.resume = str(tmp_path / 'pretrained.pth.tar'), 'auto'
-    write_config(cfg, Start(start))
-    cfg.model.resume = ''  # it is told from its beginning
-    assert read(tmp_path / 'config.yaml') == cfg
+    write_config(cfg, Start(with_keys(cfg, {'model.load_weights': str(tmp_path / 'pretrained.pth.tar')})))
+    assert read(tmp_path / 'config.yaml') == with_keys(cfg, {'model.resume': ''})  # it is told from its beginning
 
 
 def test_a_run_that_goes_on_keeps_the_weights_that_it_began_with(tmp_path):

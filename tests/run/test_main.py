@@ -11,8 +11,8 @@ import torch
 from helpers.layouts import LAYOUTS
 from torchreid import models
 
+from paul_plugin.commands import train
 from paul_plugin.data.synthetic.render import render
-from paul_plugin.run import main
 
 PROJECT = Path(__file__).parents[2]
 SMALL = ['data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1']
@@ -24,7 +24,7 @@ def run(monkeypatch, capsys, rendered, tmp_path):
 
     def run(*words, root=rendered):
         try:
-            main.main([*words, '--root', str(root), 'data.save_dir', str(tmp_path / 'log')])
+            train.main([*words, '--root', str(root), 'data.save_dir', str(tmp_path / 'log')])
             status = 0
         except SystemExit as stop:
             status = stop.code

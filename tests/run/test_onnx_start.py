@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from paul_plugin.checkpoints.norms import unmeasured
 from paul_plugin.commands import main as paul
+from paul_plugin.config.settings import with_keys
 from paul_plugin.run.norms import measure_on_training_images
 from paul_plugin.run.trained import open_trained
 from paul_plugin.run.weights_file import config_of
@@ -96,8 +97,8 @@ def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datama
         items = datamanager.train_loader.dataset.data
         items.sort(reverse=turned)
         model = open_trained(tracker).model
-        trained.cfg.train.seed = seed
-        measure_on_training_images(trained.cfg, model, datamanager, names, most=10)
+        cfg = with_keys(trained.cfg, {'train.seed': seed})
+        measure_on_training_images(cfg, model, datamanager, names, most=10)
         found.append(model.state_dict())
     assert 'measured the statistics of 85 BatchNorm layers on 10 training images' in capsys.readouterr().out
     one, again, other = (state['backbone.conv1.bn.running_mean'] for state in found)

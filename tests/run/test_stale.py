@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers.configs import loaded
 
+from paul_plugin.config.settings import with_keys
 from paul_plugin.run.start import PRETRAINED, find_start, stage_config
 from paul_plugin.runtime.errors import UserError
 
@@ -34,12 +35,8 @@ def test_the_same_settings_take_it(cfg, tmp_path):
 )  # fmt: skip
 def test_others_are_refused(cfg, tmp_path, key, value, words):
     leave(cfg, tmp_path)
-    group, _, name = key.rpartition('.')
-    node = cfg
-    for part in group.split('.'):
-        node = node[part]
-    node[name] = value
+    cfg = with_keys(cfg, {key: value})
     with pytest.raises(UserError, match=f'pre-training with other settings: {words}.*model.load_weights'):
         find_start(cfg)
-    cfg.model.load_weights = str(tmp_path / PRETRAINED)  # by its name it is what the user wants
-    assert find_start(cfg).weights == str(tmp_path / PRETRAINED)
+    named = with_keys(cfg, {'model.load_weights': str(tmp_path / PRETRAINED)})  # by its name it is what the user wants
+    assert find_start(named).weights == str(tmp_path / PRETRAINED)

@@ -9,14 +9,15 @@ import torchreid
 
 from paul_plugin.checkpoints import folder as checkpoint_folder
 from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.config.arguments import cores
 from paul_plugin.config.keys import get_default_config
+from paul_plugin.config.settings import with_keys
 from paul_plugin.data.descriptors import describe
 from paul_plugin.data.images import read_image
 from paul_plugin.deploy.descriptor_file import read_descriptors
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.host.data import training_images
 from paul_plugin.run.trained import open_trained
-from paul_plugin.runtime.cores import cores
 from paul_plugin.runtime.errors import UserError
 
 
@@ -118,7 +119,7 @@ def test_a_re_id_file_of_torchreid_makes_a_patchnet(name, tmp_path):
     trained = open_trained(path)
     cfg = trained.cfg
     assert (cfg.model.name, cfg.data.height, cfg.data.width) == (f'paul_{name}', 256, 128)
-    cfg.model.name, cfg.data.height, cfg.data.width = name, 96, 48
+    cfg = with_keys(cfg, {'model.name': name, 'data.height': 96, 'data.width': 48})
     torch.save({'state_dict': source.state_dict(), 'config': cfg.dump()}, path)
     again = open_trained(path)
     assert (again.cfg.model.name, again.cfg.data.height, again.cfg.data.width) == (f'paul_{name}', 96, 48)
@@ -184,5 +185,5 @@ def test_describes_images_of_a_program(make_trained, rendered, tmp_path):
     assert trained.describe([]).shape == (0, trained.dim)
     with pytest.raises(UserError, match='bad image nowhere.jpg: there is no such file'):
         trained.describe([paths[0], 'nowhere.jpg'])
-    trained.cfg.test.normalize_feature = True
+    trained = trained._replace(cfg=with_keys(trained.cfg, {'test.normalize_feature': True}))
     np.testing.assert_allclose(np.linalg.norm(trained.describe(paths[:3]), axis=1), 1, rtol=1e-6)

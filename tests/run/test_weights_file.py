@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchreid
 
-from paul_plugin.config import command_line
+from paul_plugin.commands import run_words
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.run.weights_file import take_from_file
 from paul_plugin.runtime.errors import UserError
@@ -32,7 +32,7 @@ def write(tmp_path):
 
 
 def load(*words, file=SYNTHETIC):
-    cfg = command_line.load_config(
+    cfg = run_words.load_config(
         ['--config-file', file, 'use_gpu', 'False', *map(str, words)], complete=take_from_file
     )
     return cfg.model.name, cfg.paul.num_patches, cfg.paul.feature_dim, cfg.data.height, cfg.data.width

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from paul_plugin.run.failures import explain
+from paul_plugin.commands.failures import explain
 from paul_plugin.runtime.errors import is_lost_worker, is_out_of_memory, is_shared_memory_full
 
 # As torch 2.x said it in a /dev/shm of 64 KiB, and before it reserved the pages.

@@ -125,10 +125,10 @@ def test_the_package_is_imported_without_what_windows_lacks():
         "for name in ('register_at_fork', 'sched_getaffinity', 'O_NOFOLLOW', 'O_NONBLOCK'): delattr(os, name)\n"
         'import paul_plugin\n'
         "os.environ.pop('OMP_NUM_THREADS', None)\n"
-        'from paul_plugin.ablation import estimates, runs\n'
-        'from paul_plugin.run import main\n'
+        'from paul_plugin.ablation import runs\n'
+        'from paul_plugin.commands import train\n'
         'from paul_plugin.runtime import stopping\n'
-        'assert estimates.cores_of_each(1) >= 1\n'
+        'assert runs.cores_of_each(1) >= 1\n'
         'with stopping.stop_signals(): pass\n'
     )
     assert program(text).wait(60) == 0

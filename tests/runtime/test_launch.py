@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from paul_plugin.run.failures import explain
+from paul_plugin.commands.failures import explain
 from paul_plugin.runtime import launch, processes
 from paul_plugin.runtime.errors import UserError
 
@@ -79,7 +79,7 @@ def test_processes_that_cannot_meet(monkeypatch):
 def test_the_command_line_says_one_line(monkeypatch):
     monkeypatch.setenv('RANK', 'abc')
     monkeypatch.delenv('LOCAL_RANK')
-    command = [sys.executable, '-c', 'from paul_plugin.run.main import main; main([])']
+    command = [sys.executable, '-c', 'from paul_plugin.commands.train import main; main([])']
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: the environment says RANK='abc'")

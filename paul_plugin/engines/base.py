@@ -4,7 +4,6 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +17,6 @@ from ..data import loaders
 from ..host.data import files_digest, images_digest
 from ..host.engine import TEST_OPTIONS, HostFixes, unwrap
 from ..host.evaluation import recorded_results
-from ..method.camera_means import CameraMeans
 from ..method.folding import Describing
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
@@ -74,8 +72,7 @@ class ResumableEngine(HostFixes):
         self._in_step = False
         self.states = None  # of the generators, to be restored before the first step of a resumed run
         self.network: nn.Module | None = None  # the model as a step trains it, of this epoch
-        self._describing: Describing | None = None  # the model, in a test
-        self._means: CameraMeans | None = None  # in a test
+        self._describing, self._means = None, None  # in a test: Describing of the model, and CameraMeans
         self._camids: list[int] = []  # of the batch whose descriptors are asked for next
 
     def _begin_record(self) -> None:
@@ -172,7 +169,8 @@ class ResumableEngine(HostFixes):
                 self.folder.set_aside()
         self.saved_at = time.monotonic()
         self.epoch = max(start_epoch - 1, 0)  # torchreid saves after its loop under this number, even if it is empty
-        self.open_writer(save_dir)
+        if self.writer is None:  # torchreid would open one in each process
+            self.writer = SummaryWriter(save_dir) if processes.is_first() else NoWriter()
         try:
             take_up(self, 'at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
             if self._lacks_test(max_epoch, **options):
@@ -230,20 +228,6 @@ class ResumableEngine(HostFixes):
         """It is made in each epoch, after torchreid has opened and frozen layers: then is known what is trained."""
         return wrapped(self.model, self.use_gpu, self.every_parameter_used)
 
-    @contextlib.contextmanager
-    def network_as_model(self) -> Iterator[None]:
-        """Within it `self.model` is the network, for a step of torchreid's own, which knows no other name."""
-        model, self.model = self.model, self.network
-        try:
-            yield
-        finally:
-            self.model = model
-
-    def open_writer(self, save_dir: str) -> None:
-        """TensorBoard's writer; torchreid would open one in each process."""
-        if self.writer is None:
-            self.writer = SummaryWriter(save_dir) if processes.is_first() else NoWriter()
-
     def forward_backward(self, data: dict | None) -> dict[str, float]:
         if data is None:
             return self.summaries[self.batch_idx]
@@ -288,24 +272,17 @@ class ResumableEngine(HostFixes):
         def ranked(target: int, distances: np.ndarray) -> None:
             self.tell('after_ranking', target, distances)
 
-        with torch.no_grad(), stopping.instead_of_errors(), self.described_fast():
-            try:
+        # No weight changes in a test, so the model may be described by the copy that is the faster one on a CPU.
+        self._describing = Describing(unwrap(self.model))
+        try:
+            with torch.no_grad(), stopping.instead_of_errors():
                 self._means = camera_means(self) if self.centre_cameras and self.test_loader else None
                 with split_tests(self), recorded_results(self.fast_rank, ranked) as results:
                     rank1 = super().test(*args, **kwargs)
-            finally:
-                self._means = None
+        finally:
+            self._describing = self._means = None
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
-
-    @contextlib.contextmanager
-    def described_fast(self) -> Iterator[None]:
-        """Within it, where no weight changes, the engine describes by the copy that is the faster one on a CPU."""
-        before, self._describing = self._describing, Describing(unwrap(self.model))
-        try:
-            yield
-        finally:
-            self._describing = before
 
     def parse_data_for_eval(self, data: dict) -> tuple:
         images, pids, camids = super().parse_data_for_eval(data)

@@ -7,7 +7,10 @@ def resumable(engine_class: type) -> type:
     """One of torchreid's own engines, resumable."""
 
     def training_step(self, data: dict) -> dict[str, float]:
-        with self.network_as_model():
+        model, self.model = self.model, self.network  # torchreid's step knows no other name
+        try:
             return engine_class.forward_backward(self, data)
+        finally:
+            self.model = model
 
     return type(engine_class.__name__, (ResumableEngine, engine_class), {'training_step': training_step})

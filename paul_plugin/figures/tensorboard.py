@@ -19,10 +19,10 @@ PEOPLE, QUERIES, TOP = 8, 6, 10  # images with patches, queries of a ranking, ga
 
 
 class TensorBoardPictures:
-    """An observer of an ImagePAULEngine. It reads these attributes of the engine, and no other:
+    """An observer of an ImagePAULEngine.
 
-    `writer`, `model`, `datamanager`, `memory` (`.bank`, `.filled`, `.shard`), `miner` (a CyclicRankingMiner),
-    `mines_centroids`, `seed` and `epoch`.
+    It reads these attributes of the engine, and no other: `writer`, `model`, `datamanager`, `memory` (`.bank`,
+    `.filled`, `.shard`), `miner` (a CyclicRankingMiner), `mines_centroids`, `seed` and `epoch`.
 
     The first process writes; nothing is sent. Of a bank in shards it holds a share only, and draws no neighbours:
     `tools/visualize.py neighbours` draws them from a checkpoint. Without surrogates nothing is mined, or drawn of it.

@@ -14,9 +14,9 @@ from ..runtime.choices import TRANSFORMATIONS
 
 
 class SurrogatePositive:
-    """Draws the surrogate of an image (paper, section 3.3): one transformation, chosen at random among
+    """Draws the surrogate of an image (paper, section 3.3): one transformation, chosen at random.
 
-    a crop of part of the area scaled back, a rotation, a change of brightness, of contrast, of saturation
+    A crop of part of the area scaled back, a rotation, or a change of brightness, of contrast, of saturation
     (crop, rotation and colour are equally likely). torchvision's transforms do the work.
 
     Args:

@@ -122,25 +122,13 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.device = next(model.parameters()).device
         self.precision = MixedPrecision(amp, self.device, chooser(datamanager, model))
 
-        self.objective = build_objective(
-            net,
-            num_images,
-            images_of_cameras(datamanager) if neighbours == 'camera' else None,
-            k=k,
-            k_camera=k_camera,
-            scale=scale,
-            positives=positives,
-            similarity=similarity,
-            ipfl=ipfl,
-            margin=margin,
-            r=r,
-            max_candidates=max_candidates,
-            momentum=momentum,
-            weight_pedal=weight_pedal,
-            weight_ipfl=weight_ipfl,
-            bank_dtype=bank_dtype,
-            shard_memory=shard_memory,
-        ).to(self.device)
+        cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
+        pulled = {'k': k, 'k_camera': k_camera, 'scale': scale, 'positives': positives, 'similarity': similarity}
+        mined = {'ipfl': ipfl, 'margin': margin, 'r': r, 'max_candidates': max_candidates}
+        kept = {'momentum': momentum, 'bank_dtype': bank_dtype, 'shard_memory': shard_memory}
+        weights = {'weight_pedal': weight_pedal, 'weight_ipfl': weight_ipfl}
+        objective = build_objective(net, num_images, cameras, **pulled, **mined, **kept, **weights)
+        self.objective = objective.to(self.device)
         self.signs: list[dict] = []  # of CameraSigns, if it looks on
         self.alarm = RecallAlarm(recall_guard)
         self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]

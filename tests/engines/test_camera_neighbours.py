@@ -38,7 +38,7 @@ def test_rows_are_sorted_by_camera(make_engine):
     assert [stop - start for start, stop in engine.objective.pedal.spans] == counts
     batch = batch_of(engine)
     assert [items[row][0] for row in batch['row']] == batch['impath']
-    assert make_engine(neighbours='camera', k_camera=3).pedal.k == 3
+    assert make_engine(neighbours='camera', k_camera=3).objective.pedal.k == 3
 
 
 @pytest.mark.parametrize('positives', ['patch', 'image', 'mutual'])

@@ -69,6 +69,21 @@ def rendered(rendered_once, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def called(capsys):
+    """Calls a command line within this process; returns the exit status and what it wrote to both streams."""
+
+    def called(main, *arguments):
+        try:
+            main(*arguments)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
 def market(tmp_path):
     """Market-1501's layout of its own for a test: 6 people to train on and 6 to test on, two cameras."""
     return market1501(tmp_path / 'reid-data')

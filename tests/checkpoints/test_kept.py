@@ -2,17 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from helpers.forks import Fork
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.runtime.files import save_atomically
-
-PROJECT = Path(__file__).parents[2]
 
 
 def test_folder_keeps_the_newest_and_the_best(tmp_path):
@@ -50,7 +46,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
         'resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));'
         'save_atomically({"weights": torch.zeros(1_000_000)}, Path(sys.argv[1]))'
     )
-    done = subprocess.run([sys.executable, '-c', program, path], capture_output=True, text=True)
-    assert re.search(f'UserError: cannot write {path}: File too large', done.stderr)
+    _, told = Fork(program, path).communicate()
+    assert re.search(f'UserError: cannot write {path}: File too large', told)
     assert read_checkpoint(path) == {'epoch': 1}
     assert os.listdir(tmp_path) == [path.name]

@@ -11,66 +11,22 @@ from paul_plugin.config.manual import list_keys, not_default
 # torchreid 1.4.0's keys and defaults.
 TORCHREID = """
 model: {name: resnet50, pretrained: true, load_weights: '', resume: ''}
-data:
-  type: image
-  root: reid-data
-  sources: [market1501]
-  targets: [market1501]
-  workers: 4
-  split_id: 0
-  height: 256
-  width: 128
-  combineall: false
-  transforms: [random_flip]
-  k_tfm: 1
-  norm_mean: [0.485, 0.456, 0.406]
-  norm_std: [0.229, 0.224, 0.225]
-  save_dir: log
-  load_train_targets: false
+data: {type: image, root: reid-data, sources: [market1501], targets: [market1501], workers: 4, split_id: 0, height: 256,
+  width: 128, combineall: false, transforms: [random_flip], k_tfm: 1, norm_mean: [0.485, 0.456, 0.406],
+  norm_std: [0.229, 0.224, 0.225], save_dir: log, load_train_targets: false}
 market1501: {use_500k_distractors: false}
 cuhk03: {labeled_images: false, classic_split: false, use_metric_cuhk03: false}
-sampler:
-  train_sampler: RandomSampler
-  train_sampler_t: RandomSampler
-  num_instances: 4
-  num_cams: 1
-  num_datasets: 1
+sampler: {train_sampler: RandomSampler, train_sampler_t: RandomSampler, num_instances: 4, num_cams: 1, num_datasets: 1}
 video: {seq_len: 15, sample_method: evenly, pooling_method: avg}
-train:
-  optim: adam
-  lr: 0.0003
-  weight_decay: 0.0005
-  max_epoch: 60
-  start_epoch: 0
-  batch_size: 32
-  fixbase_epoch: 0
-  open_layers: [classifier]
-  staged_lr: false
-  new_layers: [classifier]
-  base_lr_mult: 0.1
-  lr_scheduler: single_step
-  stepsize: [20]
-  gamma: 0.1
-  print_freq: 20
-  seed: 1
+train: {optim: adam, lr: 0.0003, weight_decay: 0.0005, max_epoch: 60, start_epoch: 0, batch_size: 32, fixbase_epoch: 0,
+  open_layers: [classifier], staged_lr: false, new_layers: [classifier], base_lr_mult: 0.1, lr_scheduler: single_step,
+  stepsize: [20], gamma: 0.1, print_freq: 20, seed: 1}
 sgd: {momentum: 0.9, dampening: 0.0, nesterov: false}
 rmsprop: {alpha: 0.99}
 adam: {beta1: 0.9, beta2: 0.999}
-loss:
-  name: softmax
-  softmax: {label_smooth: true}
-  triplet: {margin: 0.3, weight_t: 1.0, weight_x: 0.0}
-test:
-  batch_size: 100
-  dist_metric: euclidean
-  normalize_feature: false
-  ranks: [1, 5, 10, 20]
-  evaluate: false
-  eval_freq: -1
-  start_eval: 0
-  rerank: false
-  visrank: false
-  visrank_topk: 10
+loss: {name: softmax, softmax: {label_smooth: true}, triplet: {margin: 0.3, weight_t: 1.0, weight_x: 0.0}}
+test: {batch_size: 100, dist_metric: euclidean, normalize_feature: false, ranks: [1, 5, 10, 20], evaluate: false,
+  eval_freq: -1, start_eval: 0, rerank: false, visrank: false, visrank_topk: 10}
 use_gpu: false
 """
 
@@ -87,14 +43,7 @@ def test_torchreids_keys_and_defaults():
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']
     assert paul.surrogate == {'crop': [0.7, 0.95], 'rotation': 10.0, 'jitter': 0.2, 'hue': 0.0, 'sequence': False}
-    assert (paul.k, paul.scale, paul.momentum, paul.r, paul.margin, paul.weight_pedal) == (
-        10,
-        30,
-        0.1,
-        3,
-        2,
-        2,
-    )
+    assert (paul.k, paul.scale, paul.momentum, paul.r, paul.margin, paul.weight_pedal) == (10, 30, 0.1, 3, 2, 2)
 
 
 def test_all_keys_are_leaves():
@@ -201,12 +150,8 @@ def test_kwargs_for_torchreid():
     assert (image['height'], video['height'], image['cuhk03_labeled'], len(image)) == (99, 99, True, 24)
     assert (video['seq_len'], len(video)) == (15, 20)
     assert (arguments.optimizer_kwargs(cfg)['lr'], len(arguments.optimizer_kwargs(cfg))) == (0.5, 12)
-    assert arguments.lr_scheduler_kwargs(cfg) == {
-        'lr_scheduler': 'single_step',
-        'stepsize': [20],
-        'gamma': 0.1,
-        'max_epoch': 60,
-    }
+    schedule = {'lr_scheduler': 'single_step', 'stepsize': [20], 'gamma': 0.1, 'max_epoch': 60}
+    assert arguments.lr_scheduler_kwargs(cfg) == schedule
     assert (arguments.engine_run_kwargs(cfg)['test_only'], len(arguments.engine_run_kwargs(cfg))) == (True, 16)
 
 

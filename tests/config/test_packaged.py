@@ -57,12 +57,6 @@ def test_the_pretraining_is_found_by_name():
         ('paul_markt --root data', "did you mean 'paul_market'?"),
         ('configs/paul_market.yaml', "did you mean 'paul_market'?"),
         ('paul_market --config-file paul_duke', "two configs, 'paul_market' and 'paul_duke': name one"),
-        # these are keys
-        ('max_epoch 3', "did you mean 'train.max_epoch'?"),
-        ('nonsense 0.1', "unknown key 'nonsense'"),
-        ('loss triplet', 'loss is a group of keys'),
-        ('use_gup True', "did you mean 'use_gpu'?"),
-        ('train.lr', 'train.lr is a KEY without a VALUE'),
     ],
 )
 def test_what_is_no_config(line, expected):

@@ -17,15 +17,13 @@ SOUNDS = ['epoch 2, step 1', 'epoch 3, step 3']
 
 
 @pytest.fixture
-def make_forgetful_engine(make_fresh_engine):
-    """Makes an engine that trains nothing, in no time, and whose recall is what the test says, from a step on."""
+def make_forgetful_engine(make_idle_engine):
+    """Makes an engine that trains nothing, and whose recall is what the test says, from a step on."""
 
     def make(done=0, **options):
-        engine = make_fresh_engine(**options)
+        engine = make_idle_engine(**options)
         values = iter(RECALL[done:])
         engine.training_step = lambda batch: {'loss': 0.0, 'recall': next(values)}
-        engine.fill_memory = lambda: engine.memory.filled.fill_(True)
-        engine.test_loader = {}
         return engine
 
     return make

@@ -35,19 +35,17 @@ def alone(root):
 
     def run(case):
         if case not in found:
-            found[case] = train(1, root / f'alone {case}', root=root, epochs=3, options=CASES[case])
+            found[case] = train(1, root / f'alone {case}', root=root, epochs=2, options=CASES[case])
         return found[case]
 
     return run
 
 
-@pytest.mark.parametrize(
-    'case', ['replicated bank', 'bank in shards', 'centroids in shards', 'mutual', 'mutual in shards']
-)
+@pytest.mark.parametrize('case', ['replicated bank', 'centroids in shards', 'mutual in shards'])
 def test_two_processes_are_as_one(root, alone, case):
-    found = train(2, root / f'two {case}', root=root, epochs=3, options=CASES[case])
-    expected = alone({'bank in shards': 'replicated bank', 'mutual in shards': 'mutual'}.get(case, case))
-    assert len(found['losses']) == 9
+    found = train(2, root / f'two {case}', root=root, epochs=2, options=CASES[case])
+    expected = alone({'mutual in shards': 'mutual'}.get(case, case))
+    assert len(found['losses']) == 6
     assert max(largest_difference(found, expected).values()) < LIMIT
     assert found['results'] == expected['results']
 
@@ -82,13 +80,14 @@ def test_the_test_is_split_without_a_change(root):
     assert one['results'] == two['results']
 
 
-@pytest.mark.parametrize(('before', 'after'), [(2, 1), (1, 2)])
-def test_another_number_of_processes_goes_on(root, alone, before, after):
-    """Stopped in the middle of the second epoch, with the bank in shards."""
-    folder, run = root / f'{before} to {after}', {'root': root, 'epochs': 3, 'options': CASES['bank in shards']}
-    train(before, folder, stop_after=4, **run)
+def test_another_number_of_processes_goes_on(root, alone):
+    """Two, one and two again, stopped in the middle of the first and of the second epoch, with the bank in shards."""
+    folder, run = root / 'two, one, two', {'root': root, 'epochs': 2, 'options': CASES['bank in shards']}
+    train(2, folder, stop_after=1, **run)
+    assert (folder / 'model/model.pth.tar-0-1').exists()
+    train(1, folder, resume=True, stop_after=4, **run)  # the step that it passes over among them
     assert (folder / 'model/model.pth.tar-1-1').exists()
-    found = train(after, folder, resume=True, **run)
+    found = train(2, folder, resume=True, **run)
     assert max(largest_difference(found, alone('replicated bank')).values()) < LIMIT
 
 

@@ -6,12 +6,10 @@ import pytest
 import torch
 import torchreid
 from helpers.batches import batch_of
-from programs.kill_and_resume import differences
 from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin import ImagePAULEngine
-from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.data import loaders
 from paul_plugin.host.data import training_images
 from paul_plugin.host.engine import set_random_seed
@@ -124,21 +122,6 @@ def test_one_step_follows_the_paper(make_engine, similarity):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=1e-9)
         expected = theirs - 0.01 * (theirs.grad + 1e-4 * theirs)
         torch.testing.assert_close(ours.detach(), expected.detach(), rtol=1e-6, atol=1e-9)
-
-
-def test_whole_images_are_resumed(make_engine, tmp_path):
-    """With image-level similarity: resumed from within the second epoch to the same bytes; not as another one."""
-    options = {'max_epoch': 2, 'print_freq': 9, 'dist_metric': 'cosine'}
-    engine = make_engine(similarity='image')
-    engine.checkpoint_minutes, engine.keep_checkpoints = 0, 100
-    engine.run(save_dir=str(tmp_path / 'whole'), **options)
-    path = tmp_path / 'whole/model/model.pth.tar-1-3'
-    again = make_engine(similarity='image')
-    again.run(save_dir=str(tmp_path / 'again'), start_epoch=again.resume(read_checkpoint(path)), **options)
-    finals = (read_checkpoint(tmp_path / name / 'model/model.pth.tar-2') for name in ('whole', 'again'))
-    assert differences(*finals) == []
-    with pytest.raises(RuntimeError, match='size mismatch for bank'):
-        make_engine().resume(read_checkpoint(path))
 
 
 def test_pgn_is_frozen_but_not_its_statistics(make_engine):

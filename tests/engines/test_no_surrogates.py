@@ -3,13 +3,7 @@
 import pytest
 import torch
 from helpers.batches import batch_of
-from helpers.crashes import RUN
-from programs.kill_and_resume import differences
 from torch import nn
-
-from paul_plugin.checkpoints.weights import read_checkpoint
-
-WITHOUT = {'weight_ipfl': 0.0, 'data': (('transforms', ['random_flip']),)}
 
 
 @pytest.fixture
@@ -51,15 +45,6 @@ def test_a_step_passes_each_image_once(make_alone):
         engine.model.register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
         engine.training_step(batch_of(engine))
     assert passed == [20, 10]
-
-
-def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path):
-    make_fresh_engine(**WITHOUT).run(save_dir=str(tmp_path / 'whole'), **RUN)
-    again = make_fresh_engine(**WITHOUT)
-    point = read_checkpoint(tmp_path / 'whole/model/model.pth.tar-1-2')
-    again.run(save_dir=str(tmp_path / 'again'), start_epoch=again.resume(point), **RUN)
-    finals = (read_checkpoint(tmp_path / name / 'model/model.pth.tar-3') for name in ('whole', 'again'))
-    assert differences(*finals) == []
 
 
 def test_ipfl_needs_them(make_engine, make_datamanager):

@@ -6,12 +6,13 @@ import sys
 
 import pytest
 import torchreid
-from helpers.crashes import RUN
+from helpers.crashes import RUN as TWO
 
 from paul_plugin.checkpoints.weights import read_checkpoint
 from paul_plugin.host.progress import FINAL_TEST
 
 STEPS = 4  # of an epoch of the engine
+RUN = {**TWO, 'max_epoch': 3}
 
 
 def lines_of(out):
@@ -45,14 +46,14 @@ def slow(monkeypatch):
     return slow
 
 
-def test_an_epoch_shorter_than_print_freq_has_a_line(make_fresh_engine, tmp_path, capsys):
-    make_fresh_engine(minutes=math.inf).run(save_dir=str(tmp_path), **RUN | {'print_freq': 20})
+def test_an_epoch_shorter_than_print_freq_has_a_line(make_idle_engine, tmp_path, capsys):
+    make_idle_engine(minutes=math.inf).run(save_dir=str(tmp_path), **RUN | {'print_freq': 20})
     lines = lines_of(capsys.readouterr().out)
     assert [line.split('\t')[0] for line in lines] == [f'epoch: [{epoch}/3][{STEPS}/{STEPS}]' for epoch in (1, 2, 3)]
 
 
-def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slow, tmp_path, capsys):
-    engine = make_fresh_engine(minutes=math.inf)
+def test_the_time_that_is_left_is_an_average_over_the_run(make_idle_engine, slow, tmp_path, capsys):
+    engine = make_idle_engine(minutes=math.inf)
     slow(engine, [100] * STEPS + [10] * 2 * STEPS + [1] * 3 * STEPS)
     engine.run(save_dir=str(tmp_path), **RUN)
     lines = lines_of(capsys.readouterr().out)
@@ -67,10 +68,10 @@ def test_the_time_that_is_left_is_an_average_over_the_run(make_fresh_engine, slo
     assert [entry['epoch'] for entry in json.loads((tmp_path / 'again/history.json').read_text())] == [1, 2, 3]
 
 
-def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_fresh_engine, slow, tmp_path, capsys):
-    make_fresh_engine().run(save_dir=str(tmp_path), **RUN)
+def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_idle_engine, slow, tmp_path, capsys):
+    make_idle_engine().run(save_dir=str(tmp_path), **RUN)
     undisturbed = lines_of(capsys.readouterr().out)
-    engine = make_fresh_engine(minutes=math.inf)
+    engine = make_idle_engine(minutes=math.inf)
     slow(engine, [10] * (2 + STEPS))
     start = engine.resume(read_checkpoint(tmp_path / 'model/model.pth.tar-1-2'))
     engine.run(save_dir=str(tmp_path / 'again'), start_epoch=start, **RUN)
@@ -81,14 +82,14 @@ def test_steps_that_a_resumed_run_passes_over_are_not_timed(make_fresh_engine, s
     assert [losses for _, losses in told] == [line.partition('\tloss ')[2] for line in undisturbed[STEPS:]]
 
 
-def test_no_final_test_is_announced_without_one(make_fresh_engine, tmp_path, capsys):
-    engine = make_fresh_engine()
-    engine.run(save_dir=str(tmp_path / 'tested'), max_epoch=1)
-    assert capsys.readouterr().out.count(FINAL_TEST) == 1
-    engine = make_fresh_engine()
-    engine.test_loader = {}
+def test_no_final_test_is_announced_without_one(make_idle_engine, tmp_path, capsys):
+    engine = make_idle_engine()
+    loaders, engine.test_loader = engine.datamanager.test_loader, {}
     engine.run(save_dir=str(tmp_path), max_epoch=1)
     out = capsys.readouterr().out
     assert FINAL_TEST not in out
     assert 'Elapsed' in out
     assert (tmp_path / 'model/model.pth.tar-1').exists()
+    engine.test_loader = loaders
+    engine.run(save_dir=str(tmp_path / 'tested'), max_epoch=1)
+    assert capsys.readouterr().out.count(FINAL_TEST) == 1

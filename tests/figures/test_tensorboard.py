@@ -5,7 +5,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from paul_plugin.figures.tensorboard import TensorBoardPictures, eval_mode
+from paul_plugin.figures.tensorboard import TensorBoardPictures
 from paul_plugin.runtime import processes
 
 
@@ -71,11 +71,3 @@ def test_other_processes_and_closed_writers_write_nothing(engine, monkeypatch):
     monkeypatch.setattr(processes, 'is_first', lambda: False)
     TensorBoardPictures(freq=1).after_epoch(engine)
     assert written(engine) == {}
-
-
-def test_eval_mode_gives_each_module_its_own_back():
-    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)).train()
-    model[1].eval()
-    with eval_mode(model):
-        assert not any(module.training for module in model.modules())
-    assert [module.training for module in model.modules()] == [True, True, False]

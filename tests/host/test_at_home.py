@@ -15,8 +15,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import paul_plugin
-from paul_plugin.checkpoints.weights import to_release
-from paul_plugin.commands import convert, train
+from paul_plugin.commands import train
 from paul_plugin.host.engine import unwrap
 
 PROJECT = Path(__file__).parents[2]
@@ -34,18 +33,13 @@ def paths_of(engine, part):
 # ---- descriptors, ranking, pictures ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('converted', [False, True])
-def test_feature_extractor(make_engine, tmp_path, converted):
-    """On an engine's checkpoint and on a converted release, on files and arrays, one and several."""
+def test_feature_extractor(make_engine, tmp_path):
+    """On an engine's checkpoint, on files and arrays, one and several; test_convert has a converted release."""
     engine = make_engine(model_options={'dim': 256})
     engine.fill_memory()  # moves the BatchNorm statistics
     engine.model.eval()
     path = tmp_path / 'model/model.pth.tar-1'
     engine.save_model(0, 0.5, str(tmp_path))
-    if converted:
-        released, path = tmp_path / 'released.pth', tmp_path / 'converted.pth'
-        torch.save({'state_dict': to_release(engine.model.state_dict())}, released)
-        convert.main([str(released), str(path)])
     extractor = torchreid.utils.FeatureExtractor(
         'paul_osnet_x0_25', model_path=str(path), image_size=(96, 48), device='cpu'
     )
@@ -182,12 +176,11 @@ def moved(before, after):
     return {name.split('.')[0] for name, value in before.items() if not value.equal(after[name])}
 
 
-@pytest.mark.parametrize('layers', ['branches', ['branches', 'pgn']])
-def test_open_layers(make_engine, tmp_path, layers):
+def test_open_layers(make_engine, tmp_path):
     """In the first epoch the branches alone are trained, in the second the backbone too; the PGN never."""
     engine = make_engine()
     weights = {name: value.detach().clone() for name, value in engine.model.named_parameters()}
-    engine.run(save_dir=str(tmp_path), max_epoch=2, fixbase_epoch=1, open_layers=layers, eval_freq=1)
+    engine.run(save_dir=str(tmp_path), max_epoch=2, fixbase_epoch=1, open_layers=['branches', 'pgn'], eval_freq=1)
     states = [torchreid.utils.load_checkpoint(str(tmp_path / f'model/model.pth.tar-{e}'))['state_dict'] for e in (1, 2)]
     assert moved(weights, states[0]) == {'branches'}
     assert moved(weights, states[1]) == {'branches', 'backbone'}

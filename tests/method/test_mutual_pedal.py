@@ -60,16 +60,6 @@ def test_equally_near_images_go_by_their_order():
     assert miner._nearest(descriptors, slice(1, 3), 1, 5).tolist() == [[2, 3], [1, 3]]
 
 
-def test_camera_by_camera_centring_finds_the_person():
-    """Each camera adds a vector of its own that is larger than what tells the people apart."""
-    people = F.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), dim=1)
-    light = torch.zeros(2, 16)
-    light[0, 0], light[1, 1] = 5, 5
-    found = MutualNeighbours([8, 8], k=1)(torch.cat([people + light[0], people + light[1]]))
-    assert found[:8, 1, 0].tolist() == list(range(8, 16))
-    assert found[8:, 0, 0].tolist() == list(range(8))
-
-
 def loss_by_loops(features, bank, rows, positives, filled, counts, scale):
     cameras, losses = camera_of(counts), []
     pairs = 0

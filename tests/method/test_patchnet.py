@@ -63,9 +63,7 @@ def test_starts_at_stripes():
     torch.testing.assert_close(theta, stripes(6).expand(2, -1, -1, -1))
 
 
-@pytest.mark.parametrize(
-    'name', ['paul', 'paul_resnet18', 'paul_osnet_x1_0', 'paul_osnet_x0_25', 'paul_mobilenetv2_x1_0']
-)
+@pytest.mark.parametrize('name', ['paul_resnet18', 'paul_osnet_x0_25', 'paul_mobilenetv2_x1_0'])
 def test_outputs(name):
     images = torch.randn(3, 3, 96, 48)
     model = build(name, loss='paul')
@@ -134,7 +132,7 @@ def test_fixed_patches_stay(source):
     assert model.pgn.theta.equal(theta)
 
 
-@pytest.mark.parametrize('num_patches', [1, 2, 4, 6, 8])
+@pytest.mark.parametrize('num_patches', [1, 8])
 @pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'band', 'random'])
 def test_patch_sources_and_numbers(patch_source, num_patches):
     model = build(loss='paul', patch_source=patch_source, num_patches=num_patches, dim=16)

@@ -26,12 +26,12 @@ from typing import NamedTuple
 
 import torch
 import torch._dynamo  # optimizers import it
-import torchreid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this program is run by its path, too
 from helpers.bad_weights import bad_files
-from programs.bad_cases import config, data, images, resume, save_dir, training, weights
+from programs.bad_cases import config, data, images, resume, save_dir, training
 from programs.bad_cases.case import TWO, Case, NotPossible
+from programs.bad_cases.weights import DAMAGED, weights
 from programs.kill_and_resume import PROJECT, kill, run
 
 from paul_plugin.data.synthetic.render import render
@@ -63,7 +63,7 @@ def cases(shared: Path) -> dict[str, list[Case]]:
         'config': config.CONFIG,
         'data': data.DATA,
         'image': images.IMAGES,
-        'weights': weights.WEIGHTS + weights.damaged(shared),
+        'weights': weights(json.loads((shared / 'words.json').read_text())),
         'resume': resume.RESUME,
         'save_dir': save_dir.SAVE_DIR,
         'training': training.TRAINING,
@@ -76,13 +76,10 @@ def prepare_shared(shared: Path) -> None:
     render(shared / 'reid-data/market1501', 'target', seed=5, **counts)
     (shared / 'bad').mkdir()
     words = {}
-    for name, (content, expected) in bad_files(shared, dim=8).items():
-        path = shared / 'bad' / f'{name}.pth'
-        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-        words[name] = expected
+    for name, (content, words[name]) in bad_files(shared, dim=8).items():
+        if name in DAMAGED:
+            torch.save(content, shared / 'bad' / f'{name}.pth')
     (shared / 'words.json').write_text(json.dumps(words))
-    model = torchreid.models.build_model('osnet_x0_25', 7, pretrained=False)
-    torchreid.utils.save_checkpoint({'state_dict': model.state_dict(), 'epoch': 3}, str(shared / 'torchreid'))
 
 
 def start(argv: list[str], output: Path, errors: Path | None = None, before=lambda: None) -> multiprocessing.Process:

@@ -35,9 +35,10 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
     return [
         '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root),
         'data.save_dir', str(log), 'data.workers', '2', 'model.resume', 'auto', 'use_gpu', 'False',
+        'data.height', '64', 'data.width', '48',
         'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '4', 'paul.synthetic.images_per_id', '6',
-        'paul.k', '3', 'paul.keep', 'best', 'train.batch_size', '12', 'train.max_epoch', '3', 'train.stepsize', '[2]',
-        'train.checkpoint_minutes', '0', 'train.print_freq', '2', 'test.eval_freq', '2',
+        'paul.k', '3', 'paul.keep', 'best', 'train.batch_size', '12', 'train.max_epoch', '2', 'train.stepsize', '[1]',
+        'train.checkpoint_minutes', '0', 'train.print_freq', '2', 'test.eval_freq', '1',
         'paul.pretrain.opts', str(pretrain), *extra,
     ]  # fmt: skip
 
@@ -101,7 +102,7 @@ def differences(ours, theirs, where: str = '') -> list[str]:
 def compare(log: Path, other: Path) -> list[str]:
     """Where the final checkpoints, losses and results of two runs differ."""
     found = []
-    for name in ('model/model.pth.tar-3', 'pretrain/model/model.pth.tar-2', 'pretrained.pth.tar'):
+    for name in ('model/model.pth.tar-2', 'pretrain/model/model.pth.tar-2', 'pretrained.pth.tar'):
         ours, theirs = (torch.load(folder / name, weights_only=True) for folder in (log, other))
         for state in (ours, theirs):
             state.pop('config', None)  # it names the folder

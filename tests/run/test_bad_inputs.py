@@ -1,7 +1,6 @@
 """The table of bad inputs: every row ends as it must, and the program that makes it finds what is wrong with one."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,24 +10,13 @@ from programs.bad_inputs import Case, Outcome, changes, faults
 
 
 def test_every_bad_input():
-    """By the program, which has not run torch when it forks: a fork of this process would hang. Two halves at once."""
-    halves = [
-        subprocess.Popen(
-            [sys.executable, Path(__file__).parents[1] / 'programs/bad_inputs.py', '--json', '--only', f'^({groups})'],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        )
-        for groups in ('config|resume|training', 'data|image|weights|save_dir')
-    ]
-    rows = []
-    for half in halves:
-        out, err = half.communicate(timeout=600)
-        assert out, err
-        rows += json.loads(out)
+    """By the program, which has not run torch when it forks: a fork of this process would hang."""
+    command = [sys.executable, Path(__file__).parents[1] / 'programs/bad_inputs.py', '--json']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.stdout, done.stderr
+    rows = json.loads(done.stdout)
     assert {row['about']: row['faults'] for row in rows if row['faults']} == {}
-    assert len(rows) >= 60
+    assert len(rows) >= 44
     assert {row['about'].partition(':')[0] for row in rows} == {
         'config', 'data', 'image', 'weights', 'resume', 'save_dir', 'training'
     }  # fmt: skip

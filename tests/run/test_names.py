@@ -1,11 +1,9 @@
 """Names that colour a terminal or forge lines, and outputs that lack their letters."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
+from helpers.forks import Fork
 from helpers.jobs import PROJECT
 
 EVIL = 'a\x1b[31m\nerror: forged'
@@ -60,15 +58,17 @@ def test_letters_that_the_output_lacks(crops, weights, tmp_path):
         for path in list((crops / part).iterdir()):
             (crops / part / f'人{path.name[:4]}').mkdir(exist_ok=True)
             shutil.move(path, crops / part / f'人{path.name[:4]}' / path.name)
-    done = subprocess.run(
-        [sys.executable, PROJECT / 'tools/main.py', '--config-file', 'configs/paul_folder.yaml',
-         'folder.path', crops, 'model.name', 'paul_osnet_x0_25', 'model.load_weights', weights, 'paul.feature_dim', '8',
-         'data.height', '48', 'data.width', '48', 'data.workers', '0', 'data.save_dir', tmp_path / 'log',
-         'train.batch_size', '12', 'paul.k', '3', 'test.evaluate', 'True', 'use_gpu', 'False'],
-        capture_output=True, env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, check=False,
+    process = Fork(
+        "import sys; sys.stdout.reconfigure(encoding='ascii', errors='strict')\n"
+        'from paul_plugin.commands import train; train.main(sys.argv[1:])',
+        '--config-file', PROJECT / 'configs/paul_folder.yaml', 'folder.path', crops, 'model.name', 'paul_osnet_x0_25',
+        'model.load_weights', weights, 'paul.feature_dim', 8, 'data.height', 48, 'data.width', 48, 'data.workers', 0,
+        'data.save_dir', tmp_path / 'log', 'train.batch_size', 12, 'paul.k', 3, 'test.evaluate', 'True',
+        'use_gpu', 'False',
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert rb'\u4eba' in done.stdout
-    assert b'Results on folder' in done.stdout
+    out, err = process.communicate()
+    assert process.poll() == 0, err
+    assert r'\u4eba' in out
+    assert 'Results on folder' in out
     log = next((tmp_path / 'log').glob('test.log*')).read_text(encoding='utf-8')
     assert '人' in log

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.forks import Fork
 
 from paul_plugin.checkpoints import published
 from paul_plugin.checkpoints.folder import CheckpointFolder
@@ -22,10 +23,6 @@ UNFINISHED = '.x.txt.0123456789abcdef.partial'
 def fresh():
     """As in a new process, each folder is looked at once more."""
     files.sweep.cache_clear()
-
-
-def program(text: str, *words: object, **options) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, '-c', text, *map(str, words)], text=True, **options)
 
 
 # ---- names and modes -----------------------------------------------------------------------------------------------
@@ -131,7 +128,7 @@ def test_the_package_is_imported_without_what_windows_lacks():
         'assert runs.cores_of_each(1) >= 1\n'
         'with stopping.stop_signals(): pass\n'
     )
-    assert program(text).wait(60) == 0
+    assert subprocess.run([sys.executable, '-c', text]).returncode == 0
 
 
 # ---- what a kill leaves --------------------------------------------------------------------------------------------
@@ -147,13 +144,12 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         "    print('ready', flush=True)\n"
         '    time.sleep(60)\n'
     )
-    writer = program(text, tmp_path, stdout=subprocess.PIPE)
+    writer = Fork(text, tmp_path)
     assert writer.stdout.readline() == 'ready\n'
     assert len(os.listdir(tmp_path)) == 2
     write_atomically('a', tmp_path / 'y.txt')  # while the other lives, nothing of it is touched
     assert len(os.listdir(tmp_path)) == 3
     writer.kill()
-    writer.wait()
     files.sweep.cache_clear()
     write_atomically('a', tmp_path / 'y.txt')
     assert os.listdir(tmp_path) == ['y.txt']
@@ -217,14 +213,13 @@ HOLD = (
 
 
 def test_a_lock_ends_with_its_process_even_where_a_worker_lives_on(tmp_path):
-    holder = program(HOLD, tmp_path / 'run', stdout=subprocess.PIPE)
+    holder = Fork(HOLD, tmp_path / 'run')
     worker = int(holder.stdout.readline())
     try:
         refusal = f'another run writes into {tmp_path}/run'
         with pytest.raises(UserError, match=refusal), lock.locked(tmp_path / 'run', refusal):
             pass
         holder.kill()
-        holder.wait()
         os.kill(worker, 0)  # it lives
         with lock.locked(tmp_path / 'run', 'refused') as descriptors:
             assert len(descriptors) == 1

@@ -3,22 +3,22 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
+from helpers.forks import Fork
 
 from paul_plugin.runtime import stopping
 
 START = 'import os, signal, sys, time, torch\nfrom paul_plugin.runtime import processes, stopping\n'
-BARRIER = START + (
+LAUNCHED = START + "os.environ |= dict(word.split('=') for word in sys.argv[1:])\n"
+BARRIER = LAUNCHED + (
     'with stopping.stop_signals(), processes.group(False):\n'
     "    print('ready', flush=True)\n"
     "    if processes.rank() == 1: time.sleep(60)\n"
     '    torch.distributed.barrier()\n'
 )
-MEETING = START + (
+MEETING = LAUNCHED + (
     'with stopping.stop_signals():\n'
     "    print('ready', flush=True)\n"
     '    with processes.group(False): pass\n'
@@ -34,15 +34,9 @@ WORKER = START + (
 )
 
 
-def start(text: str, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen:
-    pipe = subprocess.PIPE
-    command = [sys.executable, '-c', text, *words]
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **(env or {})})
-
-
-def launched(rank: int, port: int) -> dict[str, str]:
+def launched(rank: int, port: int) -> list[str]:
     names = {'RANK': rank, 'LOCAL_RANK': rank, 'WORLD_SIZE': 2, 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
-    return {name: str(value) for name, value in names.items()}
+    return [f'{name}={value}' for name, value in names.items()]
 
 
 def gone(process: int) -> bool:
@@ -62,53 +56,54 @@ def port() -> int:
         return free.getsockname()[1]
 
 
-def send_twice(process: subprocess.Popen, number: int, pause: float) -> str:
+def send_twice(process: Fork, number: int, pause: float) -> str:
     """Returns what it wrote to the error stream."""
     process.send_signal(number)
     time.sleep(pause)
     assert process.poll() is None  # asked once, it waits on
     process.send_signal(number)
-    return process.communicate(timeout=20)[1]
+    told = process.stderr.read()
+    process.wait(20)
+    return told
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_a_process_that_waits_for_another(port, number):
     """In a call of C++, during which Python calls no handler. torchrun's echo of the first does not count."""
-    waiting, other = (start(BARRIER, env=launched(rank, port)) for rank in range(2))
+    waiting, other = (Fork(BARRIER, *launched(rank, port)) for rank in range(2))
     try:
         assert (waiting.stdout.readline(), other.stdout.readline()) == ('ready\n', 'ready\n')
         time.sleep(0.5)
         waiting.send_signal(number)
         told = send_twice(waiting, number, stopping._SECONDS_OF_ECHO + 0.5)
-        assert waiting.returncode == 128 + number
+        assert waiting.poll() == 128 + number
         assert told.count('stopping at the next safe place; once more stops at once\n') == 1
         assert told.endswith('stopped at once\n')
     finally:
         for process in (waiting, other):
             process.kill()
-            process.communicate()
 
 
 def test_the_second_signal_ends_a_process_that_waits_for_the_meeting(port):
-    waiting = start(MEETING, env=launched(0, port))
+    waiting = Fork(MEETING, *launched(0, port))
     assert waiting.stdout.readline() == 'ready\n'
     time.sleep(0.5)
     assert 'stopped at once' in send_twice(waiting, signal.SIGTERM, stopping._SECONDS_OF_ECHO + 0.5)
-    assert waiting.returncode == 128 + signal.SIGTERM
+    assert waiting.poll() == 128 + signal.SIGTERM
 
 
 def test_workers_are_ended_too():
-    process = start(WORKER)
+    process = Fork(WORKER)
     worker = int(process.stdout.readline().split()[1])
     send_twice(process, signal.SIGTERM, 0.3)
     assert gone(worker)
 
 
 def test_a_signal_to_a_worker_is_none_to_its_parent():
-    process = start(WORKER, 'signal')
+    process = Fork(WORKER, 'signal')
     assert process.stdout.readline().startswith('ready')
     process.kill()
-    assert process.communicate()[1] == ''
+    assert process.stderr.read() == ''
 
 
 def test_the_first_cause_counts():
@@ -161,6 +156,6 @@ def test_a_closed_error_stream_does_not_break_in():
         '    print(stopping.requested(), flush=True)\n'
         '    os._exit(0)\n'
     )
-    process = start(text)
-    assert process.communicate(timeout=60)[0] == 'True\n'
-    assert process.returncode == 0
+    process = Fork(text)
+    assert process.stdout.read() == 'True\n'
+    assert process.wait() == 0

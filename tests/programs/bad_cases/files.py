@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-TRAIN, QUERY, GALLERY = 'bounding_box_train', 'query', 'bounding_box_test'
+TRAIN, QUERY = 'bounding_box_train', 'query'
 FOLDER = 'reid-data/market1501/Market-1501-v15.09.15'
 
 
@@ -39,16 +39,6 @@ def data(step: Callable[[Path], object]) -> Callable[[Path], None]:
     return together(copy('reid-data'), lambda here: step(here / FOLDER))
 
 
-def keep(part: str, count: int) -> Callable[[Path], None]:
-    """Leaves so many images in a part of the data set."""
-
-    def change(images: Path) -> None:
-        for path in sorted((images / part).iterdir())[count:]:
-            path.unlink()
-
-    return change
-
-
 def replace(part: str, *makers: Callable[[Path], object]) -> Callable[[Path], None]:
     """Puts bad files in the place of a part's first images."""
 
@@ -59,15 +49,6 @@ def replace(part: str, *makers: Callable[[Path], object]) -> Callable[[Path], No
             make(path, content)
 
     return change
-
-
-def picture(mode: str, size: tuple[int, int], file_format: str) -> Callable[[Path, bytes], object]:
-    return lambda path, content: Image.new(mode, size).save(path, file_format)
-
-
-def grey16(path: Path, content: bytes) -> None:
-    values = np.linspace(0, 65535, 48 * 24).astype(np.uint16).reshape(48, 24)
-    Image.fromarray(values).save(path, 'PNG')
 
 
 def damaged_png(path: Path, content: bytes) -> None:

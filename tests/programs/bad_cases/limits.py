@@ -4,7 +4,6 @@ import ctypes
 import fcntl
 import os
 import resource
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -50,22 +49,12 @@ def no_network(here: Path) -> None:
     os.environ.update(https_proxy='http://127.0.0.1:9', http_proxy='http://127.0.0.1:9', TORCH_HOME=f'{here}/log/torch')
 
 
-def mount(here: Path) -> None:
-    """Mounts a disk of 5 MB at HERE/log: room for one checkpoint, not for two."""
+def full_disk(here: Path) -> None:
+    """Mounts a small disk at HERE/log and fills it."""
     (here / 'log').mkdir()
     command = ['mount', '-t', 'tmpfs', '-o', 'size=5m', 'bad_inputs', here / 'log']
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotPossible from None
-
-
-def small_disk(here: Path) -> None:
-    mount(here)
-    (here / 'log/model').mkdir()
-    shutil.copy(here.parent / 'shared/log/model/model.pth.tar-1', here / 'log/model')
-
-
-def full_disk(here: Path) -> None:
-    mount(here)
     write('log/other', bytes(5 << 20))(here)

@@ -10,11 +10,11 @@ import threading
 
 LIMIT = 200  # seconds; it takes some 15
 
-CASES = ['spawn query', 'spawn train', 'spawn fill', 'forkserver seeded']
+CASES = ['spawn query', 'forkserver train', 'forkserver fill', 'forkserver seeded']
 # The package is imported inside of main(): a worker that is spawned imports this file, and so torchreid alone. One
 # process starts them all.
 PROGRAM = """
-import sys
+import multiprocessing, sys
 import torch, torchreid
 
 def main(root, *cases):
@@ -44,6 +44,7 @@ def refused(root, method, part):
         stop_workers(loader)  # those that outlive a signal would keep the program for their 10 seconds
 
 if __name__ == '__main__':
+    multiprocessing.set_forkserver_preload(['torchreid'])
     main(*sys.argv[1:])
 """
 

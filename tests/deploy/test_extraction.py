@@ -3,14 +3,13 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.forks import Fork
 from PIL import Image
 
 from paul_plugin.commands import command
@@ -23,13 +22,6 @@ from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.runtime.errors import UserError
-
-TOOL = Path(__file__).parents[2] / 'tools/extract.py'
-
-
-@pytest.fixture(scope='module')
-def trained(make_trained):
-    return make_trained()
 
 
 @pytest.fixture
@@ -285,17 +277,16 @@ def test_killed_program(trained, crops, tmp_path):
     for place in range(120):
         shutil.copy(crops / '00.jpg', crops / f'b/many{place}.jpg')
     target = tmp_path / 'descriptors.npz'
-    code = f'import sys; sys.argv = {[str(TOOL), str(trained.path), str(crops), str(target), "--workers", "1"]!r}; '
-    code += f'sys.path.insert(0, {str(TOOL.parent)!r}); import runpy; '  # as for a program that is run by its path
-    code += 'from paul_plugin.deploy.extraction import extract; '
-    code += 'extract.__defaults__ = (64, 0, False, 10, False, "auto"); '
-    code += f'runpy.run_path({str(TOOL)!r}, run_name="__main__")'
-    first = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    code = (
+        'import sys; from paul_plugin.commands import extract as tool\n'
+        'from paul_plugin.deploy.extraction import extract\n'
+        'extract.__defaults__ = (64, 0, False, 10, False, "auto"); tool.main(sys.argv[1:])'
+    )
+    first = Fork(code, trained.path, crops, target, '--workers', 1)
     while first.poll() is None and not list(tmp_path.glob('descriptors.npz.parts/0*.npz')):
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    assert first.returncode == -signal.SIGKILL
+    first.kill()
+    assert first.poll() == -signal.SIGKILL
     parts = list(tmp_path.glob('descriptors.npz.parts/0*.npz'))
     assert parts
     assert not target.exists()

@@ -13,11 +13,6 @@ from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
 
-@pytest.fixture(scope='module')
-def trained(make_trained):
-    return make_trained()
-
-
 @pytest.fixture
 def crops(rendered, tmp_path):
     (tmp_path / 'crops').mkdir()

@@ -14,11 +14,6 @@ from paul_plugin.deploy.grouping import by_size, group
 from paul_plugin.runtime.errors import UserError
 
 
-@pytest.fixture(scope='module')
-def trained(make_trained):
-    return make_trained()
-
-
 def people(count=8, crops=9, spread=0.3):
     """Descriptors of people around places of their own, and who each is, in a mixed order."""
     generator = torch.Generator().manual_seed(4)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from helpers.models import DecidesInPython
+from helpers.models import DecidesInPython, small_patchnet
 from torch import nn
 
 from paul_plugin.config.settings import with_keys
@@ -16,22 +16,14 @@ from paul_plugin.deploy.fingerprint import check_fingerprint
 from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.deploy.onnx_runtime import at_runtime, with_onnx
 from paul_plugin.deploy.pca import reduce_dimension
-from paul_plugin.host.models import build_backbone
-from paul_plugin.method.patchnet import PatchNet
 from paul_plugin.runtime.errors import UserError
 
 
 @pytest.fixture(scope='module')
 def trained(make_trained):
-    """A PatchNet on the first layers of ResNet-18, which is exported in seconds."""
-    backbone = build_backbone('resnet18', pretrained=False)
-    backbone.layer2 = backbone.layer3 = backbone.layer4 = nn.Identity()
-    del backbone.layer1[1:]
-    model = PatchNet(backbone, channels=64, num_classes=1, loss='paul', dim=16)
-    model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
     trained = make_trained()
     cfg = with_keys(trained.cfg, {'folder.camera': r'(\d)\.'})  # the last digit of a name
-    return trained._replace(model=model.eval(), cfg=cfg)
+    return trained._replace(model=small_patchnet(), cfg=cfg)
 
 
 @pytest.fixture(autouse=True, scope='module')

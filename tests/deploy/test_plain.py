@@ -8,41 +8,18 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from helpers.models import small_patchnet
+from helpers.onnx_files import PLAIN, operators
 from torch.nn import functional as F
 
 from paul_plugin.deploy.export import export, metadata_of, plain, portable, sample_images
 from paul_plugin.deploy.formats import FORMATS
-from paul_plugin.deploy.pca import reduce_dimension
-from paul_plugin.host.models import build_backbone
-from paul_plugin.method.patchnet import PatchNet
 from paul_plugin.method.unit import unit_length
-
-PLAIN = {
-    'Abs', 'Add', 'Clip', 'Concat', 'Conv', 'Div', 'Gather', 'Gemm', 'MatMul', 'MaxPool', 'Mul', 'ReduceMean',
-    'ReduceSum', 'Relu', 'Reshape', 'Sqrt', 'Sub', 'Transpose',
-}  # fmt: skip
-
-
-def small(patch_source='pgn') -> PatchNet:
-    """On the first layers of ResNet-18; the patches are of their own in each image, some beyond its edge."""
-    torch.manual_seed(0)
-    backbone = build_backbone('resnet18', pretrained=False)
-    backbone.layer2 = backbone.layer3 = backbone.layer4 = nn.Identity()
-    del backbone.layer1[1:]
-    model = PatchNet(backbone, channels=64, num_classes=1, loss='paul', dim=16, patch_source=patch_source)
-    model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
-    if patch_source == 'pgn':
-        last = model.pgn.regression[2]
-        with torch.no_grad():
-            last.weight.normal_(std=0.2)
-            last.bias.add_(torch.randn_like(last.bias) * 0.3)
-    return model.eval()
 
 
 @pytest.fixture(scope='module')
 def trained(make_trained):
-    return make_trained()._replace(model=small())
+    return make_trained()._replace(model=small_patchnet())
 
 
 @pytest.fixture(scope='module')
@@ -67,14 +44,10 @@ def expected(trained, unit_images):
         return unit_length(trained.model((unit_images - mean) / std))
 
 
-def operators(path) -> set[str]:
-    return {node.op_type for node in onnx.load(path).graph.node}
-
-
 @pytest.mark.parametrize('patch_source', ['pgn', 'stripe', 'random'])
 @torch.no_grad()
 def test_the_same_numbers(patch_source):
-    model = small(patch_source)
+    model = small_patchnet(patch_source)
     images = torch.randn(3, 3, 96, 48)
     if patch_source == 'pgn':
         theta = model.pgn(model.backbone.featuremaps(images))
@@ -91,14 +64,6 @@ def test_unit_length():
 
 def test_operators_of_a_fixed_batch(fixed):
     assert operators(fixed.path) - PLAIN == set()
-
-
-def test_operators_of_any_batch(trained, tmp_path, monkeypatch):
-    """Of a reduced descriptor, whose normalisation is a second one."""
-    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
-    done = export(reduce_dimension(trained, 8), tmp_path / 'model.onnx')
-    assert operators(done.path) - PLAIN == set()
-    assert done.metadata['batch'] is None
 
 
 def test_a_fixed_batch(fixed, trained):

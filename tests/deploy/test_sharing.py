@@ -26,11 +26,6 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
-def trained(make_trained):
-    return make_trained()
-
-
-@pytest.fixture(scope='module')
 def file(trained, tmp_path_factory):
     return export_weights(trained, tmp_path_factory.mktemp('shared') / 'new/weights.safetensors').path
 

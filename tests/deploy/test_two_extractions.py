@@ -14,11 +14,6 @@ from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked_while_there
 
 
-@pytest.fixture(scope='module')
-def trained(make_trained):
-    return make_trained()
-
-
 @pytest.fixture
 def crops(rendered, tmp_path):
     folder = tmp_path / 'crops'

@@ -1,6 +1,29 @@
-"""A model that exporters cannot follow, as what it does is decided in Python."""
+"""Models for exporters: one that is exported in seconds, and one that they cannot follow."""
 
+import torch
 from torch import Tensor, nn
+
+from paul_plugin.host.models import build_backbone
+from paul_plugin.method.patchnet import PatchNet
+
+
+def small_patchnet(patch_source: str = 'pgn', stages: int = 1) -> PatchNet:
+    """On the first layers of ResNet-18; the patches are of their own in each image, some beyond its edge."""
+    torch.manual_seed(0)
+    backbone = build_backbone('resnet18', pretrained=False)
+    for stage in range(1, 5):
+        if stage <= stages:
+            del getattr(backbone, f'layer{stage}')[1:]
+        else:
+            setattr(backbone, f'layer{stage}', nn.Identity())
+    model = PatchNet(backbone, channels=32 * 2**stages, num_classes=1, loss='paul', dim=16, patch_source=patch_source)
+    model(torch.randn(8, 3, 96, 48))  # BatchNorm has statistics of its own
+    if patch_source == 'pgn':
+        last = model.pgn.regression[2]
+        with torch.no_grad():
+            last.weight.normal_(std=0.2)
+            last.bias.add_(torch.randn_like(last.bias) * 0.3)
+    return model.eval()
 
 
 class DecidesInPython(nn.Module):

@@ -9,6 +9,16 @@ import torchreid
 from onnx import helper, numpy_helper
 from torch import nn
 
+# The operators of an exported PatchNet, which every runtime has.
+PLAIN = {
+    'Abs', 'Add', 'Clip', 'Concat', 'Conv', 'Div', 'Gather', 'Gemm', 'MatMul', 'MaxPool', 'Mul', 'ReduceMean',
+    'ReduceSum', 'Relu', 'Reshape', 'Sqrt', 'Sub', 'Transpose',
+}  # fmt: skip
+
+
+def operators(path) -> set[str]:
+    return {node.op_type for node in onnx.load(path).graph.node}
+
 
 def build(name, **options):
     """One of torchreid's models in eval mode whose norms and biases are not those of a model that is not trained."""

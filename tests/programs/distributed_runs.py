@@ -122,6 +122,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
 def train(world: int, folder: Path, **run) -> dict:
     """Runs a training with so many processes; returns what the first one found."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / f'rendezvous{world}').unlink(missing_ok=True)  # of as many processes before, who would be waited for
     children = [FORKS.Process(target=work, args=(rank, world, folder, run)) for rank in range(world)]
     for child in children:
         child.start()

@@ -2,7 +2,6 @@
 
 import shutil
 
-import pytest
 from helpers.configs import loaded
 from programs.distributed_runs import FORKS
 from torch import distributed as dist
@@ -14,57 +13,46 @@ from paul_plugin.runtime.errors import UserError
 WORDS = '-s synthetic_target -t synthetic_target data.workers 0 data.height 48 data.width 48 train.batch_size 8'
 
 
-def work(rank, folder, roots, words, answers):
-    """One of two processes; puts what it says into the queue."""
+def work(rank, folder, cases, answers):
+    """One of two processes; puts what it says of each case, the roots and the further words of both, into the queue."""
     dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
-    try:
-        cfg = loaded(*WORDS.split(), '--root', roots[rank], *words[rank])
-        agreement.check_settings(cfg)
-        agreement.check_images(build_datamanager(cfg))
-        answers.put('agreed')
-    except UserError as error:
-        answers.put(str(error))
-    finally:
-        dist.destroy_process_group()
+    said = []
+    for roots, words in cases:
+        try:
+            cfg = loaded(*WORDS.split(), '--root', roots[rank], *words[rank])
+            agreement.check_settings(cfg)
+            agreement.check_images(build_datamanager(cfg))
+            said.append('agreed')
+        except UserError as error:
+            said.append(str(error))
+    answers.put(said)
+    dist.destroy_process_group()
 
 
-def say(folder, roots, words=((), ())):
+def test_both_processes_say_the_same(rendered, tmp_path):
+    """Of a copy, of one with another name, of one that lacks a training image and a query, and of another setting."""
+    copy, renamed, short = (
+        shutil.copytree(rendered / 'synthetic_target', tmp_path / name / 'synthetic_target')
+        for name in ('copy', 'renamed', 'short')
+    )
+    first = sorted((renamed / 'Market-1501-v15.09.15/bounding_box_train').iterdir())[0]
+    first.rename(first.with_name(first.name.replace('s1_', 's2_')))
+    for part in ('bounding_box_train', 'query'):
+        sorted((short / 'Market-1501-v15.09.15' / part).iterdir())[0].unlink()
+    roots = [(str(rendered), str(other.parent)) for other in (copy, renamed, short, rendered / 'synthetic_target')]
+    cases = list(zip(roots, [((), ())] * 3 + [((), ('train.lr', '0.5'))]))
+
     answers = FORKS.Queue()
-    both = [FORKS.Process(target=work, args=(rank, str(folder), roots, words, answers)) for rank in (0, 1)]
+    both = [FORKS.Process(target=work, args=(rank, str(tmp_path), cases, answers)) for rank in (0, 1)]
     for process in both:
         process.start()
-    said = {answers.get(timeout=60) for _ in both}
+    said, same = (answers.get(timeout=60) for _ in both)
     for process in both:
         process.join(60)
-    (answer,) = said  # both say the same
-    return answer
-
-
-@pytest.fixture
-def other_root(rendered, tmp_path):
-    return shutil.copytree(rendered / 'synthetic_target', tmp_path / 'other/synthetic_target').parent
-
-
-def test_alike(rendered, other_root, tmp_path):
-    assert say(tmp_path, [str(rendered), str(other_root)]) == 'agreed'
-
-
-def test_another_name_and_a_missing_file(rendered, other_root, tmp_path):
-    train = other_root / 'synthetic_target/Market-1501-v15.09.15/bounding_box_train'
-    first = sorted(train.iterdir())[0]
-    first.rename(first.with_name(first.name.replace('s1_', 's2_')))
-    found = say(tmp_path, [str(rendered), str(other_root)])
-    assert found.startswith('process 1 has train images = 48 of digest')
-    (tmp_path / 'meet').unlink(missing_ok=True)
-    query = other_root / 'synthetic_target/Market-1501-v15.09.15/query'
-    sorted(train.iterdir())[0].unlink()
-    sorted(query.iterdir())[0].unlink()
-    assert 'process 1 has train images = 47 of digest' in say(tmp_path, [str(rendered), str(other_root)])
-
-
-def test_another_setting(rendered, tmp_path):
-    words = ((), ('train.lr', '0.5'))
-    found = say(tmp_path, [str(rendered)] * 2, words)
-    assert found == (
+    assert said == same
+    assert said[0] == 'agreed'
+    assert said[1].startswith('process 1 has train images = 48 of digest')
+    assert said[2].startswith('process 1 has train images = 47 of digest')
+    assert said[3] == (
         'process 1 has train.lr = 0.5, the first one has 0.0003: start all with the same command line and config file'
     )

@@ -15,22 +15,16 @@ from paul_plugin.commands import train
 from paul_plugin.data.synthetic.render import render
 
 PROJECT = Path(__file__).parents[2]
-SMALL = ['data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1']
+SMALL = [
+    'data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1', 'data.height', '64', 'data.width', '48'
+]  # fmt: skip
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, rendered, tmp_path):
-    """Runs the command line within this process; returns the exit status and what it wrote to both streams."""
-
-    def run(*words, root=rendered):
-        try:
-            train.main([*words, '--root', str(root), 'data.save_dir', str(tmp_path / 'log')])
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+def run(called, rendered, tmp_path):
+    return lambda *words, root=rendered: called(
+        train.main, [*words, '--root', str(root), 'data.save_dir', str(tmp_path / 'log')]
+    )
 
 
 def synthetic_words(**pretrain):
@@ -96,7 +90,7 @@ def test_real_layouts(run, tmp_path, layout, model):
     name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
     status, out, err = run(
         '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
-        'model.name', model, 'data.height', '96', 'data.width', '48',
+        'model.name', model,
         'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 8]", root=tmp_path,
     )  # fmt: skip
     assert status == 0, err
@@ -113,7 +107,6 @@ def test_torchreids_own_models_train_too(run, loss):
     status, out, err = run(
         *SMALL, '-s', 'synthetic_source', '-t', 'synthetic_target', 'synthetic_source', 'model.name', 'osnet_x0_25',
         'model.pretrained', 'False', 'loss.name', loss, 'train.batch_size', '8',
-        'data.height', '64', 'data.width', '32',
         'sampler.train_sampler', 'RandomIdentitySampler', 'train.seed', '5',
         'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
     )  # fmt: skip
@@ -124,17 +117,9 @@ def test_torchreids_own_models_train_too(run, loss):
 REFUSED = {
     'no data set': ('-s market1501 -t market1501', r"'market1501' is not there: expected the folder .*market1501"),
     'unknown data set': ('-s market1051', "unknown image data set 'market1051' (did you mean 'market1501'?)"),
-    'unknown key': ('paul.kk 3', "unknown key 'paul.kk'"),
-    'unknown model': ('model.name paul_resnet19', "'paul_resnet19'"),
-    "another's model": ('model.name osnet_x0_25', 'loss.name paul needs'),
     'k of all images': ('paul.k 48', 'k=48 needs more than k training images, got 48'),
-    'small batch': ('train.batch_size 4', 'train.batch_size'),
     'large batch': ('train.batch_size 64', '48 training images do not make one batch of train.batch_size 64'),
-    'small image': ('data.height 32', 'data.height = 32'),
-    'no surrogates': ('--transforms random_flip', 'surrogate_positive'),
-    'no weights': ('model.load_weights nowhere.pth paul.pretrain.config ""', 'no weight file at nowhere.pth'),
     'no pre-training data': ('paul.pretrain.opts ["data.sources",["cuhk03"]]', "data set 'cuhk03' is not there"),
-    'no config': ('--config-file configs/paul_markt.yaml', "paul_markt.yaml"),
     'other data in the folder': ('train.seed 6', 'synthetic_target'),
     'no ImageNet weights': ('model.pretrained True', 'set model.pretrained False'),
 }  # fmt: skip

@@ -28,16 +28,8 @@ def tracker(whole, tmp_path):
 
 
 @pytest.fixture
-def paul_says(capsys):
-    def call(*words):
-        try:
-            paul.main('paul', list(words))
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return call
+def paul_says(called):
+    return lambda *words: called(paul.main, 'paul', list(words))
 
 
 def words_of(crops, tracker, tmp_path):

@@ -15,8 +15,8 @@ def results_of(folder, name='results.json'):
 
 
 @pytest.fixture(scope='module')
-def trained(rendered, tmp_path_factory):
-    return run_embedded_job(rendered, tmp_path_factory.mktemp('trained'))
+def trained(embedded_once, tmp_path_factory):
+    return shutil.copytree(embedded_once, tmp_path_factory.mktemp('trained') / 'run')
 
 
 def test_it_leaves_the_record_of_training(trained, rendered, capsys):

@@ -278,9 +278,9 @@ def test_killed_program(trained, crops, tmp_path):
         shutil.copy(crops / '00.jpg', crops / f'b/many{place}.jpg')
     target = tmp_path / 'descriptors.npz'
     code = (
-        'import sys; from paul_plugin.commands import extract as tool\n'
+        'import sys; from paul_plugin.commands import command, extract as tool\n'
         'from paul_plugin.deploy.extraction import extract\n'
-        'extract.__defaults__ = (64, 0, False, 10, False, "auto"); tool.main(sys.argv[1:])'
+        'extract.__defaults__ = (64, 0, False, 10, False, "auto"); command.main(tool, sys.argv[1:])'
     )
     first = Fork(code, trained.path, crops, target, '--workers', 1)
     while first.poll() is None and not list(tmp_path.glob('descriptors.npz.parts/0*.npz')):

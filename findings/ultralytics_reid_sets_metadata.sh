@@ -24,7 +24,7 @@ import torch
 from onnx import TensorProto, helper
 from ultralytics.trackers.utils.reid import ReID
 
-def write(path, key=None):
+def write(path, key):
     """An encoder whose descriptor is the mean of each channel of what it is fed."""
     images = helper.make_tensor_value_info('images', TensorProto.FLOAT, ['batch', 3, 64, 32])
     means = helper.make_tensor_value_info('means', TensorProto.FLOAT, ['batch', 3])
@@ -32,8 +32,7 @@ def write(path, key=None):
     node = helper.make_node('ReduceMean', ['images', 'axes'], ['means'], keepdims=0)
     graph = helper.make_graph([node], 'means', [images], [means], [axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=8)
-    if key is not None:
-        model.metadata_props.add(key=key, value='what the file tells about itself')
+    model.metadata_props.add(key=key, value='what the file tells about itself')
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 

@@ -47,7 +47,7 @@ class ResumableEngine(HostFixes):
         keep_checkpoints: how many of the newest are kept.
         config: text that each checkpoint holds, the configuration of the run.
         observers: what is called at the start, after each step and epoch, and in each test.
-        fast_rank: rank by `fast_rank.py` in tests: torchreid's numbers, in a fraction of its time.
+        fast_rank: rank by host/'s `fast_rank` in tests: torchreid's numbers, in a fraction of its time.
         centre_cameras: in tests, subtract from each descriptor the mean of its camera, see `camera_means`.
         history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
         results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .memory import Bank, as_bank
+from .memory import Bank, bank_of_cameras
 from .pedal import PEDALLoss, count_above
 from .recall import own_logits, share_recalled
 from .spans import spans_of
@@ -97,17 +97,14 @@ class CameraPEDALLoss(nn.Module):
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
         """
         bank = self._fitting(bank)
-        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        bar = own_logits(features, old, self.scale, bank.sharded)
         loss, above = self._walked(features, bank, rows, bar)
         for span in self.small_spans:
             above = above + count_above(features, bank.part(*span), rows, self.scale, bar)
-        return loss, share_recalled(above, self.k_recall, len(features), bank.spread is not None)
+        return loss, share_recalled(above, self.k_recall, len(features), bank.sharded)
 
     def _fitting(self, bank: Bank | Tensor) -> Bank:
-        bank = as_bank(bank)
-        if bank.num_images != self.num_images:
-            raise ValueError(f'CameraPEDALLoss: cameras of {self.num_images} rows in all, a bank of {bank.num_images}')
-        return bank
+        return bank_of_cameras(bank, self.num_images, 'CameraPEDALLoss')
 
     def _walked(
         self, features: Tensor, bank: Bank, rows: Tensor, bar: Tensor | None = None

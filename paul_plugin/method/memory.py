@@ -34,6 +34,11 @@ class Bank(NamedTuple):
     spread: int | None = None
 
     @property
+    def sharded(self) -> bool:
+        """Whether each process holds a shard: all of them then call a loss together."""
+        return self.spread is not None
+
+    @property
     def num_images(self) -> int:
         """How many rows there are, on all processes."""
         return self.rows.shape[1] if self.spread is None else self.spread
@@ -42,12 +47,29 @@ class Bank(NamedTuple):
         """The rows [start, end) of the whole bank; of them a shard may hold none."""
         here = held(start, end, self.first, self.rows.shape[1])
         filled = None if self.filled is None else self.filled[here]
-        return Bank(self.rows[:, here], filled, self.first + here.start, self.spread and end - start)
+        return Bank(self.rows[:, here], filled, self.first + here.start, end - start if self.sharded else None)
 
 
 def as_bank(bank: Bank | Tensor) -> Bank:
     """A plain tensor (M, N, D) is a bank whose rows are all here, and all take part."""
     return bank if isinstance(bank, Bank) else Bank(bank)
+
+
+def bank_of_cameras(bank: Bank | Tensor, num_images: int, whose: str) -> Bank:
+    """`as_bank` for a loss of cameras that have so many rows in all.
+
+    Args:
+        bank: as a loss is given it.
+        num_images: of all cameras.
+        whose: the loss, for the message.
+
+    Raises:
+        ValueError: if the bank has other rows.
+    """
+    bank = as_bank(bank)
+    if bank.num_images != num_images:
+        raise ValueError(f'{whose}: cameras of {num_images} rows in all, a bank of {bank.num_images}')
+    return bank
 
 
 class PatchMemory(nn.Module):

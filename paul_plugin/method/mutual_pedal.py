@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ..runtime import processes
-from .memory import Bank, as_bank
+from .memory import Bank, bank_of_cameras
 from .mutual_neighbours import NONE
 from .pedal import BLOCK_ROWS, PEDALLoss, safe_peak, walk
 from .recall import own_logits, share_recalled, wide
@@ -28,7 +28,7 @@ class _GivenPositives(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features, bank, rows, positives, spans, scale, block_rows, bar):
         batch = len(features)
-        anchors, sharded = features, bank.spread is not None
+        anchors, sharded = features, bank.sharded
         if sharded:
             anchors, rows = processes.gather(features), processes.gather(rows)
             positives = processes.gather(positives)
@@ -86,7 +86,7 @@ class _Near:
         chosen = bank.rows[:, local.clamp(0, max(size - 1, 0)).flatten(1)].to(x.dtype)  # (M, B, C * k, D)
         logits = scale * ((chosen @ x.unsqueeze(3)).squeeze(3) - chosen.square().sum(3) / 2)
         logits = logits.masked_fill(~here.flatten(1), -torch.inf)
-        if bank.spread is not None:  # each positive is on one process
+        if bank.sharded:  # each positive is on one process
             logits = processes.gather(logits).unflatten(0, (-1, len(x))).amax(0)
         by_camera = logits.unflatten(2, has.shape[1:])
         log_sum = by_camera.logsumexp(3)
@@ -156,7 +156,7 @@ class MutualPEDALLoss(nn.Module):
         Raises:
             ValueError: if the bank has other rows than the cameras.
         """
-        return self._walked(features, as_bank(bank), rows, positives, None)[0]
+        return self._walked(features, self._fitting(bank), rows, positives, None)[0]
 
     def loss_and_recall(
         self, features: Tensor, bank: Bank | Tensor, rows: Tensor, old: Tensor, positives: Tensor
@@ -170,17 +170,17 @@ class MutualPEDALLoss(nn.Module):
         Returns:
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled.
         """
-        bank = as_bank(bank)
-        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        bank = self._fitting(bank)
+        bar = own_logits(features, old, self.scale, bank.sharded)
         loss, above = self._walked(features, bank, rows, positives, bar)
-        return loss, share_recalled(above, self.k, len(features), bank.spread is not None)
+        return loss, share_recalled(above, self.k, len(features), bank.sharded)
+
+    def _fitting(self, bank: Bank | Tensor) -> Bank:
+        return bank_of_cameras(bank, self.spans[-1][1], 'MutualPEDALLoss')
 
     def _walked(
         self, features: Tensor, bank: Bank, rows: Tensor, positives: Tensor, bar: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        number = self.spans[-1][1]
-        if bank.num_images != number:
-            raise ValueError(f'MutualPEDALLoss: cameras of {number} rows in all, a bank of {bank.num_images}')
         features = wide(features)
         with torch.autocast(features.device.type, enabled=False):
             return _GivenPositives.apply(

@@ -128,7 +128,7 @@ class _Pedal(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, features, bank, rows, k, scale, block_rows, bar):
-        anchors, sharded = features, bank.spread is not None
+        anchors, sharded = features, bank.sharded
         if sharded:
             anchors, rows = processes.gather(features), processes.gather(rows)
         x = anchors.transpose(0, 1)
@@ -172,7 +172,7 @@ def count_above(features: Tensor, bank: Bank, rows: Tensor, scale: float, bar: T
         (M, B) int32; of a sharded bank, what is held here, for the images of all processes.
     """
     features = wide(features)
-    if bank.spread is not None:
+    if bank.sharded:
         features, rows = processes.gather(features), processes.gather(rows)
     with torch.autocast(features.device.type, enabled=False):
         x, own = features.transpose(0, 1), rows - bank.first
@@ -253,9 +253,9 @@ class PEDALLoss(nn.Module):
             (), as `forward`; and (), float64, the share of the B * M patches that are recalled, of these images.
         """
         bank = as_bank(bank)
-        bar = own_logits(features, old, self.scale, bank.spread is not None)
+        bar = own_logits(features, old, self.scale, bank.sharded)
         loss, above = self.walked(features, bank, rows, bar)
-        return loss, share_recalled(above, self.k, len(features), bank.spread is not None)
+        return loss, share_recalled(above, self.k, len(features), bank.sharded)
 
     def walked(
         self, features: Tensor, bank: Bank, rows: Tensor, bar: Tensor | None = None

@@ -90,3 +90,14 @@ def test_no_images(net):
     with pytest.raises(ValueError, match='no images'):
         measure_norms(net, [])
     assert not [hooks for layer in net.modules() if (hooks := layer._forward_pre_hooks)]
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_variance_beside_a_large_mean(layout):
+    """As the first layers of a network see them: half a million values a channel, far from 0."""
+    layer = torch.nn.BatchNorm2d(3)
+    images = (100 + torch.randn(16, 3, 128, 128, generator=torch.manual_seed(0))).to(memory_format=layout)
+    measure_norms(torch.nn.Sequential(layer), [images[:4], images[4:5], images[5:]])
+    wide = images.double()
+    torch.testing.assert_close(layer.running_mean.double(), wide.mean((0, 2, 3)), rtol=1e-7, atol=0)
+    torch.testing.assert_close(layer.running_var.double(), wide.var((0, 2, 3), correction=0), rtol=1e-6, atol=0)

@@ -20,6 +20,7 @@ from .method.mutual_pedal import MutualPEDALLoss
 from .method.patchnet import PatchNet
 from .method.pedal import PEDALLoss
 from .method.pooling import pool_patches
+from .method.reciprocal_neighbours import ReciprocalNeighbours
 from .method.surrogate import SurrogatePositive
 from .method.triplet import NearestTripletLoss
 from .run.trained import Trained, open_trained
@@ -37,6 +38,7 @@ __all__ = [
     'PEDALLoss',
     'PatchMemory',
     'PatchNet',
+    'ReciprocalNeighbours',
     'ResumableEngine',
     'SurrogatePositive',
     'Trained',

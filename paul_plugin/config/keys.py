@@ -149,8 +149,8 @@ KEYS = (
     Key('sgd.dampening', 0.0, 'dampening of the momentum', rules.ANY_NUMBER),
     Key('sgd.nesterov', False, "Nesterov's momentum"),
     Key('rmsprop.alpha', 0.99, 'smoothing constant', at_least(0)),
-    Key('adam.beta1', 0.9, 'decay of the running mean, for amsgrad and radam too', rules.DECAY),
-    Key('adam.beta2', 0.999, 'decay of the running mean of squares', rules.DECAY),
+    Key('adam.beta1', 0.9, 'decay of the running mean, for amsgrad and radam too', rules.SHARE_BELOW_1),
+    Key('adam.beta2', 0.999, 'decay of the running mean of squares', rules.SHARE_BELOW_1),
     Key(
         'loss.name', 'softmax', "the loss: softmax and triplet are torchreid's, supervised; paul is unsupervised",
         one_of('softmax', 'triplet', 'paul'),
@@ -205,14 +205,20 @@ KEYS = (
         one_of('all', 'camera'),
     ),
     Key(
-        'paul.k_camera', 0, 'with paul.neighbours camera: nearest neighbours in each, 0: paul.k / cameras, rounded',
+        'paul.k_camera', 0, 'with paul.neighbours camera: nearest neighbours in each, 0: paul.k / cameras, rounded; '
+        'with paul.positives reciprocal: paul.k',
         at_least(0),
     ),
     Key(
         'paul.positives', 'patch',
         "what PEDAL pulls nearer: each patch's nearest patches; or, with paul.neighbours camera, for all patches of an "
-        'image those of the images that are nearest by the whole descriptor (image), in both directions (mutual)',
-        one_of('patch', 'image', 'mutual'),
+        'image those of the images that are nearest by the whole descriptor (image), in both directions (mutual), or '
+        'that share its 2 * paul.k nearest images (reciprocal)',
+        one_of('patch', 'image', 'mutual', 'reciprocal'),
+    ),
+    Key(
+        'paul.overlap', 0.6, 'with paul.positives reciprocal: how much of their neighbours two images must share, from '
+        '0 to below 1; higher means fewer positives, of which more are right', rules.SHARE_BELOW_1,
     ),
     Key('paul.scale', 30.0, 's, scale of PEDAL', rules.ABOVE_0),
     Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),

@@ -116,7 +116,7 @@ def from_to(low: float, high: float) -> Range:
 ANY_NUMBER = Range('a number', lambda x: True)
 ABOVE_0 = Range('above 0', lambda x: x > 0)
 SHARE_ABOVE_0 = Range('above 0 and at most 1', lambda x: 0 < x <= 1)
-DECAY = Range('from 0 to below 1', lambda x: 0 <= x < 1)
+SHARE_BELOW_1 = Range('from 0 to below 1', lambda x: 0 <= x < 1)
 # Bounds that no sensible value reaches: beyond them the machine stands still before any error comes.
 PROCESSES = Range('at least 0 and at most 1000', lambda x: 0 <= x <= 1000)
 SIZE = Range('at least 1 and at most 10000', lambda x: 1 <= x <= 10_000)

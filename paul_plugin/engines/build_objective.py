@@ -11,11 +11,12 @@ from ..method.mutual_pedal import MutualPEDALLoss
 from ..method.objective import PAULObjective
 from ..method.patchnet import PatchNet
 from ..method.pedal import PEDALLoss
+from ..method.reciprocal_neighbours import ReciprocalNeighbours
 from ..method.similarity import SIMILARITIES
 
 _WORDS = {
     'neighbours': ('all', 'camera'),
-    'positives': ('patch', 'image', 'mutual'),
+    'positives': ('patch', 'image', 'mutual', 'reciprocal'),
     'similarity': tuple(SIMILARITIES),
     'ipfl': ('descriptor', 'centroid'),
     'bank_dtype': ('float32', 'bfloat16'),
@@ -38,6 +39,7 @@ def build_objective(
     k_camera: int,
     scale: float,
     positives: str,
+    overlap: float,
     similarity: str,
     ipfl: str,
     margin: float,
@@ -60,7 +62,7 @@ def build_objective(
     compared = SIMILARITIES[similarity]
     size = compared(torch.empty(1, net.num_patches, net.dim)).shape[1:]
     memory = PatchMemory(num_images, *size, momentum, getattr(torch, bank_dtype), sharded=shard_memory)
-    choose, pedal = _build_pedal(positives, cameras, k, k_camera, scale)
+    choose, pedal = _build_pedal(positives, overlap, cameras, k, k_camera, scale)
     mining = {'margin': margin, 'r': r, 'max_candidates': max_candidates}
     length = net.num_patches * net.embedding_dim
     images = (
@@ -72,8 +74,8 @@ def build_objective(
 
 
 def _build_pedal(
-    positives: str, cameras: list[int] | None, k: int, k_camera: int, scale: float
-) -> tuple[MutualNeighbours | None, PEDALLoss | CameraPEDALLoss | MutualPEDALLoss]:
+    positives: str, overlap: float, cameras: list[int] | None, k: int, k_camera: int, scale: float
+) -> tuple[MutualNeighbours | ReciprocalNeighbours | None, PEDALLoss | CameraPEDALLoss | MutualPEDALLoss]:
     """The loss, and what chooses its positives; None where these are a patch's nearest patches."""
     if cameras is None:
         if positives != 'patch':
@@ -81,7 +83,11 @@ def _build_pedal(
         return None, PEDALLoss(k, scale)
     if positives == 'patch' or len(cameras) == 1:
         return None, _camera_pedal(cameras, k, k_camera, scale)
-    choose = MutualNeighbours(cameras, k_camera or max(1, round(k / len(cameras))), both_ways=positives == 'mutual')
+    if positives == 'reciprocal':
+        choose = ReciprocalNeighbours(cameras, k_camera or k, shared=2 * k, overlap=overlap)
+    else:
+        most = k_camera or max(1, round(k / len(cameras)))
+        choose = MutualNeighbours(cameras, most, both_ways=positives == 'mutual')
     return choose, MutualPEDALLoss(choose.spans, k, scale)
 
 

@@ -50,8 +50,10 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         k_camera: how many in each camera, 0 for k divided by the number of cameras, rounded, at least 1.
         positives: which rows PEDAL pulls nearer. `patch`, the paper's: a patch's nearest patches. `mutual`, with
             neighbours='camera': for all patches of an image, those of the images that are its nearest by the whole
-            descriptor, in both directions, of MutualNeighbours; `image`: the same in one direction. They are chosen
-            from the memory bank before each epoch.
+            descriptor, in both directions, of MutualNeighbours; `image`: the same in one direction; `reciprocal`: those
+            that share its nearest images, of ReciprocalNeighbours. They are chosen from the memory bank before each
+            epoch.
+        overlap: of ReciprocalNeighbours, whose `shared` is 2 * k and whose k is k_camera, or k if that is 0.
         similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
             the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
         ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives
@@ -94,6 +96,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         neighbours: str = 'all',
         k_camera: int = 0,
         positives: str = 'patch',
+        overlap: float = 0.6,
         similarity: str = 'patch',
         ipfl: str = 'descriptor',
         max_candidates: int | None = None,
@@ -123,7 +126,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.precision = MixedPrecision(amp, self.device, chooser(datamanager, model))
 
         cameras = images_of_cameras(datamanager) if neighbours == 'camera' else None
-        pulled = {'k': k, 'k_camera': k_camera, 'scale': scale, 'positives': positives, 'similarity': similarity}
+        pulled = {'k': k, 'k_camera': k_camera, 'scale': scale, 'similarity': similarity}
+        pulled |= {'positives': positives, 'overlap': overlap}
         mined = {'ipfl': ipfl, 'margin': margin, 'r': r, 'max_candidates': max_candidates}
         kept = {'momentum': momentum, 'bank_dtype': bank_dtype, 'shard_memory': shard_memory}
         weights = {'weight_pedal': weight_pedal, 'weight_ipfl': weight_ipfl}
@@ -207,6 +211,11 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
                 f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
                 f'{found["without"]:.1%} of the images have none'
             )
+            if found['without'] > 0.5:
+                print(
+                    'warning: most images have no positive and add nothing to the loss: set paul.k to about half of '
+                    'the crops that a person has, or paul.positives patch; with reciprocal, a lower paul.overlap helps'
+                )
 
     def training_step(self, data: dict) -> dict[str, float]:
         """One step: real images and surrogates, if there are any, in one forward pass, then the objective."""

@@ -1,4 +1,4 @@
-"""The picture of mutual neighbours: images, and those that PEDAL pulls nearer to them, camera by camera."""
+"""The picture of positives: images, and those that PEDAL pulls nearer to them, camera by camera."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def find_positives(positives: Tensor, images: Sequence[str], cameras: Sequence[s
     """The positives of the images in these rows.
 
     Args:
-        positives: (N, C, k) int64, as `MutualNeighbours` gives them.
+        positives: (N, C, k) int64, as `MutualNeighbours` or `ReciprocalNeighbours` gives them.
         images: N files, the training images in the order of the rows.
         cameras: C names.
         rows: which images are shown.
@@ -61,9 +61,9 @@ def draw_positives(found: Positives, pixels: int = 160) -> Image.Image:
         rows.append([cell(query), *(cells or [Cell(None, 'none')])])
     width = max(map(len, rows))
     return sheet(
-        'Positives: mutual neighbours of whole images',
-        'Left: training images. Right: their positives, whose patches PEDAL pulls nearer. An image is a positive if it '
-        "is among the nearest of its camera and the left one is among the nearest of the left one's camera to it.",
+        'Positives, chosen by whole images',
+        'Left: training images. Right: their positives, whose patches PEDAL pulls nearer: mutual neighbours, or images '
+        'with the same neighbours, as paul.positives says.',
         rows,
         [Heading('image'), Heading('its positives, camera by camera'), *[Heading()] * (width - 2)],
         groups=[1],

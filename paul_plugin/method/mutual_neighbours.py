@@ -69,16 +69,13 @@ class MutualNeighbours:
         Raises:
             ValueError: if there are other rows than the cameras have.
         """
-        if len(descriptors) != self.spans[-1][1]:
-            raise ValueError(f'MutualNeighbours: cameras of {self.spans[-1][1]} rows, {len(descriptors)} descriptors')
+        cameras = cameras_of(descriptors, self.spans, 'MutualNeighbours')
         wide = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
-        sizes = torch.tensor([end - start for start, end in self.spans], device=wide.device)
-        cameras = torch.arange(len(sizes), device=wide.device).repeat_interleave(sizes)
         centred = F.normalize(without_camera_means(wide, cameras), dim=1)
         near = centred.new_full((len(centred), len(self.spans), self.k), NONE, dtype=torch.int64)
         for camera, start, rows in self._blocks():
             near[rows, camera] = self._nearest(centred, rows, start, self.spans[camera][1])
-        return self._mutual(near) if self.both_ways else near
+        return keep_mutual(near, self.spans) if self.both_ways else near
 
     def _blocks(self) -> Iterator[tuple[int, int, slice]]:
         """Each camera, its first row, and blocks of the rows of all images that look into it."""
@@ -92,24 +89,50 @@ class MutualNeighbours:
         own = torch.arange(rows.start, rows.stop, device=cosine.device)
         inside = (own >= start) & (own < end)
         cosine[inside, own[inside] - start] = -torch.inf
-        values, places = _first_largest(cosine, min(self.k, end - start))
+        values, places = first_largest(cosine, min(self.k, end - start))
         found = (places + start).masked_fill_(values == -torch.inf, NONE)
         return F.pad(found, (0, self.k - found.shape[1]), value=NONE)
 
-    def _mutual(self, near: Tensor) -> Tensor:
-        """Leaves of the nearest those that have chosen the image, too; these come first."""
-        chosen = torch.full_like(near, NONE)
-        own = torch.arange(len(near), device=near.device)
-        for camera, (start, end) in enumerate(self.spans):  # the images' own: in it a positive must choose them
-            theirs = near[:, camera]  # (N, k): whom all images choose in this camera
-            candidates = near[start:end]  # (n, C, k)
-            back = (theirs[candidates.clamp_min(0)] == own[start:end, None, None, None]).any(3)
-            chosen[start:end] = candidates.masked_fill(~back | (candidates == NONE), NONE)
-        order = (chosen == NONE).to(torch.uint8).argsort(dim=2, stable=True)
-        return chosen.gather(2, order)
+
+def cameras_of(descriptors: Tensor, spans: Sequence[tuple[int, int]], whose: str) -> Tensor:
+    """(N,) int64, the camera of each row, from 0.
+
+    Args:
+        descriptors: (N, E), sorted by camera.
+        spans: the rows of each camera.
+        whose: the miner, for the message.
+
+    Raises:
+        ValueError: if there are other rows than the cameras have.
+    """
+    if len(descriptors) != spans[-1][1]:
+        raise ValueError(f'{whose}: cameras of {spans[-1][1]} rows, {len(descriptors)} descriptors')
+    sizes = torch.tensor([end - start for start, end in spans], device=descriptors.device)
+    return torch.arange(len(sizes), device=descriptors.device).repeat_interleave(sizes)
 
 
-def _first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def keep_mutual(near: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:
+    """Leaves of the chosen those that have chosen the image, too; these come first.
+
+    Args:
+        near: (N, C, k) int64, whom each image chooses in each camera, `NONE` where there are fewer.
+        spans: the rows of each camera.
+
+    Returns:
+        (N, C, k) int64.
+    """
+    chosen = torch.full_like(near, NONE)
+    own = torch.arange(len(near), device=near.device)
+    for camera, (start, end) in enumerate(spans):  # the images' own: in it a positive must choose them
+        theirs = near[:, camera]  # (N, k): whom all images choose in this camera
+        candidates = near[start:end]  # (n, C, k)
+        back = (theirs[candidates.clamp_min(0)] == own[start:end, None, None, None]).any(3)
+        chosen[start:end] = candidates.masked_fill(~back | (candidates == NONE), NONE)
+    order = (chosen == NONE).to(torch.uint8).argsort(dim=2, stable=True)
+    return chosen.gather(2, order)
+
+
+def first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row, the largest first, of equal ones the first: (n, k) values and places.
 
     `topk` leaves open which of equal values it takes, so it is asked again where the last one has equals.

@@ -17,6 +17,7 @@ from .memory import PatchMemory
 from .mutual_neighbours import MutualNeighbours, numbers_of_positives
 from .mutual_pedal import MutualPEDALLoss
 from .pedal import PEDALLoss
+from .reciprocal_neighbours import ReciprocalNeighbours
 from .similarity import by_patch
 
 
@@ -52,7 +53,7 @@ class PAULObjective(nn.Module):
         weight_pedal: float = 2.0,
         weight_ipfl: float = 1.0,
         compared: Callable[[Tensor], Tensor] = by_patch,
-        choose: MutualNeighbours | None = None,
+        choose: MutualNeighbours | ReciprocalNeighbours | None = None,
     ) -> None:
         super().__init__()
         self.memory = memory

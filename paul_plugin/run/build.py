@@ -183,7 +183,7 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
         method = cfg.paul
-        numbers = 'k k_camera scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
+        numbers = 'k k_camera overlap scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
         words = 'neighbours positives similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options |= {'shard_memory': method.memory.shard, 'recall_guard': method.guard}

@@ -41,9 +41,9 @@ def test_rows_are_sorted_by_camera(make_engine):
     assert make_engine(neighbours='camera', k_camera=3).objective.pedal.k == 3
 
 
-@pytest.mark.parametrize('positives', ['image', 'mutual'])
+@pytest.mark.parametrize('positives', ['image', 'mutual', 'reciprocal'])
 def test_it_is_resumed_to_the_bit(make_fresh_engine, tmp_path, positives):
-    options = {'neighbours': 'camera', 'k_camera': 2, 'positives': positives}
+    options = {'neighbours': 'camera', 'k_camera': 2, 'positives': positives, 'overlap': 0.2}
     engine = make_fresh_engine(**options)
     engine.run(save_dir=str(tmp_path / 'whole'), **RUN)
     path = tmp_path / 'whole/model/model.pth.tar-1-2'
@@ -108,7 +108,7 @@ def test_other_cameras_are_refused_on_resume(make_fresh_engine, tmp_path):
 def test_other_ways_are_refused(make_engine):
     with pytest.raises(ValueError, match="neighbours must be 'all' or 'camera', got 'site'"):
         make_engine(neighbours='site')
-    with pytest.raises(ValueError, match="positives must be 'patch' or 'image' or 'mutual', got 'both'"):
+    with pytest.raises(ValueError, match="positives must be 'patch' .*'reciprocal', got 'both'"):
         make_engine(positives='both')
     with pytest.raises(ValueError, match="positives='mutual' needs neighbours='camera'"):
         make_engine(positives='mutual')

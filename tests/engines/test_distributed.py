@@ -41,10 +41,10 @@ def alone(root):
     return run
 
 
-@pytest.mark.parametrize('case', ['replicated bank', 'centroids in shards', 'mutual in shards'])
+@pytest.mark.parametrize('case', ['replicated bank', 'centroids in shards', 'reciprocal in shards'])
 def test_two_processes_are_as_one(root, alone, case):
     found = train(2, root / f'two {case}', root=root, epochs=2, options=CASES[case])
-    expected = alone({'mutual in shards': 'mutual'}.get(case, case))
+    expected = alone({'reciprocal in shards': 'reciprocal'}.get(case, case))
     assert len(found['losses']) == 6
     assert max(largest_difference(found, expected).values()) < LIMIT
     assert found['results'] == expected['results']

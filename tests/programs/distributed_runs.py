@@ -28,6 +28,7 @@ from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['paul_plugin.commands.train', 'paul_plugin.run.stages', 'torch._dynamo'])
+RECIPROCAL = {'neighbours': 'camera', 'positives': 'reciprocal', 'overlap': 0.2, 'weight_ipfl': 0.0}
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},
@@ -35,8 +36,8 @@ CASES = {
     'centroids': {'ipfl': 'centroid'},
     'centroids in shards': {'ipfl': 'centroid', 'shard_memory': True},
     'cameras': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0},
-    'mutual': {'neighbours': 'camera', 'positives': 'mutual', 'weight_ipfl': 0.0},
-    'mutual in shards': {'neighbours': 'camera', 'positives': 'mutual', 'weight_ipfl': 0.0, 'shard_memory': True},
+    'reciprocal': RECIPROCAL,
+    'reciprocal in shards': {**RECIPROCAL, 'shard_memory': True},
     'cameras in shards': {'neighbours': 'camera', 'k_camera': 2, 'weight_ipfl': 0.0, 'shard_memory': True},
 }
 

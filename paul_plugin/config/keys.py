@@ -213,7 +213,7 @@ KEYS = (
         'paul.positives', 'patch',
         "what PEDAL pulls nearer: each patch's nearest patches; or, with paul.neighbours camera, for all patches of an "
         'image those of the images that are nearest by the whole descriptor (image), in both directions (mutual), or '
-        'that share its 2 * paul.k nearest images (reciprocal)',
+        'that share its paul.k nearest images (reciprocal)',
         one_of('patch', 'image', 'mutual', 'reciprocal'),
     ),
     Key(

@@ -84,7 +84,7 @@ def _build_pedal(
     if positives == 'patch' or len(cameras) == 1:
         return None, _camera_pedal(cameras, k, k_camera, scale)
     if positives == 'reciprocal':
-        choose = ReciprocalNeighbours(cameras, k_camera or k, shared=2 * k, overlap=overlap)
+        choose = ReciprocalNeighbours(cameras, k_camera or k, shared=k, overlap=overlap)
     else:
         most = k_camera or max(1, round(k / len(cameras)))
         choose = MutualNeighbours(cameras, most, both_ways=positives == 'mutual')

@@ -53,7 +53,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             descriptor, in both directions, of MutualNeighbours; `image`: the same in one direction; `reciprocal`: those
             that share its nearest images, of ReciprocalNeighbours. They are chosen from the memory bank before each
             epoch.
-        overlap: of ReciprocalNeighbours, whose `shared` is 2 * k and whose k is k_camera, or k if that is 0.
+        overlap: of ReciprocalNeighbours, whose `shared` is k, and whose k is k_camera, or k if that is 0.
         similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
             the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
         ipfl: `descriptor`, the paper's: real images' descriptors are anchors, their surrogates' positives, negatives

@@ -58,7 +58,7 @@ class ReciprocalNeighbours:
         counts: Sequence[int],
         k: int = 10,
         *,
-        shared: int = 20,
+        shared: int = 10,
         expand: int = 4,
         overlap: float = 0.6,
         block_numbers: int = BLOCK_NUMBERS,

@@ -96,14 +96,16 @@ def _joined(common: sparse.csr_array, sizes: NDArray[np.int32], overlap: float) 
             f'{total} crops hang together by their neighbours, {common.nnz} pairs of them, more than {_MOST_PAIRS}: '
             'lower --neighbours, name a --threshold, or group fewer crops at a time'
         )
-    # As the dense method reckons, to the bit: shares in float32 by float64, means in float64.
-    pairs = common.tocoo()
-    both = pairs.data.astype(np.float32)
-    far = 1 - both / (sizes[pairs.row] + sizes[pairs.col] - both)
-    rows: list[dict[int, float]] = [{} for _ in range(total)]
-    for one, other, distance in zip(pairs.row.tolist(), pairs.col.tolist(), far.tolist(), strict=True):
-        if one != other:
-            rows[one][other] = distance
+    # As the dense method reckons, to the bit: shares in float32 by float64, means in float64. A row at a time,
+    # and with one number for each crop: with lists of all pairs, 100,000 crops took 4.1 GB in the place of 2.7.
+    numbers = np.array(range(total), object)
+    rows: list[dict[int, float]] = []
+    for one in range(total):
+        span = slice(common.indptr[one], common.indptr[one + 1])
+        others, both = common.indices[span], common.data[span].astype(np.float32)
+        far = 1 - both / (sizes[one] + sizes[others] - both)
+        rows.append(dict(zip(numbers[others].tolist(), far.tolist(), strict=True)))
+        del rows[one][one]
     return join(rows, 1 - overlap)
 
 

@@ -37,8 +37,15 @@ _repr.maxstring = _repr.maxother = _repr.maxlong = 1000
 
 
 def show(value: object) -> str:
-    """A value for a message: one line, not too long."""
+    """A value for a message: one line, not too long; backslashes as they were typed.
+
+    Example:
+        >>> print(show(r'_c(\\d+)'))
+        '_c(\\d+)'
+    """
     text = _repr.repr(value)
+    if isinstance(value, str) and value.isprintable():
+        text = text.replace('\\\\', '\\')
     return text if len(text) <= 200 else f'{text[:200]}...'
 
 

@@ -97,7 +97,7 @@ def test_by_a_csv_file(tmp_path):
 def test_bad_patterns_are_refused_in_one_line(tmp_path, pattern, expected):
     top = pictures(tmp_path, '1.jpg', 'gate 1/1.jpg', 'hall/1.jpg')
     message = refusal(read_crops, str(top), '', pattern)
-    assert message.startswith('folder.camera = ')
+    assert message.startswith(f"folder.camera = '{pattern}': ")  # as it was typed
     assert expected.replace('TOP', str(top)) in message
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import link_or_copy, remove_unowned, save_atomically
-from .weights import Damaged, read_checkpoint
+from .damaged import Damaged
+from .reading import read_checkpoint
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
 KEPT = 'kept.pth.tar'  # what the run recommends, of whichever epoch

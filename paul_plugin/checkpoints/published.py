@@ -11,7 +11,7 @@ import torch
 from ..runtime import stopping
 from ..runtime.errors import UserError, nearest, printable, reason
 from ..runtime.files import scratch_folder
-from .weights import read_checkpoint
+from .reading import read_checkpoint
 
 
 class Published(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchreid
 
-from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.checkpoints.weights_file import to_release
 from paul_plugin.commands import command
 from paul_plugin.commands import convert as tool
 

@@ -10,7 +10,7 @@ import torch
 from paul_plugin.checkpoints import folder as folder_module
 from paul_plugin.checkpoints import resume
 from paul_plugin.checkpoints.folder import BEST, CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.runtime.errors import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.forks import Fork
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.runtime.files import save_atomically
 
 

@@ -1,6 +1,5 @@
 """Weight files: three kinds that are read, and foreign, damaged or hostile ones that are refused."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +10,8 @@ from torch.nn import functional as F
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.head import directions, head_of
-from paul_plugin.checkpoints.weights import load_host_weights, state_of, to_release
+from paul_plugin.checkpoints.weights import load_host_weights
+from paul_plugin.checkpoints.weights_file import state_of, to_release
 from paul_plugin.host.engine import unwrap
 from paul_plugin.runtime.errors import UserError
 

@@ -13,7 +13,7 @@ from helpers.jobs import run_embedded_job
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.commands import command, visualize
 from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.extraction import extract

@@ -10,11 +10,12 @@ from helpers.onnx_files import build, export, renamed, save
 from torch.nn import functional as F
 
 from paul_plugin.checkpoints.norms import unmeasured
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import main as paul
 from paul_plugin.config.settings import with_keys
+from paul_plugin.run.model_keys import config_of
 from paul_plugin.run.norms import measure_on_training_images
 from paul_plugin.run.trained import open_trained
-from paul_plugin.run.weights_file import config_of
 
 
 @pytest.fixture(scope='module')
@@ -100,7 +101,7 @@ def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datama
 
 @pytest.mark.parametrize('size', [[0, 5], [1], 'ab', [1.5, 2], [True, 2], None])
 def test_a_size_that_is_none_is_passed_over(size, tmp_path):
-    assert config_of({'size': size}, 'torchreid', tmp_path).data.height == 256
+    assert config_of(WeightsFile(tmp_path, {'size': size, 'state_dict': {'layer': torch.ones(1)}})).data.height == 256
 
 
 def test_tools_open_it(tracker, crops, tmp_path, paul_says):

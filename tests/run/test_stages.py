@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paul_plugin.checkpoints.resume import ResumePoint
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import run_words
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import with_keys
@@ -73,13 +73,13 @@ def test_the_stages(words, epochs, pretrains, labels, measured, expected):
     """By config, epochs done (None: from the beginning), whether weights are made, targets with labels, results."""
     words = [word.strip("'") for word in words.split()]
     cfg = config('train.max_epoch', 3, 'model.load_weights', 'weights.pth', *words)
-    point = None if epochs is None else ResumePoint(Path('model.pth.tar'), {'epoch': epochs})
+    point = None if epochs is None else WeightsFile(Path('model.pth.tar'), {'epoch': epochs})
     start = start_at(cfg, point, Start(get_default_config()) if pretrains else None)
     assert [stage.value for stage in stages_of(start, labels, measured.split())] == expected
 
 
 def test_a_checkpoint_without_a_number_of_epochs_is_left_to_the_engine():
-    point = ResumePoint(Path('model.pth.tar'), {'epoch': 'two'})
+    point = WeightsFile(Path('model.pth.tar'), {'epoch': 'two'})
     start = start_at(config(), point)
     assert GO_ON in [stage.value for stage in stages_of(start, True, ['direct_transfer', 'adapted'])]
 

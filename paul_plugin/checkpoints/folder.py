@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ..runtime.errors import UserError, printable
-from ..runtime.files import link_or_copy, remove_unowned, save_atomically
+from ..runtime.files import link_or_copy, save_atomically
 from .damaged import Damaged
 from .reading import read_checkpoint
 
@@ -200,8 +200,3 @@ class CheckpointFolder:
         verb = 'is' if what == 'kept model' else 'are'
         print(f'The {what} of an earlier run {verb} in {printable(aside)} now')
         return aside
-
-    def remove_partial(self) -> None:
-        """Removes what a killed process left of a file that it was writing."""
-        for partial in self.path.glob('.model*.pth.tar*'):
-            remove_unowned(partial)

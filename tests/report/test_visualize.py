@@ -210,19 +210,6 @@ def test_refuses_in_one_line(runs, capsys, name):
     assert expected in line
 
 
-def test_a_distance_that_is_none(capsys):
-    with pytest.raises(SystemExit):
-        visualize.parse(['ranking', 'run', '--threshold', 'nan'])
-    assert 'argument --threshold: must be a number, got nan' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('figure', visualize.SUBCOMMANDS)
-def test_help_ends_with_an_example(capsys, figure):
-    with pytest.raises(SystemExit):
-        visualize.parse([figure, '--help'])
-    assert f' {figure} ' in capsys.readouterr().out.splitlines()[-1]
-
-
 def headings(drawn):
     return [heading for heading, *_ in drawn]
 

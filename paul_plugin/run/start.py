@@ -63,8 +63,10 @@ def start_at(
         epochs = point.checkpoint.get('epoch')
         epochs = epochs if isinstance(epochs, int) else 0
     weights = cfg.model.load_weights
-    if file is None or file.path != Path(weights):
-        file = WeightsFile(weights) if weights else None
+    if not weights:
+        file = None
+    elif file is None or file.path != Path(weights):
+        file = WeightsFile(weights)
     return Start(cfg, point, epochs, pretraining, file)
 
 

@@ -136,7 +136,8 @@ def test_a_folder_in_the_place_of_weights_and_no_weights_at_all(tmp_path):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', tmp_path))
     with pytest.raises(UserError, match=r'no weight file at none/no.pth \(model.load_weights\): correct the name'):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', 'none/no.pth'))
-    assert find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', '')).weights == ''
+    start = find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', ''), WeightsFile(''))
+    assert (start.weights, start.file) == ('', None)
 
 
 def test_the_stages_own_settings_stay_its_own():

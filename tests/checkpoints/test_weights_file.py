@@ -1,9 +1,11 @@
 """A file of weights is read when it is asked for, once, and can be let go."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from paul_plugin.checkpoints import weights_file
+from paul_plugin.checkpoints import resume, weights_file
 from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.runtime.errors import UserError
 
@@ -24,3 +26,10 @@ def test_read_once(tmp_path, monkeypatch):
     assert vars(file) == {'path': path}
     assert WeightsFile(path, {'config': 3}).config == ''
     assert read == [path]
+
+
+def test_what_a_run_goes_on_from_is_let_go(tmp_path):
+    """Or its memory bank would stay beside the engine's for the whole run."""
+    point = WeightsFile(tmp_path / 'model.pth.tar-1', {'epoch': 1})
+    assert resume.go_on(SimpleNamespace(resume=lambda checkpoint: checkpoint['epoch'], done=(1, 0)), point) == 1
+    assert vars(point) == {'path': tmp_path / 'model.pth.tar-1'}

@@ -57,16 +57,6 @@ def test_embedded_job(run, tmp_path):
     assert 'Pre-training' not in out
     assert json.loads((tmp_path / 'log/results.json').read_text()) == results
 
-    # Testing only, and going on from the checkpoint.
-    status, out, _ = run(*synthetic_words(), 'test.evaluate', 'True')
-    assert status == 0
-    assert 'adapted' not in out[out.index('Results on') :]
-    status, out, err = run(
-        *synthetic_words(), 'model.resume', str(tmp_path / 'log/model/model.pth.tar-1'), 'train.max_epoch', '2'
-    )
-    assert status == 0, err
-    assert (tmp_path / 'log/model/model.pth.tar-2').exists()
-
 
 def test_a_start_from_random_weights_is_seeded(run, tmp_path):
     results = []

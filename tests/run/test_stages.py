@@ -12,6 +12,7 @@ from paul_plugin.config.settings import with_keys
 from paul_plugin.engines.base import ResumableEngine
 from paul_plugin.run.build import build_engine, build_model
 from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.stages import load_pretrained
 from paul_plugin.run.start import PRETRAINED, Start, find_start, stage_config, stages_of, start_at
 from paul_plugin.runtime.errors import UserError
 
@@ -107,6 +108,14 @@ def test_the_users_config_stays_as_it_is(tmp_path, saved, monkeypatch):
     (tmp_path / PRETRAINED).unlink()
     assert find_start(cfg).weights == ''
     assert cfg.dump() == before
+
+
+def test_weights_are_let_go_once_the_model_has_them(make_engine, tmp_path):
+    engine = make_engine()
+    torch.save(engine.model.state_dict(), tmp_path / 'weights.pth')
+    file = WeightsFile(tmp_path / 'weights.pth')
+    assert load_pretrained(engine, with_keys(get_default_config(), {'test.evaluate': True}), file) is False
+    assert vars(file) == {'path': file.path}
 
 
 def test_the_pretraining_stage_goes_on_by_itself(tmp_path, saved):

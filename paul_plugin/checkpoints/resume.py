@@ -3,6 +3,7 @@
 from ..runtime import processes
 from ..runtime.errors import UserError, printable, reason
 from .folder import CheckpointFolder
+from .reading import read_checkpoint
 from .weights_file import WeightsFile
 
 AUTO = 'auto'  # for model.resume: the newest checkpoint of the run's own folder
@@ -25,15 +26,11 @@ def find(asked: str, checkpoints: CheckpointFolder) -> WeightsFile | None:
         path = processes.from_first(newest and newest[0])  # all take the same one
         if path is None:
             return None
-        point = WeightsFile(path, newest and newest[1])
-        point.checkpoint  # noqa: B018  # read now: the run that saves there may remove it
-        return point
+        return WeightsFile(path, newest[1] if newest else read_checkpoint(path))
     try:
-        point = WeightsFile(asked)
-        point.checkpoint  # noqa: B018
+        return WeightsFile(asked, read_checkpoint(asked))  # now: a run that saves there may remove it
     except UserError as error:
         raise UserError(f'{error} (model.resume)') from None
-    return point
 
 
 def go_on(engine, point: WeightsFile) -> int:

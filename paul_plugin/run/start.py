@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 
 from ..checkpoints import published, resume
 from ..checkpoints.folder import CheckpointFolder
+from ..checkpoints.reading import read_checkpoint
 from ..checkpoints.weights_file import WeightsFile
 from ..config import checks, keys, settings
 from ..config.changes import FREE, changed_keys, refuse_changes
@@ -239,7 +240,7 @@ def refuse_missing(path: str) -> NoReturn:
         UserError: naming a file beside it whose name is like it, if there is one.
     """
     if os.path.exists(path):  # a folder, or a pipe
-        WeightsFile(path).checkpoint  # noqa: B018  # says what it is
+        read_checkpoint(path)
     folder, name = os.path.split(path)
     try:
         names = [entry.name for entry in os.scandir(folder or '.') if entry.is_file()]

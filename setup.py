@@ -9,7 +9,7 @@ VERSION = next(
     line.split("'")[1] for line in (HERE / 'paul_plugin/version.py').read_text().splitlines() if '__version__' in line
 )
 # What some of the tools need beyond training: plots, ONNX files, Parquet files, clusters
-TOOLS = ['matplotlib', 'onnx', 'onnxruntime', 'onnxscript', 'pyarrow', 'scikit-learn']
+TOOLS = ['matplotlib', 'onnx', 'onnxruntime', 'onnxscript', 'pyarrow']
 
 setup(
     name='paul-plugin',
@@ -55,5 +55,8 @@ setup(
         'h5py',
         'imageio',
     ],
-    extras_require={'tools': TOOLS, 'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter', 'mypy', *TOOLS]},
+    extras_require={
+        'tools': TOOLS,
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'import-linter', 'mypy', 'scikit-learn', *TOOLS],
+    },
 )

@@ -2,7 +2,8 @@
 
 from . import host, registry  # noqa: F401  # host first: it quiets a warning of torchreid
 from .checkpoints.norms import measure_norms
-from .checkpoints.weights import load_weights, read_checkpoint
+from .checkpoints.reading import read_checkpoint
+from .checkpoints.weights import load_weights
 from .data.folder import FolderDataset
 from .deploy.descriptor_file import read_descriptors
 from .deploy.one_camera import for_camera

@@ -8,7 +8,7 @@ from ..runtime.choices import CHECKPOINT_FORMATS
 from ..runtime.errors import UserError, printable
 from ..runtime.files import save_atomically
 from ..runtime.targets import check_targets
-from .weights import read_checkpoint, state_of, to_release
+from .weights_file import WeightsFile, to_release
 
 NEEDED_PARTS = ('backbone', 'pgn', 'branches')  # what makes a PatchNet; the heads may have been left out
 
@@ -19,7 +19,8 @@ def read_patchnet(path: Path) -> tuple[str, dict[str, Tensor]]:
     Raises:
         UserError: if the file cannot be read, holds another model, or patches that the release does not know.
     """
-    kind, state = state_of(read_checkpoint(path), path)
+    file = WeightsFile(path)
+    state = file.state
     missing = [part for part in NEEDED_PARTS if not any(key.startswith(f'{part}.') for key in state)]
     if missing:
         raise UserError(
@@ -30,7 +31,7 @@ def read_patchnet(path: Path) -> tuple[str, dict[str, Tensor]]:
             f'{printable(path)} holds fixed patches (pgn.theta: patch_source stripe or random), which the release '
             'has no place for: only a model with patch_source pgn is converted'
         )
-    return 'release' if kind == 'release' else 'torchreid', state
+    return 'release' if file.kind == 'release' else 'torchreid', state
 
 
 def convert(source: Path, target: Path, to: str | None = None, force: bool = False) -> str:

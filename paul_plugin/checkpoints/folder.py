@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 from ..runtime.errors import UserError, printable
-from ..runtime.files import link_or_copy, remove_unowned, save_atomically
-from .weights import Damaged, read_checkpoint
+from ..runtime.files import link_or_copy, save_atomically
+from .damaged import Damaged
+from .reading import read_checkpoint
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
 KEPT = 'kept.pth.tar'  # what the run recommends, of whichever epoch
@@ -199,8 +200,3 @@ class CheckpointFolder:
         verb = 'is' if what == 'kept model' else 'are'
         print(f'The {what} of an earlier run {verb} in {printable(aside)} now')
         return aside
-
-    def remove_partial(self) -> None:
-        """Removes what a killed process left of a file that it was writing."""
-        for partial in self.path.glob('.model*.pth.tar*'):
-            remove_unowned(partial)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..runtime.errors import UserError, import_optional, printable, reason
-from ..runtime.files import Damaged, refuse_unreadable
+from .damaged import Damaged, refuse_unreadable
 from .layers import WEIGHTED, Step
 
 MOST_BYTES = 2 << 30  # protobuf reads no more

@@ -109,9 +109,7 @@ def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(array, np.float32))
 
 
-def _take_head(
-    head: Sequence[Step], maps: Step, model: Model, path: str | Path, state: dict[str, Tensor]
-) -> None:
+def _take_head(head: Sequence[Step], maps: Step, model: Model, path: str | Path, state: dict[str, Tensor]) -> None:
     """Takes what follows the feature map, if anything: the layers of `fc`, and the classifier."""
     layers: list[tuple[Step, bool]] = []  # with whether a ReLU follows
     before = maps
@@ -142,4 +140,4 @@ def _take_head(
 
 
 def _refusal_of_head(step: Step, model: Model, path: str | Path) -> UserError:
-    return _refusal(path, f"node {step.name} does not fit {model.name}, which ends in a mean, fc and classifier")
+    return _refusal(path, f'node {step.name} does not fit {model.name}, which ends in a mean, fc and classifier')

@@ -11,7 +11,7 @@ import torch
 from ..runtime import stopping
 from ..runtime.errors import UserError, nearest, printable, reason
 from ..runtime.files import scratch_folder
-from .weights import read_checkpoint
+from .reading import read_checkpoint
 
 
 class Published(NamedTuple):
@@ -101,7 +101,10 @@ def download(published: Published, path: Path) -> None:
         with _Stoppable(partial.open('wb', buffering=0)) as stream:
             words = {'start': f'Fetching {published.about}\n', 'output': f'To: {printable(path)}\n'}
             gdown.download(published.address, stream, log_messages=words, timeout=_TIMEOUT)
-        check_download(partial)
+        try:
+            read_checkpoint(partial)
+        except UserError as error:
+            raise UserError(str(error).replace(printable(partial), 'what came')) from None
         os.replace(partial, path)
 
 
@@ -111,22 +114,6 @@ class _Stoppable(io.BufferedWriter):
     def write(self, content: bytes) -> int:
         stopping.check()
         return super().write(content)
-
-
-def check_download(path: Path) -> None:
-    """Refuses a file that holds no weights, such as Google Drive's page about too many downloads, or no whole ones.
-
-    Raises:
-        UserError: saying what came.
-    """
-    with path.open('rb') as file:
-        start = file.read(2)
-    if not start.startswith((b'PK', b'\x80')):  # torch's files: a zip archive, before torch 1.6 a pickle
-        raise UserError('what came is a web page or another file without weights')
-    try:
-        read_checkpoint(path)
-    except UserError as error:
-        raise UserError(str(error).replace(printable(path), 'what came')) from None
 
 
 def _reason(error: Exception) -> str:

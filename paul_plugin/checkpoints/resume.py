@@ -1,24 +1,15 @@
 """Which checkpoint a run goes on from, and an engine put into its state."""
 
-from pathlib import Path
-from typing import NamedTuple
-
 from ..runtime import processes
 from ..runtime.errors import UserError, printable, reason
 from .folder import CheckpointFolder
-from .weights import read_checkpoint
+from .reading import read_checkpoint
+from .weights_file import WeightsFile
 
 AUTO = 'auto'  # for model.resume: the newest checkpoint of the run's own folder
 
 
-class ResumePoint(NamedTuple):
-    """A checkpoint and the file that it was read from."""
-
-    path: Path
-    checkpoint: dict
-
-
-def find(asked: str, checkpoints: CheckpointFolder) -> ResumePoint | None:
+def find(asked: str, checkpoints: CheckpointFolder) -> WeightsFile | None:
     """The checkpoint that is asked for; None where the run starts from the beginning.
 
     Args:
@@ -35,14 +26,14 @@ def find(asked: str, checkpoints: CheckpointFolder) -> ResumePoint | None:
         path = processes.from_first(newest and newest[0])  # all take the same one
         if path is None:
             return None
-        return ResumePoint(path, newest[1] if newest else read_checkpoint(path))
+        return WeightsFile(path, newest[1] if newest else read_checkpoint(path))
     try:
-        return ResumePoint(Path(asked), read_checkpoint(asked))
+        return WeightsFile(asked, read_checkpoint(asked))  # now: a run that saves there may remove it
     except UserError as error:
         raise UserError(f'{error} (model.resume)') from None
 
 
-def go_on(engine, point: ResumePoint) -> int:
+def go_on(engine, point: WeightsFile) -> int:
     """Puts an engine into the state of a checkpoint; returns the number of epochs that are done.
 
     Raises:
@@ -53,6 +44,6 @@ def go_on(engine, point: ResumePoint) -> int:
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         said = f'it lacks {reason(error)}' if isinstance(error, KeyError) else reason(error)
         raise UserError(f'{printable(point.path)} does not fit this run (model.resume): {said[:200]}') from None
-    point.checkpoint.clear()  # or the second memory bank would stay for the whole run
+    point.forget()  # or the second memory bank would stay for the whole run
     print(f'Going on from {printable(point.path)}: {epochs} epochs and {engine.done[1]} steps are done')
     return epochs

@@ -43,7 +43,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="of the swept key; of pretraining: sources, such as msmt17 market1501+cuhk03 none (default: the config's "
         'own and usual ones)',
     )  # fmt: skip
-    parser.add_argument('--jobs', type=int, default=1, help='runs at once, which share the cores (%(default)s)')
+    parser.add_argument(
+        '--jobs', type=command.at_least(1), default=1, help='runs at once, which share the cores (%(default)s)'
+    )
     parser.add_argument('--dry-run', action='store_true', help='show the runs and their time; start nothing')
     return parser
 
@@ -79,8 +81,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     own, words = split_words(argv)
     arguments = make_parser().parse_args(own)
-    if arguments.jobs < 1:
-        raise UserError(f'--jobs {arguments.jobs}: must be at least 1')
     if run_words.parse(words).dry_run:  # and what is wrong with the words of a run is said at once, too
         raise UserError('--dry-run is to be written out: each of the runs would be a dry one')
     arguments.words, arguments.argv = words, list(argv)

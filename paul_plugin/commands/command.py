@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..runtime import streams
 from ..runtime.allocator import keep_large_blocks
@@ -30,9 +30,17 @@ def load_package() -> None:
         package.__spec__.loader.exec_module(package)
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose errors are one line, as all of this program's are, and not the usage's several before it."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f'error: {printable(message)}; {self.prog} --help tells what it takes', file=sys.stderr)
+        sys.exit(2)
+
+
 def make_parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with examples: lines of arguments, before which the program's name is written."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog=called(),
         description=wrapped(description),
         epilog=examples(example),

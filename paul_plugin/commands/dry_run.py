@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 from ..checkpoints import published
 from ..checkpoints.resume import go_on
 from ..checkpoints.weights import load_weights
+from ..checkpoints.weights_file import WeightsFile
 from ..config.settings import with_keys
 from ..data.folder import NAME
 from ..data.synthetic.datasets import SYNTHETIC
@@ -21,7 +22,7 @@ from ..run.build import build_engine, build_model, build_test_engine, load_into
 from ..run.data import build_datamanager, check_data, to_render
 from ..run.record import results_path
 from ..run.stages import only_run_of, results_before
-from ..run.start import Stage, Start, check_names, checkpoints_of, find_start, stages_of
+from ..run.start import Stage, Start, check_names, checkpoints_of, find_start, stages_of, start_at
 from ..runtime import launch, randomness
 from ..runtime.errors import UserError, printable
 
@@ -50,11 +51,12 @@ class Looked(NamedTuple):
         return f'{self.epochs} epochs of {self.batches} batches of {self.start.cfg.train.batch_size} images'
 
 
-def show(cfg: CfgNode) -> None:
+def show(cfg: CfgNode, file: WeightsFile | None = None) -> None:
     """Makes the checks of a run, and prints its data, its stages and where it would write.
 
     Args:
         cfg: a config that `check_config` has passed.
+        file: what `model.load_weights` names, where it was read already.
 
     Raises:
         UserError: for what a run would refuse before it starts.
@@ -62,7 +64,7 @@ def show(cfg: CfgNode) -> None:
     if launch.launched():
         raise UserError('--dry-run looks at one process: start it without torchrun')
     check_names(cfg)
-    start = _start_of(cfg)
+    start = _start_of(cfg, file)
     _check_target(start.cfg)
     with randomness.seeded(cfg.train.seed):
         parts = [_look_at(part) for part in filter(None, (start.pretraining, start))]
@@ -73,15 +75,15 @@ def show(cfg: CfgNode) -> None:
     print('Nothing was started, and nothing written.')
 
 
-def _start_of(cfg: CfgNode) -> Start:
+def _start_of(cfg: CfgNode, file: WeightsFile | None) -> Start:
     """What the run starts with; published weights that are not there yet are not fetched."""
     path = published.to_fetch(cfg.model.load_weights)
     if path is None or cfg.model.resume:
-        return find_start(cfg)
+        return find_start(cfg, file)
     name = cfg.model.load_weights
     start = find_start(with_keys(cfg, {'model.load_weights': '', 'paul.pretrain.config': ''}))
     print(f'{name} would be fetched from {published.PUBLISHED[name].address} to {printable(path)}; it is not checked')
-    return start._replace(cfg=with_keys(start.cfg, {'model.load_weights': str(path)}))
+    return start_at(with_keys(start.cfg, {'model.load_weights': str(path)}), start.point)
 
 
 def _check_target(cfg: CfgNode) -> None:
@@ -150,9 +152,9 @@ def _load(start: Start, model: nn.Module) -> None:
     """Loads the weights that the run starts from, if they are there, and says which they are."""
     cfg = start.cfg
     if start.point is not None:
-        load_weights(model, start.point.path, start.point.checkpoint)
+        load_weights(model, start.point)
     elif os.path.isfile(start.weights):
-        load_into(cfg, model, start.weights)
+        load_into(cfg, model, start.file)
         print(f'Weights: {printable(start.weights)} is readable, and of {cfg.model.name}')
     elif cfg.model.pretrained and not start.weights:
         print(f"Weights: ImageNet's of {cfg.model.name}, fetched where torch's cache lacks them")

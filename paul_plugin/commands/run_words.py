@@ -197,11 +197,7 @@ def finish(asked: Asked, complete: Complete | None = None) -> CfgNode:
     return with_keys(cfg, complete(cfg, _named_with('model.load_weights', asked.settings)))
 
 
-def load_config(
-    argv: Sequence[str] | None = None,
-    description: str = '',
-    complete: Complete | None = None,
-) -> CfgNode:
+def load_config(argv: Sequence[str] | None = None, description: str = '') -> CfgNode:
     """The config that a command line asks for: torchreid's options and KEY VALUE pairs, in any order.
 
     The defaults are overridden by the config file, that by the options, these by the pairs. The values' ranges are
@@ -210,4 +206,4 @@ def load_config(
     Raises:
         UserError: for everything that is wrong with the command line and the config file, one line each.
     """
-    return finish(parse(argv, description), complete)
+    return finish(parse(argv, description))

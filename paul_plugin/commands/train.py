@@ -3,9 +3,11 @@
 Example: paul train paul_synthetic
 """
 
+import functools
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
@@ -13,6 +15,9 @@ from ..config import checks
 from ..runtime import stopping
 from . import command, run_words
 from .run_words import Asked
+
+if TYPE_CHECKING:
+    from ..checkpoints.weights_file import WeightsFile
 
 DESCRIPTION = 'Trains and tests a person re-ID model; loss.name paul adapts PatchNet to cameras without labels.'
 
@@ -24,29 +29,37 @@ def parse(argv: Sequence[str]) -> Asked:
     return run_words.parse(argv, DESCRIPTION)
 
 
-def config_of(asked: Asked) -> CfgNode:
-    """The config that was asked for, checked."""
-    from ..run.weights_file import take_from_file
+def config_of(asked: Asked, file: 'WeightsFile | None' = None) -> CfgNode:
+    """The config that was asked for, checked; `file` is what its `model.load_weights` names, if it was made already."""
+    from ..run.model_keys import keys_of
 
-    cfg = run_words.finish(asked, take_from_file)
+    cfg = run_words.finish(asked, functools.partial(keys_of, file or file_of(asked)))
     checks.check_config(cfg)
     return cfg
 
 
+def file_of(asked: Asked) -> 'WeightsFile':
+    """The file of weights that is named, not read yet: who asks for its keys and who loads it share it."""
+    from ..checkpoints.weights_file import WeightsFile
+
+    return WeightsFile(asked.cfg.model.load_weights)
+
+
 def run(asked: Asked) -> None:
     """Runs what was asked for, or shows what would be done."""
+    file = file_of(asked)
     if asked.dry_run:
         from .dry_run import show
 
-        show(config_of(asked))
+        show(config_of(asked, file), file)
         return
     from ..run import stages
     from ..runtime import processes
 
     with stopping.stop_signals():
-        cfg = config_of(asked)
+        cfg = config_of(asked, file)
         with processes.group(cfg.use_gpu):
-            stages.run(cfg)
+            stages.run(cfg, file)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

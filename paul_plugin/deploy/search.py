@@ -129,7 +129,7 @@ def search(
 
 def _rows(found: Sequence[Found]) -> list[dict[str, object]]:
     """A row each: query and file as they were given, rank from 1 on, and whether the threshold knows it, if any."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for query, gallery, apart, known in found:
         for place, (file, distance) in enumerate(zip(gallery, apart)):
             values = query, place + 1, file, distance, None if known is None else known[place]

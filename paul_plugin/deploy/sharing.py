@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
-from ..checkpoints.weights import is_adapted, read_checkpoint, state_of
+from ..checkpoints.weights_file import WeightsFile
 from ..config.changes import list_of
 from ..config.keys import value_of
 from ..method.patchnet import HEADS
@@ -69,8 +69,8 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         raise UserError(f'{printable(path)} holds weights alone: leave --dim and --camera out, or name another format')
     check_targets([path], force, inputs=[trained.path])
     import_optional('safetensors')
-    known = state_of(trained.checkpoint, path)[1]
-    state = {name: value.cpu() for name, value in trained.model.state_dict().items() if _is_given(name, known)}
+    its = WeightsFile(trained.path, trained.checkpoint)
+    state = {name: value.cpu() for name, value in trained.model.state_dict().items() if _is_given(name, its.state)}
     config = {}
     for key in KEYS:
         group, name = key.split('.')
@@ -78,7 +78,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     texts = {
         'config': yaml.safe_dump(config),
         'metadata': json.dumps(_told(trained)),
-        'adapted': str(is_adapted(trained.checkpoint)),
+        'adapted': str(its.adapted),
     }
     content = as_safetensors(state, texts)
     try:
@@ -86,7 +86,7 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
         with whole_file(path) as file:
             file.write(content)
             file.flush()
-            found = state_of(read_checkpoint(file.name), path)[1]
+            found = WeightsFile(file.name).state
             if found.keys() != state.keys() or not all(found[name].equal(value) for name, value in state.items()):
                 raise UserError(f'no file was written to {printable(path)}: it is not read back as it was written')
     except OSError as error:

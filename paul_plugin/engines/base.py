@@ -162,7 +162,6 @@ class ResumableEngine(HostFixes):
         if self.done[0] > start_epoch:  # another run of the engine: it has its weights, and a history of its own
             self._begin_record()
         if processes.is_first():
-            self.folder.remove_partial()
             if self.done > (0, 0):
                 self.folder.set_aside(self.done)
             elif start_epoch == 0:

@@ -1,7 +1,7 @@
 """Keeps the model that the signs of cameras speak for, beside the checkpoints that a run goes on from."""
 
 from ..checkpoints.folder import CheckpointFolder
-from ..checkpoints.weights import read_checkpoint
+from ..checkpoints.reading import read_checkpoint
 from ..runtime import processes
 from ..runtime.errors import UserError, printable
 from .observers import Observer

@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 
 from .. import registry
 from ..checkpoints.weights import load_host_weights, load_weights
+from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments
 from ..config.keys import AUTO_RATE
 from ..engines.base import ResumableEngine
@@ -126,7 +127,7 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     return engine
 
 
-def load_into(cfg: CfgNode, model: nn.Module, path: str) -> list[str]:
+def load_into(cfg: CfgNode, model: nn.Module, file: WeightsFile) -> list[str]:
     """Loads a file of weights into a model that was built by a config: one of ours, or torchreid's own.
 
     Returns:
@@ -136,9 +137,8 @@ def load_into(cfg: CfgNode, model: nn.Module, path: str) -> list[str]:
         UserError: for a file that cannot be read, or weights of another model.
     """
     if cfg.model.name in BACKBONES:
-        return load_weights(model, path).unmeasured
-    load_host_weights(model, path)
-    return []
+        return load_weights(model, file).unmeasured
+    return load_host_weights(model, file)
 
 
 def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:

@@ -10,7 +10,8 @@ from yacs.config import CfgNode
 
 from ..checkpoints import resume
 from ..checkpoints.resume import go_on
-from ..checkpoints.weights import load_weights, read_checkpoint
+from ..checkpoints.weights import load_weights
+from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments
 from ..config.manual import not_default
 from ..config.settings import with_keys
@@ -58,11 +59,12 @@ def train_supervised(start: Start) -> nn.Module:
     datamanager = build_datamanager(cfg)
     left_out = check_data(cfg, datamanager)
     agreement.check_images(datamanager)
-    load = start.weights and point is None
+    load = start.file is not None and point is None
     pretrained = cfg.model.pretrained and not load and point is None
     model = build_model(cfg, datamanager.num_train_pids, pretrained)
     if load:
-        unmeasured = load_into(cfg, model, start.weights)
+        unmeasured = load_into(cfg, model, start.file)
+        start.file.forget()
         if not cfg.test.evaluate:
             measure_on_training_images(cfg, model, datamanager, unmeasured)
     engine = build_engine(cfg, datamanager, model)
@@ -83,10 +85,11 @@ def pretrain(start: Start, path: Path) -> None:
             save_atomically({'state_dict': model.state_dict(), 'config': cfg.dump()}, path)
 
 
-def load_pretrained(engine: ResumableEngine, cfg: CfgNode, path: str) -> bool:
+def load_pretrained(engine: ResumableEngine, cfg: CfgNode, file: WeightsFile) -> bool:
     """Loads weights into the engine's model; returns whether they have been adapted by such a run before."""
-    loaded = load_weights(engine.model, path)
-    print(f'Loaded {len(loaded.loaded)} tensors from {printable(path)}')
+    loaded = load_weights(engine.model, file)
+    file.forget()  # of the memory that a run needs
+    print(f'Loaded {len(loaded.loaded)} tensors from {printable(file.path)}')
     classifiers = [name for name in loaded.left if name.startswith('classifier.')]
     if classifiers:
         print(
@@ -101,8 +104,8 @@ def load_pretrained(engine: ResumableEngine, cfg: CfgNode, path: str) -> bool:
             print(f'* {words}: {", ".join(map(printable, others))}')
     if of_backbone:
         print(
-            f"{printable(path)} is a model of torchreid's: its patches are bands, unless they are named; its branches "
-            'start as its own head, or without one as projections that keep distances'
+            f"{printable(file.path)} is a model of torchreid's: its patches are bands, unless they are named; its "
+            'branches start as its own head, or without one as projections that keep distances'
         )
     if not cfg.test.evaluate:  # which changes nothing that a test sees, and may have no training images
         measure_on_training_images(cfg, engine.model, engine.datamanager, loaded.unmeasured)
@@ -157,23 +160,23 @@ def adapt(start: Start) -> None:
     left_out = check_data(cfg, datamanager)
     agreement.check_images(datamanager)
     # One class: not even the number of identities reaches this stage.
-    model = build_model(cfg, 1, cfg.model.pretrained and not start.weights and point is None)
+    model = build_model(cfg, 1, cfg.model.pretrained and start.file is None and point is None)
     engine = (build_test_engine if cfg.test.evaluate else build_engine)(cfg, datamanager, model)
     tested = list(engine.test_loader)  # the targets with labels
     path = results_path(cfg)
     results = processes.from_first(results_before(start, tested))
     stages = stages_of(start, bool(tested), results)
-    file = point.path if point is not None else Path(start.weights) if start.weights else None
+    file = next((found.path for found in (point, start.file) if found is not None), None)
     adapted = False
     for stage in stages:
         match stage:
             case Stage.PRETRAIN:
-                pretrain(start.pretraining, Path(start.weights))
+                pretrain(start.pretraining, start.file.path)
             case Stage.FORGET:
                 if processes.is_first():
                     path.unlink(missing_ok=True)
             case Stage.LOAD:
-                adapted = load_pretrained(engine, cfg, start.weights)
+                adapted = load_pretrained(engine, cfg, start.file)
             case Stage.MEASURE_START:
                 name = ('adapted' if cfg.test.evaluate else 'start') if adapted else 'direct_transfer'
                 _title(f'{f"Test of {printable(file)} on" if adapted else "Direct transfer to"} {", ".join(tested)}')
@@ -194,7 +197,7 @@ def adapt(start: Start) -> None:
                     results['adapted'] = engine.results
             case Stage.TEST:
                 _title(f'Test of {printable(point.path)}')
-                load_weights(engine.model, point.path, point.checkpoint)
+                load_weights(engine.model, point)
                 results = measure_and_write(engine, cfg, 'adapted', file)
             case Stage.KEEP:
                 results |= take_kept(engine, cfg, results)
@@ -234,7 +237,7 @@ def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -
         return {'kept': results['adapted']} if 'adapted' in results else {}
     if not engine.test_loader:
         return {}
-    load_weights(engine.model, folder.kept, read_checkpoint(folder.kept))
+    load_weights(engine.model, folder.kept)
     of_start = results.get('direct_transfer') or results.get('start')
     if sign['name'] == START and of_start:
         return {'kept': of_start}
@@ -272,15 +275,19 @@ def set_aside(cfg: CfgNode) -> None:
         checkpoints_of(cfg).remove_kept_start()
 
 
-def run(cfg: CfgNode) -> None:
+def run(cfg: CfgNode, file: WeightsFile | None = None) -> None:
     """Runs what a config says, all its stages.
+
+    Args:
+        cfg: the config.
+        file: what `model.load_weights` names, where it was read already.
 
     Raises:
         UserError: for what the user can mend, before any long work starts.
     """
     agreement.check_settings(cfg)
     check_names(cfg)
-    start = find_start(cfg)
+    start = find_start(cfg, file)
     with only_run_of(cfg):
         run_alone(start, cfg)
 

@@ -11,8 +11,8 @@ from yacs.config import CfgNode
 
 from ..checkpoints import published, resume
 from ..checkpoints.folder import CheckpointFolder
-from ..checkpoints.resume import ResumePoint
-from ..checkpoints.weights import read_checkpoint
+from ..checkpoints.reading import read_checkpoint
+from ..checkpoints.weights_file import WeightsFile
 from ..config import checks, keys, settings
 from ..config.changes import FREE, changed_keys, refuse_changes
 from ..config.settings import with_keys
@@ -35,26 +35,40 @@ class Start(NamedTuple):
         point: the checkpoint that it goes on from; None at the beginning.
         epochs: how many are done.
         pretraining: the start of the stage that makes the file `cfg.model.load_weights`; None where nothing makes it.
+        file: the weights that the model starts from, made by the pre-training stage or there; None for none.
     """
 
     cfg: CfgNode
-    point: ResumePoint | None = None
+    point: WeightsFile | None = None
     epochs: int = 0
     pretraining: Optional['Start'] = None
+    file: WeightsFile | None = None
 
     @property
     def weights(self) -> str:
-        """The file of weights that the model starts from, made by the pre-training stage or there; '' for none."""
+        """The path of `file`, or ''."""
         return self.cfg.model.load_weights
 
 
-def start_at(cfg: CfgNode, point: ResumePoint | None, pretraining: Start | None = None) -> Start:
-    """The start of a config at a checkpoint, or at the beginning; it knows how many epochs are done."""
+def start_at(
+    cfg: CfgNode, point: WeightsFile | None, pretraining: Start | None = None, file: WeightsFile | None = None
+) -> Start:
+    """The start of a config at a checkpoint, or at the beginning; it knows how many epochs are done.
+
+    Args:
+        cfg, point, pretraining: of the start.
+        file: the weights, where some of it may have been read already.
+    """
     epochs = cfg.train.start_epoch
     if point is not None:  # a checkpoint that tells no number is refused when the engine takes it
         epochs = point.checkpoint.get('epoch')
         epochs = epochs if isinstance(epochs, int) else 0
-    return Start(cfg, point, epochs, pretraining)
+    weights = cfg.model.load_weights
+    if not weights:
+        file = None
+    elif file is None or file.path != Path(weights):
+        file = WeightsFile(weights)
+    return Start(cfg, point, epochs, pretraining, file)
 
 
 # What the figures of the model before it is adapted are called: `start` where it has been adapted before.
@@ -170,8 +184,12 @@ def _stage_values(cfg: CfgNode) -> CfgNode:
     return with_keys(with_keys(stage, taken), cfg.paul.pretrain.opts)
 
 
-def find_start(cfg: CfgNode) -> Start:
+def find_start(cfg: CfgNode, file: WeightsFile | None = None) -> Start:
     """What the run of a config starts with; the config itself stays as the user gave it.
+
+    Args:
+        cfg: the config.
+        file: what `model.load_weights` names, where it was read already.
 
     Raises:
         UserError: if a checkpoint cannot be read or is of a run with other settings, or if weights are named that are
@@ -189,8 +207,9 @@ def find_start(cfg: CfgNode) -> Start:
         stage = stage_config(cfg)
         pretraining = start_at(stage, find_point(stage, stage.model.resume))
     elif point is None and weights and not named:
-        refuse_stale(cfg, weights)
-    return start_at(cfg, point, pretraining)
+        file = WeightsFile(weights)
+        refuse_stale(cfg, file)
+    return start_at(cfg, point, pretraining, file)
 
 
 def asked_for(cfg: CfgNode) -> str:
@@ -233,20 +252,19 @@ def refuse_missing(path: str) -> NoReturn:
     )
 
 
-def refuse_stale(cfg: CfgNode, path: str) -> None:
+def refuse_stale(cfg: CfgNode, file: WeightsFile) -> None:
     """Refuses weights that an earlier run left there after a pre-training with other settings.
 
     Raises:
         UserError: naming the settings that differ.
     """
     try:
-        text = str(read_checkpoint(path).get('config', ''))
-        changes = changed_keys(_stage_values(cfg), text, free=FREE - {'train.max_epoch'})
+        changes = changed_keys(_stage_values(cfg), file.config, free=FREE - {'train.max_epoch'})
     except (UserError, yaml.YAMLError, ValueError, RecursionError):
         return  # there is nothing to compare; what is wrong with the weights themselves is said when they are loaded
     if changes:
         raise UserError(
-            f'{printable(path)} is of a pre-training with other settings: {"; ".join(changes)}: set them back, '
+            f'{printable(file.path)} is of a pre-training with other settings: {"; ".join(changes)}: set them back, '
             'delete it or choose another data.save_dir to pre-train anew, or name it by model.load_weights to take it '
             'as it is'
         )
@@ -257,7 +275,7 @@ def weights_it_started_from(cfg: CfgNode) -> str:
     return next(filter(os.path.isfile, (cfg.model.load_weights, pretrained_path(cfg))), '')
 
 
-def find_point(cfg: CfgNode, asked: str) -> ResumePoint | None:
+def find_point(cfg: CfgNode, asked: str) -> WeightsFile | None:
     """The checkpoint that is asked for, as `model.resume` does; None where the run starts from the beginning.
 
     Raises:

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from yacs.config import CfgNode
 
 from ..checkpoints.folder import CheckpointFolder
-from ..checkpoints.weights import load_weights, read_checkpoint, state_of
+from ..checkpoints.weights import load_weights
+from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments, checks
 from ..config.keys import value_of
 from ..config.settings import has_gpu, with_keys
@@ -29,7 +30,7 @@ from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
-from .weights_file import OF_THE_MODEL, config_of, model_keys, told_of_size
+from .model_keys import OF_THE_MODEL, config_of, model_keys
 
 _MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
 _SIZE = 'data.height', 'data.width'
@@ -166,10 +167,9 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
         >>> open_trained('log/paul_synthetic').describe(['me.jpg']).shape
         (1, 1536)
     """
-    path, checkpoint = _read(Path(path))
-    kind, state = state_of(checkpoint, path)
-    cfg = config_of(checkpoint, kind, path)
-    if not told_of_size(checkpoint) and not (height and width) and not {*_SIZE} <= {*map(str, opts[::2])}:
+    file = _file_of(Path(path))
+    path, cfg = file.path, config_of(file)
+    if not file.tells_size and not (height and width) and not {*_SIZE} <= {*map(str, opts[::2])}:
         print(
             f'{printable(path)} does not tell the size of its images: {cfg.data.height}x{cfg.data.width} is assumed; '
             '--height and --width give another'
@@ -183,7 +183,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             f'{_MOST_PIXELS}: give --height and --width'
         )
     named = {key: value_of(cfg, key) for key in map(str, opts[::2]) if key in OF_THE_MODEL}
-    cfg = with_keys(cfg, model_keys(cfg, kind, state, path))
+    cfg = with_keys(cfg, model_keys(cfg, file))
     for key, value in named.items():
         if value_of(cfg, key) != value:
             raise UserError(
@@ -192,9 +192,9 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
             )
     options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
     model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
-    load_weights(model, path, checkpoint)
+    load_weights(model, file)
     run = path.parent.parent if path.parent.name == 'model' else None
-    return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, checkpoint, run)
+    return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, file.checkpoint, run)
 
 
 def _limits(cfg: CfgNode) -> dict[str, object]:
@@ -203,20 +203,20 @@ def _limits(cfg: CfgNode) -> dict[str, object]:
     return {'data.workers': arguments.workers(cfg), **batches}
 
 
-def _read(path: Path) -> tuple[Path, dict]:
-    """The file and what it holds; of a run's folder, the kept model if there is one, else the newest checkpoint."""
+def _file_of(path: Path) -> WeightsFile:
+    """The file; of a run's folder, the kept model if there is one, else the newest checkpoint."""
     if not path.is_dir():
-        return path, read_checkpoint(path)
+        return WeightsFile(path)
     folder = CheckpointFolder(path / 'model')
     if os.path.lexists(folder.kept):
-        checkpoint = read_checkpoint(folder.kept)
-        signs = signs_of(checkpoint.get('signs'))
+        kept = WeightsFile(folder.kept)
+        signs = signs_of(kept.checkpoint.get('signs'))
         which = in_words(signs[-1]['name']) if signs else 'of an unknown epoch'
         print(f'{printable(folder.kept)}, which the run keeps by the signs of cameras (paul.keep best): {which}')
-        return folder.kept, checkpoint
+        return kept
     newest = folder.read_newest()
     if newest is None:
         raise UserError(
             f'no checkpoint in {printable(path / "model")}: name the folder of a run (its data.save_dir) or a file'
         )
-    return newest
+    return WeightsFile(*newest)

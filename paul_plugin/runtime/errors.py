@@ -69,10 +69,6 @@ def raise_together(errors: list[str]) -> None:
         raise UserError('\n'.join(errors))
 
 
-# A package whose name at PyPI is another than the one that is imported.
-_DISTRIBUTIONS = {'sklearn': 'scikit-learn'}
-
-
 def import_optional(name: str) -> ModuleType:
     """Imports a package of the extra `tools`, or a module of one.
 
@@ -83,7 +79,6 @@ def import_optional(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         package = name.partition('.')[0]
-        package = _DISTRIBUTIONS.get(package, package)
         raise UserError(f'the package {package} is not there: pip install {package}') from None
 
 

@@ -1,6 +1,6 @@
 """Files that a reader, or a kill, finds whole or not at all, and files that can be read without waiting for ever.
 
-torch is imported by the two functions that need it: reading a config file does not.
+torch is imported by the one function that needs it: reading a config file does not.
 """
 
 import contextlib
@@ -8,23 +8,16 @@ import errno
 import functools
 import hashlib
 import os
-import pickle
 import re
 import secrets
 import shutil
 import stat
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import BinaryIO
 
 from . import lock
-from .declared import Excessive, check_declared
-from .errors import UserError, is_out_of_memory, printable
-from .foreign import kind_of
-from .safetensors_file import is_safetensors, read_safetensors
+from .errors import UserError, printable
 
 # What is not whole yet: a hidden name that cannot be guessed, as someone may have put a link under one that can.
 _UNFINISHED = re.compile(r'\..+\.[0-9a-f]{16}\.partial')
@@ -47,16 +40,6 @@ def _sync(descriptor: int) -> None:
     except OSError as error:
         if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):  # the disk has it not
             raise
-
-
-# What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
-NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-    (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar'),
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.float32)),
-]
 
 
 def is_special(path: str | Path) -> bool:
@@ -220,51 +203,6 @@ def save_atomically(state: dict, path: Path) -> None:
         raise UserError(f'cannot write {printable(path)}: {reason}') from None
 
 
-class Damaged(UserError):
-    """A file that can be read and is none of torch's or of safetensors, or no whole one."""
-
-
-def read_saved(path: str | Path) -> object:
-    """Reads a file of torch's, or of safetensors, as data: nothing in it is executed.
-
-    Raises:
-        UserError: if the file is missing, or cannot be read now.
-        Damaged: if it is damaged, declares more than it holds, or holds more than tensors, numbers, texts and their
-            containers.
-    """
-    import torch
-
-    name = printable(path)
-    if is_special(path):
-        raise UserError(f'{name} is a pipe or a device, not a file: name a weight file')
-    try:
-        if is_safetensors(path):
-            return read_safetensors(path)
-        check_declared(path)
-        with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of others' files: the error says what they are
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f'no weight file at {name}: check the path') from None
-    except IsADirectoryError:
-        raise UserError(f'{name} is a folder: name the weight file in it') from None
-    except PermissionError:
-        raise UserError(f'no permission to read {name}') from None
-    except UserError:
-        raise
-    except Excessive as found:
-        if kind := kind_of(path):
-            raise Damaged(f'{name} {kind}') from None
-        raise Damaged(f'{name} could fill the memory, it declares {found}: get it again') from None
-    except Exception as error:  # a damaged archive fails in many ways inside torch, zipfile and pickle
-        refuse_unreadable(path, error)
-        if kind := kind_of(path):
-            raise Damaged(f'{name} {kind}') from None
-        if isinstance(error, pickle.UnpicklingError):
-            raise Damaged(f'{name} is no weight file, or holds more than weights (nothing was executed)') from None
-        raise Damaged(f'{name} is damaged or no weight file ({type(error).__name__}): get it again') from None
-
-
 def stat_digest(paths: Iterable[str | Path]) -> str:
     """Tells files by their names, sizes and times of change, in their order, without reading them.
 
@@ -283,19 +221,3 @@ def stat_digest(paths: Iterable[str | Path]) -> str:
             size = changed = -1
         digest.update(os.fsencode(f'{os.path.basename(path)}\0{size}\0{changed}\0'))
     return digest.hexdigest()
-
-
-def refuse_unreadable(path: str | Path, error: Exception) -> None:
-    """Refuses a file that cannot be read now, which an error met in reading it does not tell from a damaged one.
-
-    Raises:
-        UserError: for want of memory, or if not all its bytes can be read.
-    """
-    if is_out_of_memory(error):
-        raise UserError(f'not enough memory to read {printable(path)}') from None
-    try:
-        with open(path, 'rb') as file:
-            while file.read(1 << 20):
-                pass
-    except OSError as error:
-        raise UserError(f'cannot read {printable(path)}: {error.strerror}') from None

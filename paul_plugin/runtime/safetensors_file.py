@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import import_optional
 
@@ -13,15 +13,11 @@ if TYPE_CHECKING:
 SUFFIX = '.safetensors'
 
 
-def is_safetensors(path: str | Path) -> bool:
-    """Whether a file is of this format: by its first bytes, or by a name that says so.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    with open(path, 'rb') as file:
-        head = file.read(10)
-        size = file.seek(0, 2)
+def is_safetensors(file: BinaryIO, path: str | Path) -> bool:
+    """Whether an open file is of this format: by its first bytes, or by a name that says so."""
+    file.seek(0)
+    head = file.read(10)
+    size = file.seek(0, 2)
     length = int.from_bytes(head[:8], 'little')  # of the header, a JSON text
     return (head[8:] == b'{"' and 2 < length <= size - 8) or Path(path).suffix == SUFFIX
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchreid
 
-from paul_plugin.checkpoints.weights import to_release
+from paul_plugin.checkpoints.weights_file import to_release
 from paul_plugin.commands import command
 from paul_plugin.commands import convert as tool
 
@@ -72,24 +72,6 @@ def test_there_and_back(run, tmp_path, shape):
     expected = descriptors(model)
     out = descriptors(build(**shape), ours)
     assert out.equal(expected)
-
-
-def test_torchreid_reads_all_of_a_converted_file(run, tmp_path, capsys):
-    """Its loading function and its FeatureExtractor, which builds the model with one class."""
-    model = train_a_little(build(num_classes=1))
-    first, ours = tmp_path / 'first.pth', tmp_path / 'ours.pth'
-    torch.save({'state_dict': to_release(model.state_dict())}, first)
-    run(first, ours)
-    extractor = torchreid.utils.FeatureExtractor(
-        'paul_osnet_x0_25', model_path=str(ours), image_size=(96, 48), device='cpu', verbose=False
-    )
-    out = capsys.readouterr().out
-    assert f'Successfully loaded pretrained weights from "{ours}"' in out
-    assert 'discarded' not in out
-    assert_same(extractor.model.state_dict(), model.state_dict())
-    assert descriptors(extractor.model).equal(descriptors(model))
-    images = np.random.default_rng(0).integers(0, 255, (2, 96, 48, 3), np.uint8)
-    assert extractor(list(images)).shape == (2, 6 * 256)
 
 
 def test_a_state_dict_alone_and_a_wrapped_model_of_ours(run, tmp_path):
@@ -180,11 +162,3 @@ def test_a_full_disk_leaves_what_was_there(run, tmp_path, monkeypatch):
     assert_refused(run(source, target, '--force'), f'cannot write {target}: No space left on device')
     assert target.read_bytes() == b'something else'
     assert sorted(tmp_path.iterdir()) == [source, target]
-
-
-@pytest.mark.parametrize(('words', 'status'), [(['--help'], 0), (['one.pth'], 2), (['a', 'b', '--to', 'onnx'], 2)])
-def test_usage(run, words, status):
-    code, out, err = run(*words)
-    assert code == status
-    assert 'usage:' in out + err
-    assert (' released.pth patchnet.pth' in out) == (status == 0)

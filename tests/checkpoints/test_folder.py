@@ -10,7 +10,7 @@ import torch
 from paul_plugin.checkpoints import folder as folder_module
 from paul_plugin.checkpoints import resume
 from paul_plugin.checkpoints.folder import BEST, CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.runtime.errors import UserError
 
 
@@ -48,7 +48,7 @@ def test_going_back_sets_the_later_ones_aside(tmp_path):
     assert names(tmp_path / 'model.2') == ['model.pth.tar-1', 'model.pth.tar-2']
 
 
-@pytest.mark.parametrize(('best', 'moved'), [(1, False), (3, True)])
+@pytest.mark.parametrize(('best', 'moved'), [(1, False), (2, False), (3, True)])
 def test_the_best_is_set_aside_if_it_is_later(tmp_path, best, moved):
     folder = make(tmp_path, (4, 0))
     torch.save({'epoch': best, 'summaries': []}, folder.path / BEST)

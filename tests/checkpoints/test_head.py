@@ -6,7 +6,7 @@ import torchreid
 from torch.nn import functional as F
 
 from paul_plugin.checkpoints.head import directions, enough_numbers, fits, head_of
-from paul_plugin.checkpoints.weights import state_of
+from paul_plugin.checkpoints.weights_file import state_of
 
 
 def make(name='osnet_x0_25'):

@@ -1,6 +1,5 @@
 """Weight files: three kinds that are read, and foreign, damaged or hostile ones that are refused."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +10,8 @@ from torch.nn import functional as F
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.head import directions, head_of
-from paul_plugin.checkpoints.weights import load_host_weights, state_of, to_release
-from paul_plugin.host.engine import unwrap
+from paul_plugin.checkpoints.weights import load_host_weights
+from paul_plugin.checkpoints.weights_file import state_of, to_release
 from paul_plugin.runtime.errors import UserError
 
 
@@ -68,8 +67,7 @@ def test_torchreid_checkpoint_fits_the_backbone(tmp_path):
     assert all(value.equal(wanted.state_dict()[key]) for key, value in model.state_dict().items() if 'branches' in key)
 
 
-@pytest.mark.parametrize('name', ['osnet_x0_25', 'resnet18', 'mobilenetv2_x1_0'])
-@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize(('name', 'prefix'), [('osnet_x0_25', 'module.'), ('resnet18', ''), ('mobilenetv2_x1_0', '')])
 def test_a_bare_re_id_file_ranks_as_its_model_does(name, prefix, tmp_path):
     """As trackers ship it: a state dict alone, of one or of several GPUs."""
     source = torchreid.models.build_model(name, 7, pretrained=False).eval()
@@ -102,23 +100,6 @@ def test_bad_files_are_refused_in_one_line_and_change_nothing(tmp_path):
         assert str(path) in str(error.value), name
         assert not (tmp_path / 'executed').exists(), name
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize(('name', 'words'), [('nowhere.pth', 'no weight file at'), ('.', 'is a folder')])
-def test_missing_file_and_folder(tmp_path, name, words):
-    with pytest.raises(UserError, match=words):
-        load_weights(build(), tmp_path / name)
-
-
-def test_host_reads_a_plain_number(make_engine, tmp_path):
-    """torchreid's own resume and load functions on torch >= 2.6."""
-    engine = make_engine()
-    engine.save_model(0, np.float64(0.5), str(tmp_path), is_best=True)
-    for name in ('model.pth.tar-1', 'model-best.pth.tar'):
-        assert torchreid.utils.load_checkpoint(str(tmp_path / 'model' / name))['rank1'] == 0.5
-    model = build()
-    torchreid.utils.load_pretrained_weights(model, str(tmp_path / 'model' / 'model.pth.tar-1'))
-    assert model.state_dict()['branches.0.norm.weight'].equal(unwrap(engine.model).branches[0].norm.weight)
 
 
 @pytest.mark.parametrize(

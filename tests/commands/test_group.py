@@ -105,7 +105,6 @@ def test_refuses_in_one_line(trained, crops, tmp_path, capsys):
     (tmp_path / 'a_2.png').unlink()
     assert 'a.txt must end in .csv' in refusal([*words[:2], tmp_path / 'a.txt'], capsys)
     assert 'must be above 0 and at most 1, got 0' in refusal([*words, '--overlap', '0'], capsys)
-    assert '--overlap: must be a number, got x' in refusal([*words, '--overlap', 'x'], capsys)
     assert '--threshold: must be a number, got x' in refusal([*words, '--threshold', 'x'], capsys)
     inside = refusal([*words[:2], crops / 'groups.csv', '--force'], capsys)
     assert 'groups.csv lies among the images that are read' in inside

@@ -68,6 +68,10 @@ def test_good_values(words):
         ),
         ('test.visrank True', ['test.visrank = True', 'test.evaluate True']),
         ('train.optim sgd sgd.nesterov True sgd.momentum 0', ['sgd.nesterov = True', 'sgd.momentum']),
+        (
+            'test.evaluate True data.type video data.sources folder data.targets folder',
+            ["data.type = 'video'", 'the data set folder holds images'],
+        ),
         ('paul data.type video', ["data.type = 'video'", 'needs image']),
         ('paul data.transforms random_flip', ["data.transforms = ['random_flip']", 'surrogate_positive']),
         ('paul data.k_tfm 2', ['data.k_tfm = 2', 'needs 1']),

@@ -38,9 +38,7 @@ WRONG_CRC = PNG[:29] + b'\0\0\0\0' + PNG[33:]  # that of the header
 GOOD = {
     'rgb.jpg': JPEG,
     'progressive.jpg': encode(picture(), 'JPEG', progressive=True),
-    'grey.jpg': encode(picture('L'), 'JPEG'),
     'cmyk.jpg': encode(picture('CMYK'), 'JPEG'),
-    'zeros_after_the_end.jpg': JPEG + b'\0' * 5,
     'garbage_after_the_end.jpg': JPEG + b'garbage' * 1000,
     'zeros_for_pixels.jpg': JPEG[: len(JPEG) // 2].ljust(len(JPEG), b'\0'),  # the decoder takes them for pixels
     'long_header.jpg': encode(picture(), 'JPEG', exif=b'Exif\0\0' + b'\0' * 65000, icc_profile=b'\0' * 200_000),
@@ -50,7 +48,6 @@ GOOD = {
     'no_end_but_all_pixels.png': PNG[:-12],
     'palette.png': encode(picture('P'), 'PNG'),
     'transparent.png': encode(picture('RGBA'), 'PNG'),
-    'grey_transparent.png': encode(picture('LA'), 'PNG'),
     'one_bit.png': encode(picture('1'), 'PNG'),
     'grey_16_bit.png': encode(grey16(), 'PNG'),
     'rgb.bmp': encode(picture(), 'BMP'),
@@ -60,39 +57,27 @@ GOOD = {
     'compressed.tif': encode(picture(), 'TIFF', compression='tiff_lzw'),
     'rgb.ppm': encode(picture(), 'PPM'),
     'smallest.png': encode(picture(size=(4, 4)), 'PNG'),
-    'narrowest.png': encode(picture(size=(10, 200)), 'PNG'),
 }
 
 UNKNOWN = 'no image of a known format'
 BAD = {
     'empty.jpg': (b'', r'it is empty \(0 bytes\)'),
     'text.jpg': (b'a list of files\n' * 100, UNKNOWN),
-    'page.jpg': (b'<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n', UNKNOWN),
     'program.jpg': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 128\n%%EndComments\nshowpage\n', UNKNOWN),
-    'one_byte.jpg': (JPEG[:1], UNKNOWN),
-    'start_only.jpg': (JPEG[:2], UNKNOWN),
     'random_after_the_start.jpg': (JPEG[:2] + np.random.default_rng(0).bytes(5000), UNKNOWN),
-    'cut_in_the_header.jpg': (JPEG[:100], 'it is damaged|header is damaged'),
     'cut_in_the_header_and_ended.jpg': (JPEG[:100] + b'\xff\xd9', 'it is damaged|header is damaged'),
     # Pillow 13 finds the damage where it decodes, Pillow 12 in the header.
     'cut_before_the_pixels.jpg': (JPEG[:SCAN], 'is damaged'),
     'no_pixels.jpg': (JPEG[:SCAN] + b'\xff\xd9', 'is damaged'),
-    'no_pixels.png': (PNG[:33] + PNG[-12:], 'it is damaged'),
-    'cut_at_the_first_pixels.jpg': (JPEG[: SCAN + 20], 'it is damaged .*truncated'),
     'cut_at_half.jpg': (JPEG[: len(JPEG) // 2], 'it is damaged .*truncated'),
-    'cut_at_the_end.jpg': (JPEG[:-100], 'it is damaged .*truncated'),
     'cut_at_half.png': (PNG[: len(PNG) // 2], 'it is damaged .*truncated'),
     'cut_in_the_header.png': (PNG[:20], 'it is damaged .*Truncated'),
     'wrong_crc.png': (WRONG_CRC, UNKNOWN),
     'cut.bmp': (encode(picture(), 'BMP')[:-100], 'it is damaged .*truncated'),
-    'cut.gif': (encode(picture(), 'GIF')[:-1000], 'it is damaged .*truncated'),
     'cut.webp': (encode(picture(), 'WEBP')[:-100], 'it is damaged|header is damaged'),
-    'cut.tif': (encode(picture(), 'TIFF', compression='tiff_lzw')[:-100], 'it is damaged|header is damaged'),
     '1x1.jpg': (encode(picture(size=(1, 1)), 'JPEG'), 'it is 1x1 pixels, no crop of a person'),
-    '3x100.png': (encode(picture(size=(3, 100)), 'PNG'), 'it is 3x100 pixels'),
     '10x201.png': (encode(picture(size=(10, 201)), 'PNG'), 'it is 10x201 pixels'),
     '20000x10.png': (encode(picture(size=(20_000, 10)), 'PNG'), 'it is 20000x10 pixels'),
-    '10x20000.png': (encode(picture(size=(10, 20_000)), 'PNG'), 'it is 10x20000 pixels'),
     'large.png': (png_of((4001, 4000)), 'it has more than 16000000 pixels'),
     'float.tif': (encode(picture('F'), 'TIFF'), 'its pixels are floats'),
 }
@@ -232,13 +217,6 @@ def test_more_pixels_than_a_crop_has_are_refused_by_the_header(tmp_path, monkeyp
     assert check_images([path]) == check_images([path], decode=True) == {path: reason}
     assert reason in refusal(path)
     assert is_image(path)
-
-
-def test_the_whole_picture_of_a_phone_is_read(tmp_path):
-    """12 megapixels; large images are checked one at a time, by all threads."""
-    path = write(tmp_path, 'phone.png', encode(Image.new('L', (4000, 3000)), 'PNG'))
-    assert check_images([path], decode=True) == {}
-    assert read_image(path).size == (4000, 3000)
 
 
 def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):

@@ -69,10 +69,8 @@ def test_market1501s_names_give_market1501s_labels(rendered, tmp_path):
     ('images', 'expected'),
     [
         (['query/anna/1.jpg', '1.jpg'], 'has a folder query but no folder gallery'),
-        (['gallery/anna/1.jpg', '1.jpg'], 'has a folder gallery but no folder query'),
         (['query/.1.jpg', 'gallery/anna/1.jpg'], 'no image in TOP/query'),
         (['query/anna/1.jpg', 'gallery/bob/1.jpg'], 'TOP: no person of query is in gallery under another camera'),
-        (['query/a_c1_1.jpg', 'gallery/a_c1_2.jpg', 'gallery/b_c2_1.jpg'], 'no person of query is in gallery under'),
         (['query/-1/1.jpg', 'gallery/-1/2.jpg'], 'no person of query is in gallery under another camera'),
         (['query/_1.jpg', 'gallery/anna/2.jpg'], 'TOP/query/_1.jpg names no person'),
         (
@@ -140,25 +138,17 @@ HEADER = 'path,pid,camid\n'
     [
         ('', "line 1: no column path: the first line must be path,pid,camid, got ''"),
         ('path,pid\n1.jpg,1\n', 'line 1: no column camid'),
-        ('path:pid:camid\n1.jpg:1:1\n', "no column path: the first line must be path,pid,camid, got 'path:pid:camid'"),
         ('path;pid;camid\n1.jpg;anna\n', 'line 2: it has not as many fields'),
         (HEADER + '1.jpg,anna,1\n4.jpg,anna,nan\n', "line 3: camid is empty ('nan')"),
         (
             HEADER + '1.jpg,1.23457E+11,1\n',
             "line 2: pid '1.23457E+11' is a number that a data frame or a spreadsheet has rounded, so that several may",
         ),
-        (HEADER + '1.jpg,1,"1,5e+11"\n', "line 2: camid '1,5e+11' is a number that a data frame or a spreadsheet"),
         (HEADER + 'C:\\crops\\1.jpg,1,1\n', 'in the folder TOP, whose paths begin in it, such as day/1.jpg'),
-        (HEADER + '1.jpg,anna\n', 'line 2: it has not as many fields as the first line'),
         (HEADER + '1.jpg,anna,1\na/2.jpg,anna,2,3\n', 'line 3: it has not as many fields'),
         (HEADER + '1.jpg,anna, \n', 'line 2: camid is empty'),
-        (HEADER + '\n,anna,1\n', 'line 3: path is empty'),
         (HEADER + '9.jpg,anna,1\n', "line 2: no file '9.jpg' in the folder TOP"),
-        (HEADER + 'a,anna,1\n', "line 2: no file 'a'"),
         (HEADER + '../x.jpg,anna,1\n', "line 2: '../x.jpg' is not in the folder TOP: put the image there"),
-        (HEADER + 'a/../../x.jpg,anna,1\n', "line 2: 'a/../../x.jpg' is not in the folder TOP"),
-        (HEADER + '/etc/x.jpg,anna,1\n', "line 2: '/etc/x.jpg' is not in the folder TOP"),
-        (HEADER + '.,anna,1\n', "line 2: '.' is not in the folder TOP"),
         (
             HEADER + '1.jpg,anna,1\n4.jpg,anna,1\n',
             '(1.jpg: person anna, camera 1 and 4.jpg: person anna, camera 1), so there is nothing to measure: '
@@ -166,7 +156,6 @@ HEADER = 'path,pid,camid\n'
         ),
         (HEADER + '1.jpg,anna,1\n./1.jpg,anna,2\n', "line 3: './1.jpg' is listed twice"),
         (HEADER + '1.jpg,anna,1\n4.jpg,anna,1\n5.jpg,bob,2\n', 'no person of query is in gallery under another camera'),
-        (HEADER, 'no person of query is in gallery under another camera'),
         (HEADER + '"1.jpg"x,anna,1\n', 'line 2: '),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from helpers.crops import names, pictures, refusal
 from PIL import Image
 
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import with_keys
 from paul_plugin.data.folder import FolderDataset, read_crops
@@ -15,7 +16,7 @@ from paul_plugin.deploy.export import metadata_of
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.figures.sheet import to_height
 from paul_plugin.run.data import build_datamanager
-from paul_plugin.run.weights_file import config_of
+from paul_plugin.run.model_keys import config_of
 
 PEOPLE, FRAMES = range(1, 7), range(8)
 
@@ -113,8 +114,8 @@ def test_a_run_from_before_the_key_has_trained_on_all():
     """Its tools must find the images of its memory bank again."""
     cfg = get_default_config()
     before = cfg.dump().replace('  near_copies: one\n', '')
-    assert config_of({'config': before}, 'paul', 'file').folder.near_copies == 'keep'
-    assert config_of({'config': cfg.dump()}, 'paul', 'file').folder.near_copies == 'one'
+    assert config_of(WeightsFile('file', {'config': before})).folder.near_copies == 'keep'
+    assert config_of(WeightsFile('file', {'config': cfg.dump()})).folder.near_copies == 'one'
 
 
 # ---- one picture in two files --------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """A file of descriptors is mapped, not read, and read where it is compressed or of an older layout."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from paul_plugin.deploy.descriptor_file import read_descriptors, write_descriptors
+from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta, write_descriptors
 from paul_plugin.deploy.mapped import load_array
+from paul_plugin.runtime.errors import UserError
 
 ROWS = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
 NAMES = [f'day {place}/{place}.jpg' for place in range(9)]
@@ -24,3 +27,17 @@ def test_any_layout_is_read(tmp_path, save):
     assert paths == [f'{tmp_path}/{name}' for name in NAMES]
     # They are made of length 1 when they are read: earlier versions wrote longer ones.
     torch.testing.assert_close(descriptors, torch.nn.functional.normalize(torch.from_numpy(ROWS), dim=1))
+
+
+def test_parts_that_do_not_go_together_are_damage(tmp_path):
+    file = tmp_path / 'a.npz'
+    for meta, rows, read in (
+        ({'dim': 4}, ROWS, read_descriptors),
+        ({}, ROWS[:8], read_descriptors),
+        ({}, ROWS.astype(np.float64), read_descriptors),
+        ({'dim': '5'}, ROWS, read_meta),
+        ({'root': 7}, ROWS, read_meta),
+    ):
+        np.savez(file, meta=json.dumps({'dim': 5, 'root': str(tmp_path)} | meta), paths=NAMES, descriptors=rows)
+        with pytest.raises(UserError, match='a.npz is damaged, or not written by paul extract: write it again'):
+            read(file)

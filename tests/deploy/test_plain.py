@@ -56,12 +56,6 @@ def test_the_same_numbers(patch_source):
     torch.testing.assert_close(plain(portable(model), images)(images), unit_length(model(images)), atol=1e-6, rtol=0)
 
 
-def test_unit_length():
-    rows = torch.randn(3, 5)
-    rows[1] = 0
-    torch.testing.assert_close(unit_length(rows), F.normalize(rows, dim=1))
-
-
 def test_operators_of_a_fixed_batch(fixed):
     assert operators(fixed.path) - PLAIN == set()
 

@@ -13,13 +13,12 @@ from safetensors.torch import save_file
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights
-from paul_plugin.commands import command, run_words
+from paul_plugin.commands import command, train
 from paul_plugin.commands import export as tool
 from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.sharing import KEYS, export_weights
 from paul_plugin.run.trained import open_trained
-from paul_plugin.run.weights_file import take_from_file
 from paul_plugin.runtime.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -77,7 +76,7 @@ def test_a_run_and_load_weights_read_it(trained, file, capsys):
     assert {name.split('.')[0] for name in done.missing} == {'classifier'}
     assert all(model.state_dict()[name].equal(trained.model.state_dict()[name]) for name in done.loaded)
     words = ['--config-file', 'configs/paul_synthetic.yaml', 'use_gpu', 'False', 'model.load_weights', str(file)]
-    cfg = run_words.load_config([*words, 'data.width', '64'], complete=take_from_file)
+    cfg = train.config_of(train.parse([*words, 'data.width', '64']))
     assert (cfg.paul.feature_dim, cfg.data.height, cfg.data.width) == (16, 96, 64)
     assert f'warning: {file} was trained on images of another size: data.width 48' in capsys.readouterr().out
 
@@ -112,7 +111,8 @@ def test_refuses(trained, tmp_path, monkeypatch):
         export_weights(trained, tmp_path / 'weights.pth')
     with pytest.raises(UserError, match='leave --dim and --camera out'):
         export_weights(reduce_dimension(trained, 8), tmp_path / 'weights.safetensors')
-    monkeypatch.setattr('paul_plugin.deploy.sharing.read_checkpoint', lambda path: {'state_dict': {'a': torch.ones(1)}})
+    other = {'state_dict': {'a': torch.ones(1)}}
+    monkeypatch.setattr('paul_plugin.checkpoints.weights_file.read_checkpoint', lambda path: other)
     with pytest.raises(UserError, match='no file was written to .*: it is not read back as it was written'):
         export_weights(trained, tmp_path / 'weights.safetensors')
     assert list(tmp_path.iterdir()) == []
@@ -167,15 +167,17 @@ def test_foreign_files_are_refused_in_one_line(tmp_path):
         assert '\n' not in str(error.value), name
 
 
-def test_a_file_of_torchreid_weights_is_one_too(tmp_path):
-    """For our models; torchreid's own are loaded by torchreid's function, which does not read it."""
+def test_a_file_of_torchreid_weights_is_one_too(tmp_path, capsys):
+    """For our models, and for torchreid's own."""
     source = torchreid.models.build_model('osnet_x0_25', 7, pretrained=False)
     save_file(source.state_dict(), tmp_path / 'tracker.safetensors')
     found = open_trained(tmp_path / 'tracker.safetensors')
     assert (found.cfg.model.name, found.cfg.data.height) == ('paul_osnet_x0_25', 256)
     assert found.model.backbone.conv1.conv.weight.equal(source.conv1.conv.weight)
-    with pytest.raises(UserError, match="safetensors file, which torchreid's own models are not loaded from"):
-        load_host_weights(source, tmp_path / 'tracker.safetensors')
+    own = torchreid.models.build_model('osnet_x0_25', 5, pretrained=False)
+    load_host_weights(own, tmp_path / 'tracker.safetensors')
+    assert own.fc[0].weight.equal(source.fc[0].weight)
+    assert 'left in the file: classifier.bias, classifier.weight' in capsys.readouterr().out
 
 
 def test_without_the_package(file, monkeypatch):

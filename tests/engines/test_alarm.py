@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.alarm import SHARE, STEPS, RecallAlarm
 from paul_plugin.runtime.errors import UserError
 

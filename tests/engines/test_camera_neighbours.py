@@ -7,7 +7,7 @@ from helpers.batches import batch_of
 from helpers.crashes import RUN
 from programs.kill_and_resume import differences
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.state import state_of
 from paul_plugin.method.camera_pedal import CameraPEDALLoss
 

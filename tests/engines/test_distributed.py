@@ -13,7 +13,7 @@ import torch
 from programs.distributed_runs import CASES, FORKS, largest_difference, render_target, train
 from programs.kill_and_resume import differences
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.commands import train as job
 from paul_plugin.config.checks import check_config
 from paul_plugin.config.keys import get_default_config

@@ -5,7 +5,7 @@ import torch
 from programs.kill_and_resume import differences
 from torchreid import optim
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines import fastest
 from paul_plugin.engines.precision import MixedPrecision
 from paul_plugin.engines.rate import choose_rate

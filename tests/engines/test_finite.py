@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.crashes import RUN
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.observers import CollapseAlarm
 from paul_plugin.runtime.errors import UserError
 

@@ -10,7 +10,7 @@ from helpers.signs import make_up_signs
 from programs.kill_and_resume import differences
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.keep import KeepBest, find_kept
 from paul_plugin.engines.signs import CameraSigns
 from paul_plugin.engines.verdict import SIGN_NAMES

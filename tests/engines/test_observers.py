@@ -2,7 +2,7 @@
 
 from helpers.crashes import RUN
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.observers import Observer
 
 

@@ -7,7 +7,7 @@ from helpers.batches import batch_of
 from paul_plugin.engines.precision import MixedPrecision
 
 
-@pytest.mark.parametrize('amp', ['off', 'bf16', 'fp16'])
+@pytest.mark.parametrize('amp', ['bf16', 'fp16'])
 def test_a_step_of_the_engine(make_engine, amp):
     """The same batch gives nearly the same losses, whatever the precision; bank and weights stay float32."""
     torch.manual_seed(1)
@@ -23,8 +23,6 @@ def test_a_step_of_the_engine(make_engine, amp):
         summaries.append(each.forward_backward(batch))
     for name, value in summaries[0].items():
         assert summaries[1][name] == pytest.approx(value, rel=0.05, abs=0.05), name
-    if amp == 'off':
-        assert summaries[0] == summaries[1]
     assert engine.memory.bank.dtype == torch.float32
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in engine.model.parameters())
     moved = (engine.model.branches[0].reduction.weight - exact.model.branches[0].reduction.weight).abs().max()
@@ -41,11 +39,6 @@ def test_fp16_skips_an_overflow():
     assert precision.scaler.get_scale() < scale
     precision.step(weight.sum(), optimizer)
     torch.testing.assert_close(weight.detach(), torch.full((2,), 0.9))
-
-
-def test_refuses_another_precision():
-    with pytest.raises(ValueError, match="amp must be one of off, bf16, fp16, got 'int8'"):
-        MixedPrecision('int8', torch.device('cpu'))
 
 
 def test_bank_in_bfloat16(make_engine):

@@ -8,7 +8,7 @@ import pytest
 import torchreid
 from helpers.crashes import RUN as TWO
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.host.progress import FINAL_TEST
 
 STEPS = 4  # of an epoch of the engine

@@ -6,7 +6,7 @@ import pytest
 from programs.kill_and_resume import differences
 from torchreid import optim
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines import rate
 from paul_plugin.engines.rate import choose_rate
 
@@ -90,9 +90,7 @@ def test_the_bank_of_the_trials_is_not_that_of_other_weights(make_fresh_engine):
     assert engine.memory.filled.all()
 
 
-@pytest.mark.parametrize(
-    ('recall', 'steps'), [([0.6] * 3 + [0.1] * 6, 8), ([0.6] * 3 + [0.31] * 6, 9), ([0.0] * 9, 9)]
-)
+@pytest.mark.parametrize(('recall', 'steps'), [([0.6] * 3 + [0.1] * 6, 8), ([0.6] * 3 + [0.31] * 6, 9), ([0.0] * 9, 9)])
 def test_a_trial_ends_where_recall_is_lost(make_fresh_engine, capsys, recall, steps):
     """Below half of the start, which the mean over 5 steps tells first in the eighth."""
     engine, given = make_fresh_engine(data={'batch_size_train': 5}), iter(recall)

@@ -16,7 +16,7 @@ from programs.kill_and_resume import differences
 
 import paul_plugin
 from paul_plugin.checkpoints.folder import CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.data import loaders
 from paul_plugin.host.engine import set_random_seed
 from paul_plugin.runtime import randomness

@@ -4,7 +4,7 @@ import pytest
 import torchreid
 
 from paul_plugin.commands import run_words
-from paul_plugin.engines.schedule import learning_rate, part_of
+from paul_plugin.engines.schedule import part_of
 from paul_plugin.run import build
 
 
@@ -64,8 +64,3 @@ def test_warm_up_of_torchreids_own_schedule(groups_over_epochs):
     ), 'train.lr_scheduler', 'single_step', 'train.stepsize', '[20]')  # fmt: skip
     for epoch in range(60):
         assert rates[epoch]['all'] == pytest.approx(0.1 * min(1, 0.1 + 0.09 * epoch) * 0.1 ** (epoch // 20))
-
-
-@pytest.mark.parametrize(('epoch', 'rate'), [(0, 1.0), (4, 1.0), (5, 0.1), (99, 0.1)])
-def test_steps(epoch, rate):
-    assert learning_rate([(0, 1.0), (5, 0.1)], epoch) == rate

@@ -7,7 +7,7 @@ import torch
 from helpers.crashes import RUN, Crash, final, resumed
 from programs.kill_and_resume import differences
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.data.descriptors import describe
 from paul_plugin.engines.signs import CameraSigns, crops_described, why_unknown
 from paul_plugin.engines.verdict import SIGN_NAMES

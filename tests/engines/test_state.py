@@ -8,7 +8,7 @@ import torch
 from helpers.crashes import RUN, Crash, final, resumed
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.host.engine import set_random_seed
 from paul_plugin.runtime.errors import UserError
 

@@ -1,7 +1,7 @@
 """A run of two epochs that is killed, within this process, and gone on with."""
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 
 
 class Crash(Exception):

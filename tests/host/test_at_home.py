@@ -2,7 +2,6 @@
 
 import copy
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,6 @@ import torch
 import torchreid
 from helpers.batches import batch_of
 from PIL import Image
-from torch.nn import functional as F
 
 import paul_plugin
 from paul_plugin.commands import train
@@ -34,7 +32,7 @@ def paths_of(engine, part):
 
 
 def test_feature_extractor(make_engine, tmp_path):
-    """On an engine's checkpoint, on files and arrays, one and several; test_convert has a converted release."""
+    """On an engine's checkpoint, on files and arrays, one and several."""
     engine = make_engine(model_options={'dim': 256})
     engine.fill_memory()  # moves the BatchNorm statistics
     engine.model.eval()
@@ -123,24 +121,6 @@ def test_the_tests_of_a_config(evaluate, tmp_path, monkeypatch):
     reranked = evaluate('test.fast_rank', 'True', 'test.rerank', 'True')
     assert {'results_test.json': reranked['results_test.json']} == plain
     assert reranked['results_reranked.json'] != reranked['results_test.json']
-
-
-def test_activation_maps(make_engine):
-    """The lines of torchreid's tools/visualize_actmap.py, which its package lacks."""
-    engine = make_engine()
-    model = engine.model.eval()
-    for batch in engine.test_loader[TARGET]['query']:
-        with torch.no_grad():
-            outputs = model(batch['img'], return_featuremaps=True)
-        assert outputs.dim() == 4
-        outputs = (outputs**2).sum(1)
-        b, h, w = outputs.size()
-        assert (b, h, w) == (18, 96 // 16, 48 // 16)
-        outputs = F.normalize(outputs.view(b, h * w), p=2, dim=1).view(b, h, w)
-        maps = [cv2.resize(one, (48, 96)) for one in outputs.numpy()]
-        maps = [255 * (one - one.min()) / (one.max() - one.min() + 1e-12) for one in maps]
-        assert all(cv2.applyColorMap(np.uint8(one), cv2.COLORMAP_JET).shape == (96, 48, 3) for one in maps)
-        assert all(a.round().max() == 255 and abs(a - b).max() > 1 for a, b in pairwise(maps))
 
 
 # ---- sizes -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from helpers.reference_numbers import load, release_state
 from torch.nn import functional as F
 
 import paul_plugin
-from paul_plugin.checkpoints.weights import from_release
+from paul_plugin.checkpoints.weights_file import from_release
 from paul_plugin.method.patch_generation import bands, stripes
 from paul_plugin.method.pooling import pool_patches
 

@@ -13,7 +13,7 @@ from helpers.jobs import run_embedded_job
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.commands import command, visualize
 from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.extraction import extract
@@ -208,19 +208,6 @@ def test_refuses_in_one_line(runs, capsys, name):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith('error: ')
     assert expected in line
-
-
-def test_a_distance_that_is_none(capsys):
-    with pytest.raises(SystemExit):
-        visualize.parse(['ranking', 'run', '--threshold', 'nan'])
-    assert 'argument --threshold: must be a number, got nan' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('figure', visualize.SUBCOMMANDS)
-def test_help_ends_with_an_example(capsys, figure):
-    with pytest.raises(SystemExit):
-        visualize.parse([figure, '--help'])
-    assert f' {figure} ' in capsys.readouterr().out.splitlines()[-1]
 
 
 def headings(drawn):

@@ -1,12 +1,11 @@
 """The configuration of a run: what the log shows of it, and the file in its folder that does the run again."""
 
-
 import pytest
 import torch
 from helpers.configs import errors_of
 from helpers.jobs import PROJECT
 
-from paul_plugin.checkpoints.resume import ResumePoint
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import train
 from paul_plugin.commands.run_words import load_config
 from paul_plugin.config.settings import with_keys
@@ -53,7 +52,7 @@ def test_it_is_the_users_and_not_what_a_start_made_of_it(tmp_path):
 
 def test_a_run_that_goes_on_keeps_the_weights_that_it_began_with(tmp_path):
     save = ('data.save_dir', tmp_path)
-    point = ResumePoint(tmp_path / 'model/model.pth.tar-2', {})
+    point = WeightsFile(tmp_path / 'model/model.pth.tar-2', {})
     write_config(cfg := config(*save, 'model.load_weights', 'weights.pth'), Start(cfg))
     for words in (['model.resume', 'auto'], [], ['model.resume', point.path]):  # the second: started by torchrun
         cfg = config(*save, *words, 'train.max_epoch', 24)
@@ -64,7 +63,7 @@ def test_a_run_that_goes_on_keeps_the_weights_that_it_began_with(tmp_path):
     write_config(cfg := config(*save), Start(cfg))
     assert read(tmp_path / 'config.yaml').model.load_weights == ''
     other = tmp_path / 'other/model/model.pth.tar-2'
-    write_config(cfg := config(*save, 'model.resume', other), Start(cfg, ResumePoint(other, {})))
+    write_config(cfg := config(*save, 'model.resume', other), Start(cfg, WeightsFile(other, {})))
     assert read(tmp_path / 'config.yaml').model.resume == str(other)
 
 
@@ -73,7 +72,7 @@ def test_a_test_alone_leaves_that_of_the_training(tmp_path):
     write_config(cfg := config(*save), Start(cfg))
     before = (tmp_path / 'config.yaml').read_bytes()
     cfg = config(*save, 'test.evaluate', 'True', 'model.resume', 'auto')
-    write_config(cfg, Start(cfg, ResumePoint(tmp_path / 'model/model.pth.tar-2', {})))
+    write_config(cfg, Start(cfg, WeightsFile(tmp_path / 'model/model.pth.tar-2', {})))
     assert (tmp_path / 'config.yaml').read_bytes() == before
     assert read(tmp_path / 'config_test.yaml') == cfg
 
@@ -94,5 +93,5 @@ def test_weights_of_a_file_that_was_damaged(tmp_path):
     write_config(cfg, Start(cfg))
     path = tmp_path / 'config.yaml'
     path.write_text(path.read_text()[:200] + '\n  [')
-    write_config(cfg, Start(cfg, ResumePoint(tmp_path / 'model/model.pth.tar-2', {})))
+    write_config(cfg, Start(cfg, WeightsFile(tmp_path / 'model/model.pth.tar-2', {})))
     assert read(path) == cfg

@@ -102,7 +102,6 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         (9, 'train.batch_size 9 paul.k 9', 'k=9 needs more than k training images, got 9: lower k'),
         (20, 'test.evaluate True', 'folder has no images to test on: give the folder sub-folders query and gallery'),
         (20, 'folder.labels none.csv', 'no file none.csv (folder.labels)'),
-        (20, 'data.type video', "data.type = 'video': the data set folder holds images"),
         (
             20,
             'loss.name softmax test.centre_cameras False',
@@ -120,9 +119,7 @@ def test_refuses_in_one_line_before_any_work(run, bare, tmp_path, count, words, 
     assert status == 2, err
     lines = [line for line in err.splitlines() if line.startswith('error: ')]
     assert any(expected.replace('FOLDER', repr(str(top))) in line for line in lines), err
-    assert len(lines) == (
-        3 if words == 'data.type video' else 1
-    )  # two of them say that loss and bad_images need images
+    assert len(lines) == 1
     assert 'Traceback' not in err
     assert not list(tmp_path.rglob('*.pth*'))
 

@@ -8,7 +8,7 @@ from helpers.crashes import Crash
 from helpers.jobs import run_embedded_job
 from helpers.signs import make_up_signs
 
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.base import ResumableEngine
 from paul_plugin.report.summary import make_report
 from paul_plugin.run.trained import open_trained

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -58,16 +57,6 @@ def test_embedded_job(run, tmp_path):
     assert 'Pre-training' not in out
     assert json.loads((tmp_path / 'log/results.json').read_text()) == results
 
-    # Testing only, and going on from the checkpoint.
-    status, out, _ = run(*synthetic_words(), 'test.evaluate', 'True')
-    assert status == 0
-    assert 'adapted' not in out[out.index('Results on') :]
-    status, out, err = run(
-        *synthetic_words(), 'model.resume', str(tmp_path / 'log/model/model.pth.tar-1'), 'train.max_epoch', '2'
-    )
-    assert status == 0, err
-    assert (tmp_path / 'log/model/model.pth.tar-2').exists()
-
 
 def test_a_start_from_random_weights_is_seeded(run, tmp_path):
     results = []
@@ -79,27 +68,22 @@ def test_a_start_from_random_weights_is_seeded(run, tmp_path):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize(('layout', 'model'), [('market1501', 'paul'), ('dukemtmcreid', 'paul_osnet_x0_25')])
-def test_real_layouts(run, tmp_path, layout, model):
-    """paul_market.yaml and paul_duke.yaml, with a few people, one epoch, small batches and small images."""
-    folder = {'market1501': 'market1501', 'dukemtmcreid': 'dukemtmc-reid'}[layout]
+def test_a_real_layout(run, tmp_path):
+    """paul_market.yaml with a few people, one epoch, small batches and small images."""
     counts = {'train_ids': 4, 'test_ids': 3, 'images_per_id': 4}
-    for place, domain, benchmark in ((folder, 'target', layout), ('msmt17', 'source', 'msmt17')):
+    for place, domain, benchmark in (('market1501', 'target', 'market1501'), ('msmt17', 'source', 'msmt17')):
         render(tmp_path / place, domain, seed=5, **counts)
         LAYOUTS[benchmark](tmp_path / place)
-    name = {'market1501': 'market', 'dukemtmcreid': 'duke'}[layout]
     status, out, err = run(
-        '--config-file', f'configs/paul_{name}.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
-        'model.name', model,
-        'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 8]", root=tmp_path,
+        '--config-file', 'configs/paul_market.yaml', *SMALL, 'train.batch_size', '8', 'model.pretrained', 'False',
+        'model.name', 'paul_osnet_x0_25', 'paul.pretrain.opts', "['train.max_epoch', 1, 'train.batch_size', 8]",
+        root=tmp_path,
     )  # fmt: skip
     assert status == 0, err
     results = json.loads((tmp_path / 'log/results.json').read_text())
     assert results['adapted']['mAP'] > 0
     checkpoint = torch.load(tmp_path / 'log/model/model.pth.tar-1', weights_only=True)
     assert checkpoint['memory']['bank'].shape == (6, 16, 256)
-    if model == 'paul':
-        assert checkpoint['state_dict']['backbone.layer4.2.conv3.weight'].shape == (2048, 512, 1, 1)
 
 
 @pytest.mark.parametrize('loss', ['softmax', 'triplet'])
@@ -116,9 +100,6 @@ def test_torchreids_own_models_train_too(run, loss):
 
 REFUSED = {
     'no data set': ('-s market1501 -t market1501', r"'market1501' is not there: expected the folder .*market1501"),
-    'unknown data set': ('-s market1051', "unknown image data set 'market1051' (did you mean 'market1501'?)"),
-    'k of all images': ('paul.k 48', 'k=48 needs more than k training images, got 48'),
-    'large batch': ('train.batch_size 64', '48 training images do not make one batch of train.batch_size 64'),
     'no pre-training data': ('paul.pretrain.opts ["data.sources",["cuhk03"]]', "data set 'cuhk03' is not there"),
     'other data in the folder': ('train.seed 6', 'synthetic_target'),
     'no ImageNet weights': ('model.pretrained True', 'set model.pretrained False'),
@@ -147,18 +128,3 @@ def test_refuses_in_one_line_before_any_work(run, rendered, tmp_path, name, monk
 
 def _no_network(*args, **kwargs):
     raise OSError('no network')
-
-
-def test_as_a_program(tmp_path):
-    """The real command, from another folder, with a key that does not exist."""
-    done = subprocess.run(
-        [sys.executable, PROJECT / 'tools/main.py', 'train.lrr', '1'],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=100,
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: unknown key 'train.lrr' (did you mean 'train.lr'?)"
-    assert 'Traceback' not in done.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -3,18 +3,17 @@
 import json
 import shutil
 
-import onnxruntime
 import pytest
 import torch
 from helpers.onnx_files import build, export, renamed, save
-from torch.nn import functional as F
 
 from paul_plugin.checkpoints.norms import unmeasured
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import main as paul
 from paul_plugin.config.settings import with_keys
+from paul_plugin.run.model_keys import config_of
 from paul_plugin.run.norms import measure_on_training_images
 from paul_plugin.run.trained import open_trained
-from paul_plugin.run.weights_file import config_of
 
 
 @pytest.fixture(scope='module')
@@ -51,34 +50,6 @@ def test_a_run_takes_model_and_size_from_the_file_and_measures_the_norms(crops, 
     assert unmeasured(open_trained(tmp_path / 'log').model) == []
 
 
-def test_a_dry_run_opens_it(crops, tracker, tmp_path, paul_says):
-    status, out, err = paul_says(*words_of(crops, tracker, tmp_path), '--dry-run')
-    assert (status, err) == (0, err)
-    assert 'is readable, and of paul_osnet_x0_25' in out
-    assert not (tmp_path / 'log').exists()
-
-
-def test_another_model_that_is_named_is_refused_with_the_size(crops, tracker, tmp_path, paul_says):
-    status, _, err = paul_says(*words_of(crops, tracker, tmp_path), 'model.name', 'paul_resnet18')
-    assert status == 2
-    assert 'holds the weights of another model, paul_osnet_x0_25' in err
-    assert 'its images have data.height 48, data.width 48' in err
-
-
-def test_the_opened_model_is_that_of_the_file(tracker):
-    trained = open_trained(tracker)
-    assert trained.cfg.model.name == 'paul_osnet_x0_25'
-    assert (trained.cfg.data.height, trained.cfg.data.width) == (48, 48)
-    images = torch.randn(3, 3, 48, 48)
-    session = onnxruntime.InferenceSession(str(tracker))
-    wanted = torch.tensor(session.run(None, {session.get_inputs()[0].name: images.numpy()})[0])
-    fc = build('osnet_x0_25').fc
-    fc.load_state_dict({key[3:]: value for key, value in trained.checkpoint['state_dict'].items() if key[:3] == 'fc.'})
-    with torch.no_grad():
-        mean = F.adaptive_avg_pool2d(trained.model(images, return_featuremaps=True), 1).flatten(1)
-        torch.testing.assert_close(fc.eval()(mean), wanted, rtol=1e-4, atol=1e-4)
-
-
 def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datamanager, capsys):
     """Whatever the order in which the disk has them; the number of images is limited."""
     trained = open_trained(tracker, opts=('data.workers', 0, 'use_gpu', False))
@@ -100,7 +71,7 @@ def test_the_images_that_are_measured_are_drawn_by_the_seed(tracker, make_datama
 
 @pytest.mark.parametrize('size', [[0, 5], [1], 'ab', [1.5, 2], [True, 2], None])
 def test_a_size_that_is_none_is_passed_over(size, tmp_path):
-    assert config_of({'size': size}, 'torchreid', tmp_path).data.height == 256
+    assert config_of(WeightsFile(tmp_path, {'size': size, 'state_dict': {'layer': torch.ones(1)}})).data.height == 256
 
 
 def test_tools_open_it(tracker, crops, tmp_path, paul_says):

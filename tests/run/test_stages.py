@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from paul_plugin.checkpoints.resume import ResumePoint
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import run_words
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import with_keys
 from paul_plugin.engines.base import ResumableEngine
 from paul_plugin.run.build import build_engine, build_model
 from paul_plugin.run.data import build_datamanager
+from paul_plugin.run.stages import load_pretrained
 from paul_plugin.run.start import PRETRAINED, Start, find_start, stage_config, stages_of, start_at
 from paul_plugin.runtime.errors import UserError
 
@@ -73,13 +74,13 @@ def test_the_stages(words, epochs, pretrains, labels, measured, expected):
     """By config, epochs done (None: from the beginning), whether weights are made, targets with labels, results."""
     words = [word.strip("'") for word in words.split()]
     cfg = config('train.max_epoch', 3, 'model.load_weights', 'weights.pth', *words)
-    point = None if epochs is None else ResumePoint(Path('model.pth.tar'), {'epoch': epochs})
+    point = None if epochs is None else WeightsFile(Path('model.pth.tar'), {'epoch': epochs})
     start = start_at(cfg, point, Start(get_default_config()) if pretrains else None)
     assert [stage.value for stage in stages_of(start, labels, measured.split())] == expected
 
 
 def test_a_checkpoint_without_a_number_of_epochs_is_left_to_the_engine():
-    point = ResumePoint(Path('model.pth.tar'), {'epoch': 'two'})
+    point = WeightsFile(Path('model.pth.tar'), {'epoch': 'two'})
     start = start_at(config(), point)
     assert GO_ON in [stage.value for stage in stages_of(start, True, ['direct_transfer', 'adapted'])]
 
@@ -109,6 +110,14 @@ def test_the_users_config_stays_as_it_is(tmp_path, saved, monkeypatch):
     assert cfg.dump() == before
 
 
+def test_weights_are_let_go_once_the_model_has_them(make_engine, tmp_path):
+    engine = make_engine()
+    torch.save(engine.model.state_dict(), tmp_path / 'weights.pth')
+    file = WeightsFile(tmp_path / 'weights.pth')
+    assert load_pretrained(engine, with_keys(get_default_config(), {'test.evaluate': True}), file) is False
+    assert vars(file) == {'path': file.path}
+
+
 def test_the_pretraining_stage_goes_on_by_itself(tmp_path, saved):
     cfg = config('data.save_dir', tmp_path, 'model.resume', 'auto')
     saved(stage_config(cfg), tmp_path / 'pretrain')
@@ -136,7 +145,8 @@ def test_a_folder_in_the_place_of_weights_and_no_weights_at_all(tmp_path):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', tmp_path))
     with pytest.raises(UserError, match=r'no weight file at none/no.pth \(model.load_weights\): correct the name'):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', 'none/no.pth'))
-    assert find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', '')).weights == ''
+    start = find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', ''), WeightsFile(''))
+    assert (start.weights, start.file) == ('', None)
 
 
 def test_the_stages_own_settings_stay_its_own():

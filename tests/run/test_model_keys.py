@@ -4,9 +4,8 @@ import pytest
 import torch
 import torchreid
 
-from paul_plugin.commands import run_words
+from paul_plugin.commands import train
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.run.weights_file import take_from_file
 from paul_plugin.runtime.errors import UserError
 
 SYNTHETIC = 'configs/paul_synthetic.yaml'  # paul_osnet_x0_25, images of 96 x 48
@@ -32,9 +31,7 @@ def write(tmp_path):
 
 
 def load(*words, file=SYNTHETIC):
-    cfg = run_words.load_config(
-        ['--config-file', file, 'use_gpu', 'False', *map(str, words)], complete=take_from_file
-    )
+    cfg = train.config_of(train.parse(['--config-file', file, 'use_gpu', 'False', *map(str, words)]))
     return cfg.model.name, cfg.paul.num_patches, cfg.paul.feature_dim, cfg.data.height, cfg.data.width
 
 
@@ -69,7 +66,8 @@ def test_a_config_file_that_names_weights_names_its_model(write, tmp_path):
     path = write('paul_resnet18', (128, 64), loss='paul')
     file = tmp_path / 'own.yaml'
     file.write_text(
-        f'model: {{name: paul_osnet_x0_25, load_weights: "{path}"}}\nloss: {{name: paul}}\ndata: {{height: 96}}\n'
+        f'model: {{name: paul_osnet_x0_25, load_weights: "{path}"}}\nloss: {{name: paul}}\n'
+        'data: {height: 96, transforms: [surrogate_positive]}\n'
     )
     with pytest.raises(UserError, match='another model, paul_resnet18'):
         load(file=str(file))

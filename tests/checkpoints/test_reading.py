@@ -1,15 +1,39 @@
-"""Files of torch's that declare more than they hold are refused in one line, before torch reads them."""
+"""Files of weights, read as data: torch's, those that declare more than they hold, and exported models."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from paul_plugin.checkpoints.weights import read_checkpoint, state_of
+from paul_plugin.checkpoints.reading import read_checkpoint
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.runtime.errors import UserError
-from paul_plugin.runtime.files import read_saved
+
+
+def torchscript(path):
+    torch.jit.save(torch.jit.trace(nn.Linear(2, 2).eval(), torch.ones(1, 2)), path)
+
+
+def program(path):
+    torch.export.save(torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),)), str(path))
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize(
+    ('write', 'words'), [(torchscript, 'a TorchScript program'), (program, 'a file of torch.export')]
+)
+def test_an_exported_model_is_called_what_it_is(write, words, tmp_path, recwarn):
+    path = tmp_path / 'weights.pth'  # the name says nothing
+    write(path)
+    recwarn.clear()
+    with pytest.raises(UserError) as error:
+        read_checkpoint(path)
+    assert str(error.value) == f'{path} is {words}, an exported model: name the checkpoint that it was exported from'
+    assert not recwarn.list  # torch's own would stand beside the one line
 
 
 def declaring(more: int) -> bytes:
@@ -31,27 +55,18 @@ def test_one_byte_more_than_the_file_has(tmp_path, monkeypatch):
     (tmp_path / 'more').write_bytes(declaring(1))
     size = (tmp_path / 'more').stat().st_size
     asked = []
-    monkeypatch.setattr(torch, 'load', lambda path, **_: asked.append(path))
-    read_saved(tmp_path / 'whole')
+    monkeypatch.setattr(torch, 'load', lambda file, **_: asked.append(file.name) or {})
+    read_checkpoint(tmp_path / 'whole')
     with pytest.raises(UserError, match=f'could fill the memory, it declares entries of {size + 1} bytes in a file of'):
-        read_saved(tmp_path / 'more')
-    assert asked == [tmp_path / 'whole']
-
-
-def test_compressed_entries_declare_more_than_the_file_has(tmp_path):
-    torch.save({'weight': torch.zeros(1000)}, tmp_path / 'saved')
-    with zipfile.ZipFile(tmp_path / 'saved') as source, zipfile.ZipFile(tmp_path / 'small', 'w') as target:
-        for name in source.namelist():
-            target.writestr(name, source.read(name), zipfile.ZIP_DEFLATED)
-    with pytest.raises(UserError, match='could fill the memory'):
-        read_saved(tmp_path / 'small')
+        read_checkpoint(tmp_path / 'more')
+    assert asked == [str(tmp_path / 'whole')]
 
 
 def test_a_number_that_is_shown_twice(tmp_path):
     """What a tensor takes when it is computed with is then more than the file has."""
     torch.save({'weight': torch.ones(1).expand(2)}, tmp_path / 'saved')
     with pytest.raises(UserError, match='weight as a kind of tensor that no training saves'):
-        state_of(read_checkpoint(tmp_path / 'saved'), tmp_path / 'saved')
+        WeightsFile(tmp_path / 'saved').state  # noqa: B018
 
 
 @pytest.mark.parametrize('legacy', [False, True])
@@ -59,13 +74,13 @@ def test_what_runs_save_is_read(tmp_path, legacy):
     """Scalars of NumPy's among it."""
     state = {'rank1': np.float64(0.5), 'loss': np.float32(2), 'weight': torch.ones(3), 'name': 'a hexagon'}
     torch.save(state, tmp_path / 'saved', _use_new_zipfile_serialization=not legacy)
-    found = read_saved(tmp_path / 'saved')
+    found = read_checkpoint(tmp_path / 'saved')
     assert found.pop('weight').equal(state.pop('weight'))
     assert found == state
     assert type(found['loss']) is np.float32
 
 
-def test_torchscript_is_refused_unread(tmp_path):
-    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / 'model.pt')
-    with pytest.raises(UserError, match='a TorchScript program'):
-        read_saved(tmp_path / 'model.pt')
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(UserError, match='pipe is a pipe or a device, not a file: name a weight file'):
+        read_checkpoint(tmp_path / 'pipe')

@@ -133,7 +133,7 @@ def test_the_config_file():
     assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
     assert (cfg.paul.keep, market.paul.keep) == ('best', 'last')
     assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
-    assert (cfg.paul.positives, cfg.test.centre_cameras) == ('mutual', True)
+    assert (cfg.paul.positives, cfg.test.centre_cameras) == ('reciprocal', True)
     assert cfg.data.transforms == ['random_flip']  # surrogates serve IPFL alone
     assert cfg.paul.scale == 10  # of the paper's two
     paul = {f'paul.{name}': market.paul[name] for name in ['neighbours', 'keep', 'positives', 'weight_ipfl', 'scale']}

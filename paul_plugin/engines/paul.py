@@ -214,7 +214,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             if found['without'] > 0.5:
                 print(
                     'warning: most images have no positive and add nothing to the loss: set paul.k to about the '
-                    'number of crops that a person has, or paul.positives patch; with reciprocal, a lower paul.overlap helps'
+                    'number of crops that a person has, or paul.positives patch; a lower paul.overlap helps, too'
                 )
 
     def training_step(self, data: dict) -> dict[str, float]:

@@ -81,6 +81,15 @@ def test_mutual_positives_of_an_epoch(make_fresh_engine, tmp_path, capsys):
         assert image in engine.objective.positives[other, own]
 
 
+def test_a_run_whose_images_find_no_positives(make_fresh_engine, tmp_path, capsys):
+    options = {'neighbours': 'camera', 'positives': 'reciprocal', 'overlap': 1 - 1e-9, 'weight_ipfl': 0.0}
+    engine = make_fresh_engine(minutes=math.inf, **options)
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    assert engine.history[-1]['without'] > 0.5
+    assert 'warning: most images have no positive and add nothing' in capsys.readouterr().out
+    assert math.isfinite(engine.history[-1]['loss'])
+
+
 def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsys):
     """Cameras that are unknown are one: nothing but a line that is printed tells them from neighbours='all'."""
     finals = []

@@ -17,6 +17,9 @@ from .mutual_neighbours import NONE, cameras_of, first_largest, keep_mutual
 from .spans import spans_of
 
 BLOCK_NUMBERS = 2**24  # similarities that are held at a time
+# Overlaps are equal within it, and the first row comes first: images with the same neighbours have equal ones, which
+# rounding would put in another order on another machine, or with another number of processes.
+EQUAL = 1e-6
 
 
 class ReciprocalNeighbours:
@@ -123,9 +126,9 @@ class ReciprocalNeighbours:
             block = _sparse(rows - first, places, encoded.values()[here], (last - first, images))
             product = _product(block, columns)
             (rows, others), values = product.indices(), product.values()
-            kept = (values > self.overlap) & (others != rows + first)
+            kept = (values > self.overlap + EQUAL / 2) & (others != rows + first)
             rows, others, values = rows[kept], others[kept], values[kept]
-            order = values.argsort(descending=True, stable=True)  # of equal ones the first row
+            order = (values / EQUAL).round().argsort(descending=True, stable=True)
             group = rows * len(self.spans) + cameras[others]
             order = order[group[order].argsort(stable=True)]
             sizes = torch.bincount(group, minlength=(last - first) * len(self.spans))

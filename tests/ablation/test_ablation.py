@@ -135,7 +135,7 @@ REFUSED = {
     'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
     'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),
-    'no jobs': (('k', '--jobs', '0'), '--jobs 0'),
+    'no jobs': (('k', '--jobs', '0'), '--jobs: must be at least 1, got 0'),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..runtime import processes
+from .numbers import check_at_least_1
 from .spans import held
 
 
@@ -115,9 +116,7 @@ class PatchMemory(nn.Module):
         sharded: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (('num_images', num_images), ('num_patches', num_patches), ('dim', dim)):
-            if value < 1:
-                raise ValueError(f'PatchMemory: {name} must be at least 1, got {value}')
+        check_at_least_1('PatchMemory', num_images=num_images, num_patches=num_patches, dim=dim)
         if not 0 < momentum <= 1:
             raise ValueError(f'PatchMemory: momentum must be in (0, 1], got {momentum}')
         sharded = sharded and processes.world_size() > 1

@@ -7,6 +7,8 @@ https://openaccess.thecvf.com/content_CVPR_2019/html/Yang_Patch-Based_Discrimina
 import torch
 from torch import Tensor, nn
 
+from .numbers import check_at_least_1
+
 
 class CyclicRankingMiner(nn.Module):
     """Hard negative mining by cyclic ranking (paper, section 3.3).
@@ -28,9 +30,7 @@ class CyclicRankingMiner(nn.Module):
 
     def __init__(self, r: int = 3, max_candidates: int | None = None) -> None:
         super().__init__()
-        for name, value in (('r', r), ('max_candidates', max_candidates)):
-            if value is not None and value < 1:
-                raise ValueError(f'CyclicRankingMiner: {name} must be at least 1, got {value}')
+        check_at_least_1('CyclicRankingMiner', r=r, max_candidates=max_candidates)
         self.r = r
         self.max_candidates = max_candidates
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .camera_means import without_camera_means
+from .numbers import check_at_least_1
 from .spans import spans_of
 
 NONE = -1  # in the place of a positive that an image lacks
@@ -46,9 +47,7 @@ class MutualNeighbours:
     def __init__(
         self, counts: Sequence[int], k: int = 2, *, both_ways: bool = True, block_rows: int = BLOCK_ROWS
     ) -> None:
-        for name, value in (('k', k), ('block_rows', block_rows)):
-            if value < 1:
-                raise ValueError(f'MutualNeighbours: {name} must be at least 1, got {value}')
+        check_at_least_1('MutualNeighbours', k=k, block_rows=block_rows)
         self.spans = spans_of(counts, 'MutualNeighbours')
         self.k = k
         self.both_ways = both_ways
@@ -69,9 +68,7 @@ class MutualNeighbours:
         Raises:
             ValueError: if there are other rows than the cameras have.
         """
-        cameras = cameras_of(descriptors, self.spans, 'MutualNeighbours')
-        wide = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
-        centred = F.normalize(without_camera_means(wide, cameras), dim=1)
+        centred, _ = centred_of(descriptors, self.spans, 'MutualNeighbours')
         near = centred.new_full((len(centred), len(self.spans), self.k), NONE, dtype=torch.int64)
         for camera, start, rows in self._blocks():
             near[rows, camera] = self._nearest(centred, rows, start, self.spans[camera][1])
@@ -94,13 +91,16 @@ class MutualNeighbours:
         return F.pad(found, (0, self.k - found.shape[1]), value=NONE)
 
 
-def cameras_of(descriptors: Tensor, spans: Sequence[tuple[int, int]], whose: str) -> Tensor:
-    """(N,) int64, the camera of each row, from 0.
+def centred_of(descriptors: Tensor, spans: Sequence[tuple[int, int]], whose: str) -> tuple[Tensor, Tensor]:
+    """Descriptors without their camera's mean, as the miners compare them.
 
     Args:
         descriptors: (N, E), sorted by camera.
         spans: the rows of each camera.
         whose: the miner, for the message.
+
+    Returns:
+        (N, E), of length 1, in float32 or wider; and (N,) int64, the camera of each row, from 0.
 
     Raises:
         ValueError: if there are other rows than the cameras have.
@@ -108,7 +108,9 @@ def cameras_of(descriptors: Tensor, spans: Sequence[tuple[int, int]], whose: str
     if len(descriptors) != spans[-1][1]:
         raise ValueError(f'{whose}: cameras of {spans[-1][1]} rows, {len(descriptors)} descriptors')
     sizes = torch.tensor([end - start for start, end in spans], device=descriptors.device)
-    return torch.arange(len(sizes), device=descriptors.device).repeat_interleave(sizes)
+    cameras = torch.arange(len(sizes), device=descriptors.device).repeat_interleave(sizes)
+    wide = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
+    return F.normalize(without_camera_means(wide, cameras), dim=1), cameras
 
 
 def keep_mutual(near: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:

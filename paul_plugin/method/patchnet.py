@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .numbers import check_at_least_1
 from .patch_generation import PatchGenerationNetwork, bands, build_patch_source
 from .pooling import pool_patches
 
@@ -104,9 +105,7 @@ class PatchNet(nn.Module):
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(f'PatchNet: loss must be one of {LOSSES}, got {loss!r}')
-        for name, value in (('num_classes', num_classes), ('num_patches', num_patches), ('dim', dim)):
-            if value < 1:
-                raise ValueError(f'PatchNet: {name} must be at least 1, got {value}')
+        check_at_least_1('PatchNet', num_classes=num_classes, num_patches=num_patches, dim=dim)
         self.loss = loss
         self.num_patches = num_patches
         self.dim = dim

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..runtime import processes
 from .memory import Bank, as_bank
+from .numbers import check_at_least_1
 from .recall import own_logits, share_recalled, wide
 
 BLOCK_ROWS = 2048  # rows of the bank read at a time: the block's logits stay in a CPU's cache
@@ -208,12 +209,10 @@ class PEDALLoss(nn.Module):
 
     def __init__(self, k: int = 10, scale: float = 30.0, block_rows: int = BLOCK_ROWS) -> None:
         super().__init__()
-        if k < 1:
-            raise ValueError(f'PEDALLoss: k must be at least 1, got {k}')
+        check_at_least_1('PEDALLoss', k=k)
         if not 0 < scale < float('inf'):
             raise ValueError(f'PEDALLoss: scale must be a finite number above 0, got {scale}')
-        if block_rows < 1:
-            raise ValueError(f'PEDALLoss: block_rows must be at least 1, got {block_rows}')
+        check_at_least_1('PEDALLoss', block_rows=block_rows)
         self.k = k
         self.scale = scale
         self.block_rows = block_rows

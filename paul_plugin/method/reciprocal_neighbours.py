@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .camera_means import without_camera_means
-from .mutual_neighbours import NONE, cameras_of, first_largest, keep_mutual
+from .mutual_neighbours import NONE, centred_of, first_largest, keep_mutual
+from .numbers import check_at_least_1
 from .spans import spans_of
 
 BLOCK_NUMBERS = 2**24  # similarities that are held at a time
@@ -66,9 +65,7 @@ class ReciprocalNeighbours:
         overlap: float = 0.6,
         block_numbers: int = BLOCK_NUMBERS,
     ) -> None:
-        for name, value in (('k', k), ('shared', shared), ('expand', expand), ('block_numbers', block_numbers)):
-            if value < 1:
-                raise ValueError(f'ReciprocalNeighbours: {name} must be at least 1, got {value}')
+        check_at_least_1('ReciprocalNeighbours', k=k, shared=shared, expand=expand, block_numbers=block_numbers)
         if not 0 <= overlap < 1:
             raise ValueError(f'ReciprocalNeighbours: overlap must be at least 0 and below 1, got {overlap}')
         self.spans = spans_of(counts, 'ReciprocalNeighbours')
@@ -92,17 +89,14 @@ class ReciprocalNeighbours:
         Raises:
             ValueError: if there are other rows than the cameras have.
         """
-        cameras = cameras_of(descriptors, self.spans, 'ReciprocalNeighbours')
-        wide = descriptors.to(torch.promote_types(descriptors.dtype, torch.float32))
-        cosine, near = self._nearest(F.normalize(without_camera_means(wide, cameras), dim=1))
-        encoded = _encoded(cosine, near, self.expand)
+        unit, cameras = centred_of(descriptors, self.spans, 'ReciprocalNeighbours')
+        encoded = _encoded(*self._nearest(unit), self.expand)
         return keep_mutual(self._largest(encoded, cameras), self.spans)
 
     def _nearest(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Each image and the `shared` images that are nearest to it, itself first: cosines, rows, (N, 1 + shared)."""
         size = min(1 + self.shared, len(unit))
-        cosine, near = unit.new_empty(len(unit), size), torch.empty(len(unit), size, dtype=torch.int64)
-        near = near.to(unit.device)
+        cosine, near = unit.new_empty(len(unit), size), unit.new_empty(len(unit), size, dtype=torch.int64)
         height = max(1, self.block_numbers // len(unit))
         for first in range(0, len(unit), height):
             rows = slice(first, first + height)
@@ -150,8 +144,8 @@ def _encoded(cosine: Tensor, near: Tensor, expand: int) -> Tensor:
     there = values > 0
     encoded = _sparse(own[:, None].expand_as(columns)[there], columns[there], values[there], (images, images))
     rows, values = encoded.indices()[0], encoded.values()
-    length = values.new_zeros(images).index_add_(0, rows, values.square()).sqrt_()
-    return _sparse(*encoded.indices(), values / length[rows], encoded.shape)
+    values /= values.new_zeros(images).index_add_(0, rows, values.square()).sqrt_()[rows]
+    return encoded
 
 
 def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:

@@ -2,28 +2,17 @@
 
 import pytest
 import torch
+from helpers.by_loops import COUNTS, cameras_of, unit_of
 from torch.nn import functional as F
 
 from paul_plugin.method.memory import Bank
 from paul_plugin.method.mutual_neighbours import NONE, MutualNeighbours, numbers_of_positives
 from paul_plugin.method.mutual_pedal import MutualPEDALLoss
 
-COUNTS = [[9, 11, 5], [20, 1, 4], [3, 3, 3, 13], [25]]
-
-
-def camera_of(counts):
-    return [camera for camera, count in enumerate(counts) for _ in range(count)]
-
 
 def positives_by_loops(descriptors, counts, k, both_ways):
     """(N, C) lists of rows."""
-    cameras = camera_of(counts)
-    centred = []
-    for row, camera in enumerate(cameras):
-        own = [other for other, of in enumerate(cameras) if of == camera]
-        mean = sum(descriptors[other] for other in own) / len(own)
-        centred.append(descriptors[row] - mean if len(own) > 1 else descriptors[row])
-    unit = [each / each.norm() for each in centred]
+    cameras, unit = cameras_of(counts), unit_of(descriptors, counts)
 
     def near(i, camera):
         others = [j for j, of in enumerate(cameras) if of == camera and j != i]
@@ -61,7 +50,7 @@ def test_equally_near_images_go_by_their_order():
 
 
 def loss_by_loops(features, bank, rows, positives, filled, counts, scale):
-    cameras, losses = camera_of(counts), []
+    cameras, losses = cameras_of(counts), []
     pairs = 0
     for b, i in enumerate(rows.tolist()):
         for camera in range(len(counts)):

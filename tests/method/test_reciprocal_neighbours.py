@@ -4,16 +4,11 @@ import math
 
 import pytest
 import torch
+from helpers.by_loops import COUNTS, cameras_of, unit_of
 from torch.nn import functional as F
 
 from paul_plugin.method.mutual_neighbours import NONE
 from paul_plugin.method.reciprocal_neighbours import ReciprocalNeighbours
-
-COUNTS = [[9, 11, 5], [20, 1, 4], [3, 3, 3, 13], [25]]
-
-
-def cameras_of(counts):
-    return [camera for camera, count in enumerate(counts) for _ in range(count)]
 
 
 def descriptors_of(counts, people=6, dim=8):
@@ -28,12 +23,7 @@ def positives_by_loops(descriptors, counts, k, shared, expand, overlap):
     """(N, C) lists of rows."""
     cameras = cameras_of(counts)
     images = range(len(cameras))
-    unit = []
-    for row in images:
-        own = [other for other in images if cameras[other] == cameras[row]]
-        mean = sum(descriptors[other] for other in own) / len(own)
-        centred = descriptors[row] - mean if len(own) > 1 else descriptors[row]
-        unit.append((centred / centred.norm()).tolist())
+    unit = [each.tolist() for each in unit_of(descriptors, counts)]
 
     def cosine(i, j):
         return sum(a * b for a, b in zip(unit[i], unit[j], strict=True))

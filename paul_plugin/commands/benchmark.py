@@ -31,6 +31,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write all figures there')
     parser.add_argument('--repeats', type=command.at_least(1), default=5, help='times that each is run (default: 5)')
     parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
+    parser.add_argument('--against', metavar='FOLDER', help='with --job: another checkout, whose job runs in turn')
+    parser.add_argument(
+        '--job',
+        nargs=argparse.REMAINDER,
+        metavar='ARGUMENT',
+        help='the last option: times a whole `paul train` with these arguments instead, stage by stage',
+    )
     parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 

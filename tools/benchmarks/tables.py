@@ -10,6 +10,7 @@ import torch
 
 from .distributed import distributed_steps
 from .growth import peak_of_pedal, pedal_growth
+from .job import job_by_stage
 from .loading import loader_of_the_embedded_job
 from .measure import extra_peak, in_turn, in_words
 from .networks import bench_describing, bench_small_step
@@ -26,11 +27,11 @@ ROWS: dict[str, Callable[[torch.device, str], Runs]] = {
     f'ranking evaluation, {QUERY:,} x {GALLERY:,}': lambda device, amp: bench_ranking(device),
     'whole training step, ResNet-50, 384x128, 4+4 images': bench_step,
     'network forward and backward, OSNet x0.25, 256x128, 20 images': lambda device, amp: bench_small_step(device),
-    'describing on the CPU, OSNet x0.25, 256x128, 128 crops': lambda device, amp: bench_describing(
-        'paul_osnet_x0_25', (256, 128), 128, 32
+    'describing on the CPU, OSNet x0.25, 256x128, 1024 crops': lambda device, amp: bench_describing(
+        'paul_osnet_x0_25', (256, 128), 1024, 100
     ),
-    'describing on the CPU, ResNet-50, 384x128, 32 crops': lambda device, amp: bench_describing(
-        'paul', (384, 128), 32, 8
+    'describing on the CPU, ResNet-50, 384x128, 128 crops': lambda device, amp: bench_describing(
+        'paul', (384, 128), 128, 16
     ),
 }
 
@@ -86,6 +87,11 @@ def benchmark(args: argparse.Namespace) -> None:
     if args.peak:
         print(json.dumps(peak_of_pedal(device, args.peak)))
         return
+    if args.job:
+        figures = job_by_stage(args.job, args.repeats, args.against)
+        if args.json:
+            write(figures, args.json)
+        return
 
     figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp}
     print(f'{figures["machine"]}, torch {torch.__version__}\n')
@@ -97,5 +103,9 @@ def benchmark(args: argparse.Namespace) -> None:
     if wanted('distributed', args.only):
         figures['distributed'] = distributed_steps(args.repeats)
     if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(figures, file, indent=2)
+        write(figures, args.json)
+
+
+def write(figures: dict, path: str) -> None:
+    with open(path, 'w') as file:
+        json.dump(figures, file, indent=2)

@@ -1,0 +1,107 @@
+"""Where the time of a whole job goes: `paul train` in a process of its own, its output stamped line by line."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+# How a line begins -> the stage that it ends. Lines of no stage go to the stage of the next one that has one.
+STAGES = {
+    'Building model': 'start of the program, data set',
+    'measured the statistics': "norms of START's file",
+    'Camera centring': 'tests: describing',
+    'Done, obtained': 'tests: describing',
+    '** Results': 'tests: ranking',
+    'Signs of cameras, filled': 'filling the bank',
+    '  rate ': 'filling the bank, trying rates',
+    'Signs of cameras': 'signs',
+    'Positives': 'choosing positives',
+    'epoch: [': 'steps',
+    'Checkpoint saved': 'saving',
+}
+REST = 'rest'
+_EPOCH = re.compile(r'epoch: \[(\d+)/\d+\]\[(\d+)/(\d+)\].*?data \S+ \((\S+)\)')
+_WAIT = 'steps, of which waiting for data'
+
+
+def seconds_of_stages(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
+    """Seconds of each stage by a job's stamped lines, (seconds since the start, line).
+
+    Example:
+        >>> seconds_of_stages([(2.0, 'Building model: paul'), (3.0, 'Loaded'), (5.0, 'Positives: 3 an image')])
+        {'start of the program, data set': 2.0, 'choosing positives': 3.0}
+    """
+    seconds, last, now, waits = defaultdict(float), 0.0, 0.0, {}
+    for now, line in lines:
+        stage = next((stage for start, stage in STAGES.items() if line.startswith(start)), None)
+        if stage is not None:
+            seconds[stage] += now - last
+            last = now
+        if found := _EPOCH.match(line):
+            waits[found[1]] = float(found[4]) * int(found[3])  # torchreid's mean over the epoch's steps so far
+    if now > last:
+        seconds[REST] = now - last
+    if waits:
+        seconds[_WAIT] = sum(waits.values())
+    return dict(seconds)
+
+
+def run_job(checkout: Path, arguments: Sequence[str]) -> tuple[float, float, dict[str, float]]:
+    """Runs `paul train` of a checkout.
+
+    Returns:
+        Seconds, MB of the main process at its peak, and the seconds of each stage.
+
+    Raises:
+        CalledProcessError: if it fails; its last lines are printed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, '-u', str(checkout / 'tools' / 'main.py'), *arguments, 'data.save_dir', folder]
+        start = time.perf_counter()
+        job = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, 'PYTHONPATH': str(checkout)},
+        )
+        lines = [(time.perf_counter() - start, line) for line in job.stdout]
+        _, status, used = os.wait4(job.pid, 0)
+        seconds = time.perf_counter() - start
+    if status:
+        print(''.join(line for _, line in lines[-20:]))
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return seconds, used.ru_maxrss / 1024, seconds_of_stages(lines)
+
+
+def job_by_stage(arguments: Sequence[str], repeats: int, against: str | None = None) -> dict[str, dict]:
+    """Times a job, in turn with another checkout's, and prints where the time goes.
+
+    Args:
+        arguments: of `paul train`, with a config file.
+        repeats: how often each runs; medians are shown.
+        against: the folder of another checkout.
+    """
+    checkouts = {'this one': Path(__file__).parents[2], **({'the other': Path(against)} if against else {})}
+    runs = {name: [] for name in checkouts}
+    for _ in range(repeats):
+        for name, checkout in checkouts.items():
+            runs[name].append(run_job(checkout, arguments))
+    print(f'\n| the whole job, seconds | {" | ".join(checkouts)} |\n| --- |{" --- |" * len(checkouts)}')
+    for stage in dict.fromkeys(stage for found in runs.values() for _, _, stages in found for stage in stages):
+        shown = (statistics.median(stages.get(stage, 0.0) for _, _, stages in found) for found in runs.values())
+        print(f'| {stage} | {" | ".join(f"{seconds:.1f}" for seconds in shown)} |')
+    for place, name in enumerate(('in all', 'peak memory, MB')):
+        shown = (statistics.median(run[place] for run in found) for found in runs.values())
+        print(f'| {name} | {" | ".join(f"{number:.1f}" for number in shown)} |', flush=True)
+    return {
+        name: {'seconds': [run[0] for run in found], 'peak_mb': [run[1] for run in found], 'stages': found[-1][2]}
+        for name, found in runs.items()
+    }

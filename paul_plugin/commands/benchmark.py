@@ -32,6 +32,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--repeats', type=command.at_least(1), default=5, help='times that each is run (default: 5)')
     parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
     parser.add_argument('--against', metavar='FOLDER', help='with --job: another checkout, whose job runs in turn')
+    parser.add_argument('--until', metavar='WORDS', help='with --job: ends it after the first line that holds them')
     parser.add_argument(
         '--job',
         nargs=argparse.REMAINDER,

@@ -52,3 +52,10 @@ def test_a_job_that_fails_shows_its_last_lines(tmp_path, capsys):
     with pytest.raises(subprocess.CalledProcessError):
         run_job(checkout(tmp_path, 'print("no such file")\nraise SystemExit(2)'), [])
     assert 'no such file' in capsys.readouterr().out
+
+
+def test_a_job_can_be_ended_at_a_line(tmp_path):
+    program = 'import time\nprint("Building model", flush=True)\nprint("epoch 1", flush=True)\ntime.sleep(600)'
+    seconds, _, stages = run_job(checkout(tmp_path, program), [], until='epoch 1')
+    assert seconds < 300
+    assert stages['start of the program, data set'] > 0

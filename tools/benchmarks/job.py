@@ -52,8 +52,15 @@ def seconds_of_stages(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
     return dict(seconds)
 
 
-def run_job(checkout: Path, arguments: Sequence[str]) -> tuple[float, float, dict[str, float]]:
+def run_job(
+    checkout: Path, arguments: Sequence[str], until: str | None = None
+) -> tuple[float, float, dict[str, float]]:
     """Runs `paul train` of a checkout.
+
+    Args:
+        checkout: its folder.
+        arguments: of `paul train`, with a config file.
+        until: ends the job, by force, after the first line that holds this.
 
     Returns:
         Seconds, MB of the main process at its peak, and the seconds of each stage.
@@ -72,28 +79,37 @@ def run_job(checkout: Path, arguments: Sequence[str]) -> tuple[float, float, dic
             text=True,
             env={**os.environ, 'PYTHONPATH': str(checkout)},
         )
-        lines = [(time.perf_counter() - start, line) for line in job.stdout]
+        lines, ended = [], False
+        for line in job.stdout:
+            lines.append((time.perf_counter() - start, line))
+            if until is not None and until in line:
+                job.kill()
+                ended = True
+                break
         _, status, used = os.wait4(job.pid, 0)
         seconds = time.perf_counter() - start
-    if status:
+    if status and not ended:
         print(''.join(line for _, line in lines[-20:]))
         raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
     return seconds, used.ru_maxrss / 1024, seconds_of_stages(lines)
 
 
-def job_by_stage(arguments: Sequence[str], repeats: int, against: str | None = None) -> dict[str, dict]:
+def job_by_stage(
+    arguments: Sequence[str], repeats: int, against: str | None = None, until: str | None = None
+) -> dict[str, dict]:
     """Times a job, in turn with another checkout's, and prints where the time goes.
 
     Args:
         arguments: of `paul train`, with a config file.
         repeats: how often each runs; medians are shown.
         against: the folder of another checkout.
+        until: as `run_job` takes it.
     """
     checkouts = {'this one': Path(__file__).parents[2], **({'the other': Path(against)} if against else {})}
     runs = {name: [] for name in checkouts}
     for _ in range(repeats):
         for name, checkout in checkouts.items():
-            runs[name].append(run_job(checkout, arguments))
+            runs[name].append(run_job(checkout, arguments, until))
     print(f'\n| the whole job, seconds | {" | ".join(checkouts)} |\n| --- |{" --- |" * len(checkouts)}')
     for stage in dict.fromkeys(stage for found in runs.values() for _, _, stages in found for stage in stages):
         shown = (statistics.median(stages.get(stage, 0.0) for _, _, stages in found) for found in runs.values())

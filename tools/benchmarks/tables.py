@@ -88,7 +88,7 @@ def benchmark(args: argparse.Namespace) -> None:
         print(json.dumps(peak_of_pedal(device, args.peak)))
         return
     if args.job:
-        figures = job_by_stage(args.job, args.repeats, args.against)
+        figures = job_by_stage(args.job, args.repeats, args.against, args.until)
         if args.json:
             write(figures, args.json)
         return

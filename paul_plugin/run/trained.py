@@ -24,7 +24,7 @@ from ..config.settings import has_gpu, with_keys
 from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
 from ..data.images import stretched
-from ..engines.verdict import in_words, signs_of
+from ..engines.watch.verdict import in_words, signs_of
 from ..host.data import DataManager, files_digest, images_digest, sort_training_images, test_transform
 from ..method.unit import unit_length
 from ..registry import build_model

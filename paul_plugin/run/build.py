@@ -29,6 +29,7 @@ from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
 from ..runtime import processes
 from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together, reason
+from .model_keys import patchnet_options
 from .tensorboard import TensorBoardPictures
 
 
@@ -39,13 +40,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
         UserError: if its ImageNet weights are wanted and cannot be had, or if it cannot take images of this size.
     """
     print(f'Building model: {cfg.model.name}')
-    options = {}
-    if cfg.model.name in BACKBONES:
-        options = {
-            'num_patches': cfg.paul.num_patches,
-            'dim': cfg.paul.feature_dim,
-            'patch_source': cfg.paul.patch_source,
-        }
+    options = patchnet_options(cfg) if cfg.model.name in BACKBONES else {}
     with warnings.catch_warnings():
         warnings.simplefilter('error', PretrainedWeightsWarning)
         build = functools.partial(

@@ -102,6 +102,16 @@ def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, c
     assert kept_in(tmp_path / 'other')['epoch'] == 3
 
 
+def test_a_model_that_was_not_measured_is_not_kept(make_keeping, tmp_path, monkeypatch):
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.6)
+    engine = make_keeping()
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    engine.done = (2, 0)
+    engine.recorded()
+    assert kept_in(tmp_path)['epoch'] == 1
+    assert not (tmp_path / 'model/model.pth.tar-2').exists()
+
+
 def test_a_kept_model_that_cannot_be_read(tmp_path, capsys):
     signs = [{'name': 'start', 'epoch': 0, 'agreement': 0.5, 'mutuality': 0.5, 'mixing': 0.5}]
     folder = CheckpointFolder(tmp_path)

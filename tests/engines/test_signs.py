@@ -66,6 +66,8 @@ def test_what_is_measured(make_watched, tmp_path):
     assert [module.training for module in engine.model.modules()] == modes
     assert torch.get_rng_state().equal(random)
     assert all(value.equal(weights[name]) for name, value in engine.model.state_dict().items())
+    observer.at_start(engine)  # of another run, which begins anew
+    assert len(observer.signs) == 1
 
 
 @pytest.mark.parametrize(('mixing', 'warned'), [(0.9, False), (1.2, True)])

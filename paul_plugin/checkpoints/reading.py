@@ -14,9 +14,9 @@ import torch
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import is_special
-from ..runtime.safetensors_file import is_safetensors, read_safetensors
 from .damaged import Damaged, refuse_unreadable
 from .onnx_weights import read_onnx
+from .safetensors_file import is_safetensors, read_safetensors
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
 NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
@@ -26,7 +26,7 @@ NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     type(np.dtype(np.float64)),
     type(np.dtype(np.float32)),
 ]
-_ONNX = re.compile(rb'\x08[\x01-\x3f][\x12\x3a\x42]')  # the version of the format, and the field that follows it
+_ONNX = re.compile(rb'\x08[\x01-\x3f][\x12\x3a\x42]')  # a file's first bytes: the format's version, the next field
 
 
 class _Excessive(Exception):
@@ -73,7 +73,7 @@ def read_checkpoint(path: str | Path) -> dict:
 
 def _read(file: BinaryIO, path: str | Path) -> object:
     """What an open file holds; the formats of others are opened once more by their own packages."""
-    if is_onnx(file):
+    if _ONNX.match(file.read(4)):
         return read_onnx(path)
     if is_safetensors(file, path):
         return read_safetensors(path)
@@ -82,12 +82,6 @@ def _read(file: BinaryIO, path: str | Path) -> object:
     with torch.serialization.safe_globals(NUMPY_SCALARS), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of others' files: the error says what they are
         return torch.load(file, map_location='cpu', weights_only=True)
-
-
-def is_onnx(file: BinaryIO) -> bool:
-    """Whether a file is of ONNX, by its first bytes."""
-    file.seek(0)
-    return _ONNX.match(file.read(4)) is not None
 
 
 def _check_declared(file: BinaryIO) -> None:

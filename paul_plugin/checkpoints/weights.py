@@ -78,7 +78,7 @@ def load_weights(model: nn.Module, file: str | Path | WeightsFile) -> LoadedWeig
     return LoadedWeights(file.kind, list(loaded), left, missing, file.adapted, unmeasured(net))
 
 
-def load_host_weights(model: nn.Module, file: str | Path | WeightsFile) -> list[str]:
+def load_host_weights(model: nn.Module, file: WeightsFile) -> list[str]:
     """Loads a file into one of torchreid's own models; as torchreid does, it leaves out what does not fit, and says so.
 
     Returns:
@@ -87,7 +87,6 @@ def load_host_weights(model: nn.Module, file: str | Path | WeightsFile) -> list[
     Raises:
         UserError: one line, for a file that cannot be read or holds no weights or those of another model.
     """
-    file = file if isinstance(file, WeightsFile) else WeightsFile(file)
     own = model.state_dict()
     found = {key.removeprefix('backbone.'): value for key, value in file.state.items()}
     loaded = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,14 +14,14 @@ from .head import enough_numbers, head_of
 from .onnx_weights import SIZE
 from .reading import read_checkpoint
 
-# The release's names -> ours; a branch's Conv1x1 on a 1x1 map is a Linear here.
+# Beginnings of the release's names -> of ours, {} a number; a branch's Conv1x1 on a 1x1 map is a Linear here.
 _RELEASE = (
-    (r'new\.down\.(\d+)\.0\.', r'branches.\1.reduction.'),
-    (r'new\.down\.(\d+)\.1\.', r'branches.\1.norm.'),
-    (r'new\.fc_list\.', 'classifier.'),
-    (r'new\.embedding\.', 'embedding.'),
-    (r'patch_proposal\.fc_loc\.', 'pgn.regression.'),
-    (r'patch_proposal\.', 'pgn.'),
+    ('new.down.{}.0.', 'branches.{}.reduction.'),
+    ('new.down.{}.1.', 'branches.{}.norm.'),
+    ('new.fc_list.', 'classifier.'),
+    ('new.embedding.', 'embedding.'),
+    ('patch_proposal.fc_loc.', 'pgn.regression.'),
+    ('patch_proposal.', 'pgn.'),
 )
 _REDUCTION = re.compile(r'branches\.\d+\.reduction\.weight')
 _BACKBONE = 'backbone.'
@@ -177,27 +177,22 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.nbytes <= tensor.untyped_storage().nbytes()  # one number may be shown as any number of them
 
 
+def _renamed(key: str, names: Iterable[tuple[str, str]]) -> str:
+    """A key whose beginning, of the first of each pair, is the second."""
+    for before, after in names:
+        pattern = re.escape(before).replace(r'\{\}', r'(\d+)')
+        key = re.sub(f'^{pattern}', after.replace('{}', r'\1'), key)
+    return key
+
+
 def from_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The release's state dict (without `module.`) under our names and shapes."""
-    renamed = {}
-    for key, value in state.items():
-        for pattern, ours in _RELEASE:
-            key = re.sub(f'^{pattern}', ours, key)
-        renamed[key] = value.flatten(1) if _REDUCTION.fullmatch(key) else value
-    return renamed
+    renamed = {_renamed(key, _RELEASE): value for key, value in state.items()}
+    return {key: value.flatten(1) if _REDUCTION.fullmatch(key) else value for key, value in renamed.items()}
 
 
 def to_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our state dict under the release's names and shapes, `module.` included."""
-    renamed = {}
-    for key, value in state.items():
-        if _REDUCTION.fullmatch(key):
-            value = value[:, :, None, None]
-        key = re.sub(r'^branches\.(\d+)\.reduction\.', r'new.down.\1.0.', key)
-        key = re.sub(r'^branches\.(\d+)\.norm\.', r'new.down.\1.1.', key)
-        key = re.sub(r'^classifier\.', 'new.fc_list.', key)
-        key = re.sub(r'^embedding\.', 'new.embedding.', key)
-        key = re.sub(r'^pgn\.regression\.', 'patch_proposal.fc_loc.', key)
-        key = re.sub(r'^pgn\.', 'patch_proposal.', key)
-        renamed[f'module.{key}'] = value
-    return renamed
+    names = [(ours, theirs) for theirs, ours in _RELEASE]
+    shaped = {key: value[:, :, None, None] if _REDUCTION.fullmatch(key) else value for key, value in state.items()}
+    return {f'module.{_renamed(key, names)}': value for key, value in shaped.items()}

@@ -1,7 +1,4 @@
-"""Makes a table of the paper on any data set: a run for each row and seed, then CSV, Markdown and a picture.
-
-Example: paul ablate components paul_synthetic --seeds 1 2 3
-"""
+"""Makes a table of the paper on any data set: a run for each row and seed, then CSV, Markdown and a picture."""
 
 import argparse
 import shlex

@@ -1,8 +1,6 @@
 """Times each part of the method and the whole training step against a straightforward implementation of the formulas.
 
 What is timed lies in a checkout, in tools/benchmarks, and in no wheel.
-
-Example: paul benchmark --only ranking --repeats 3 --json benchmark.json
 """
 
 import argparse

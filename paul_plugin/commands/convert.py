@@ -1,7 +1,4 @@
-"""Converts a PatchNet checkpoint of the 2019 release into one that torchreid's own functions read, and back.
-
-Example: paul convert released.pth patchnet.pth
-"""
+"""Converts a PatchNet checkpoint of the 2019 release into one that torchreid's own functions read, and back."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Writes a trained descriptor as one file that runs without this project, and checks it against torch.
-
-Example: paul export log/paul_synthetic model.onnx
-"""
+"""Writes a trained descriptor as one file that runs without this project, and checks it against torch."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +9,6 @@ from . import command
 
 if TYPE_CHECKING:
     from ..deploy.export import Exported
-    from ..deploy.sharing import Shared
 
 DESCRIPTION = """\
 Writes the descriptor of a trained model as one file, reads it back by its own runtime and compares it with torch.
@@ -92,28 +88,24 @@ def report(done: 'Exported') -> str:
     return '\n'.join(lines)
 
 
-def report_shared(done: 'Shared') -> str:
-    """What was written to be shared."""
-    return (
-        f'{printable(done.path)}: {done.count} tensors, {done.megabytes:.1f} MB, read back equal to the bit; without '
-        'memory bank, classifier and optimizer'
-    )
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Writes the file that the arguments ask for, and prints how it compares with torch."""
+    from ..checkpoints.safetensors_file import SUFFIX
     from ..deploy.export import export
     from ..deploy.one_camera import for_camera
     from ..deploy.pca import cost_of, reduce_dimension
     from ..deploy.sharing import export_weights
-    from ..runtime.safetensors_file import SUFFIX
 
     if arguments.target.endswith(SUFFIX):
         refused = [name for name in ('half', 'dim', 'opset', 'camera', 'batch') if getattr(arguments, name)]
         refused += ['input unit'] * (arguments.input == 'unit')
         if refused:
             raise UserError(f'--{refused[0]} is not for {printable(arguments.target)}, which holds weights as they are')
-        print(report_shared(export_weights(command.trained_of(arguments), arguments.target, arguments.force)))
+        shared = export_weights(command.trained_of(arguments), arguments.target, arguments.force)
+        print(
+            f'{printable(shared.path)}: {shared.count} tensors, {shared.megabytes:.1f} MB, read back equal to the bit; '
+            'without memory bank, classifier and optimizer'
+        )
         return
     trained = command.trained_of(arguments)
     if arguments.dim is not None:

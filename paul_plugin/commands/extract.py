@@ -1,7 +1,4 @@
-"""Describes every image of a folder and writes the descriptors into one file; killed, the same command goes on.
-
-Example: paul extract log/paul_synthetic crops descriptors.npz
-"""
+"""Describes every image of a folder and writes the descriptors into one file; killed, the same command goes on."""
 
 import argparse
 from collections.abc import Sequence

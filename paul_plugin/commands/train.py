@@ -1,7 +1,4 @@
-"""Trains and tests models: torchreid's keys and options, and PAUL's `paul` node; or shows what would be done.
-
-Example: paul train paul_synthetic
-"""
+"""Trains and tests models: torchreid's keys and options, and PAUL's `paul` node; or shows what would be done."""
 
 import functools
 import importlib

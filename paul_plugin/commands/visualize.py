@@ -1,8 +1,6 @@
 """Draws pictures of a trained model (patches, neighbours, mining, rankings), curves of runs, and a run's report.
 
 What draws is imported by the functions that draw: the command line is read without torch.
-
-Example: paul visualize patches log/paul_synthetic
 """
 
 import argparse

@@ -16,27 +16,22 @@ def workers(cfg: CfgNode) -> int:
     return min(cfg.data.workers, cores())
 
 
+def _values(group: CfgNode, names: str) -> dict[str, object]:
+    """Keys of a group that torchreid's arguments are called by, too."""
+    return {name: group[name] for name in names.split()}
+
+
 def _data_kwargs(cfg: CfgNode) -> dict[str, object]:
     """What both kinds of data manager take."""
+    data = 'root sources targets height width transforms norm_mean norm_std split_id combineall'
+    sampler = 'num_instances num_cams num_datasets train_sampler'
     return {
-        'root': cfg.data.root,
-        'sources': cfg.data.sources,
-        'targets': cfg.data.targets,
-        'height': cfg.data.height,
-        'width': cfg.data.width,
-        'transforms': cfg.data.transforms,
-        'norm_mean': cfg.data.norm_mean,
-        'norm_std': cfg.data.norm_std,
+        **_values(cfg.data, data),
+        **_values(cfg.sampler, sampler),
         'use_gpu': cfg.use_gpu,
-        'split_id': cfg.data.split_id,
-        'combineall': cfg.data.combineall,
         'batch_size_train': cfg.train.batch_size,
         'batch_size_test': cfg.test.batch_size,
         'workers': workers(cfg),
-        'num_instances': cfg.sampler.num_instances,
-        'num_cams': cfg.sampler.num_cams,
-        'num_datasets': cfg.sampler.num_datasets,
-        'train_sampler': cfg.sampler.train_sampler,
     }
 
 
@@ -60,43 +55,27 @@ def videodata_kwargs(cfg: CfgNode) -> dict[str, object]:
 def optimizer_kwargs(cfg: CfgNode) -> dict[str, object]:
     """Arguments of torchreid's build_optimizer, the model apart."""
     return {
-        'optim': cfg.train.optim,
-        'lr': cfg.train.lr,
-        'weight_decay': cfg.train.weight_decay,
+        **_values(cfg.train, 'optim lr weight_decay staged_lr new_layers base_lr_mult'),
         'momentum': cfg.sgd.momentum,
         'sgd_dampening': cfg.sgd.dampening,
         'sgd_nesterov': cfg.sgd.nesterov,
         'rmsprop_alpha': cfg.rmsprop.alpha,
         'adam_beta1': cfg.adam.beta1,
         'adam_beta2': cfg.adam.beta2,
-        'staged_lr': cfg.train.staged_lr,
-        'new_layers': cfg.train.new_layers,
-        'base_lr_mult': cfg.train.base_lr_mult,
     }
 
 
 def lr_scheduler_kwargs(cfg: CfgNode) -> dict[str, object]:
     """Arguments of torchreid's build_lr_scheduler, the optimizer apart."""
-    return {name: cfg.train[name] for name in ('lr_scheduler', 'stepsize', 'gamma', 'max_epoch')}
+    return _values(cfg.train, 'lr_scheduler stepsize gamma max_epoch')
 
 
 def engine_run_kwargs(cfg: CfgNode) -> dict[str, object]:
     """Arguments of the `run` of torchreid's engines."""
-    train = ('max_epoch', 'start_epoch', 'fixbase_epoch', 'open_layers', 'print_freq')
-    test = (
-        'start_eval',
-        'eval_freq',
-        'dist_metric',
-        'normalize_feature',
-        'visrank',
-        'visrank_topk',
-        'ranks',
-        'rerank',
-    )
     return {
         'save_dir': cfg.data.save_dir,
         'test_only': cfg.test.evaluate,
         'use_metric_cuhk03': cfg.cuhk03.use_metric_cuhk03,
-        **{name: cfg.train[name] for name in train},
-        **{name: cfg.test[name] for name in test},
+        **_values(cfg.train, 'max_epoch start_epoch fixbase_epoch open_layers print_freq'),
+        **_values(cfg.test, 'start_eval eval_freq dist_metric normalize_feature visrank visrank_topk ranks rerank'),
     }

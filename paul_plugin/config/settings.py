@@ -218,7 +218,7 @@ def with_keys(cfg: CfgNode, keys: Mapping[str, object] | Sequence[object]) -> Cf
         keys: full name -> value in the key's own type; or `[KEY, VALUE, ...]`, the values also as text.
 
     Raises:
-        UserError: as `merge_opts`, of such a list.
+        UserError: of such a list, for an unknown key, a key without a value or a value of the wrong type.
 
     Example:
         >>> with_keys(cfg, {'train.lr': 0.01}).train.lr, with_keys(cfg, ['train.lr', '1e-2']).train.lr
@@ -230,7 +230,7 @@ def with_keys(cfg: CfgNode, keys: Mapping[str, object] | Sequence[object]) -> Cf
         for key, value in keys.items():
             set_value(cfg, key, value)
     else:
-        merge_opts(cfg, keys)
+        raise_together(opts_errors(cfg, keys))
     cfg.freeze()
     return cfg
 
@@ -244,16 +244,8 @@ def merge_file(cfg: CfgNode, path: str) -> None:
     raise_together(merge(cfg, read(path)))
 
 
-def merge_opts(cfg: CfgNode, opts: Sequence[object]) -> None:
-    """Overrides keys by `[KEY, VALUE, KEY, VALUE, ...]`, the values as Python values or as text.
-
-    Raises:
-        UserError: for an unknown key, a key without a value or a value of the wrong type.
-    """
-    raise_together(opts_errors(cfg, opts))
-
-
 def opts_errors(cfg: CfgNode, opts: Sequence[object], where: str = '') -> list[str]:
+    """Overrides keys by `[KEY, VALUE, ...]`, the values as Python values or as text; returns what is wrong."""
     errors = merge(cfg, [(where, key, value) for key, value in zip(opts[::2], opts[1::2], strict=False)])
     if len(opts) % 2:
         errors.append(f'{where}{show(opts[-1])} is a KEY without a VALUE')

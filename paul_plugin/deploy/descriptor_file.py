@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..method.unit import unit_length
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import whole_file
+from ..runtime.files import file_of_user
 from .mapped import aligned_member, load_array
 
 SUFFIXES = ('.npz', '.parquet')
@@ -36,12 +36,8 @@ def write_descriptors(path: Path, paths: Sequence[str], blocks: Iterable[np.ndar
         UserError: if the file cannot be written.
     """
     write = _write_parquet if path.suffix == '.parquet' else _write_npz
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            write(file, paths, blocks, meta)
-    except OSError as error:
-        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
+    with file_of_user(path) as file:
+        write(file, paths, blocks, meta)
 
 
 def _write_npz(file: BinaryIO, paths: Sequence[str], blocks: Iterable[np.ndarray], meta: dict) -> None:

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..checkpoints.safetensors_file import SUFFIX
 from ..data.synthetic.cameras import render_image
 from ..method.patchnet import HEADS, PatchNet
 from ..method.unit import UnitLength
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, is_out_of_memory, printable, reason
-from ..runtime.files import whole_file, write_atomically
-from ..runtime.safetensors_file import SUFFIX
+from ..runtime.files import file_of_user
 from ..runtime.targets import check_targets
 from .formats import FORMATS, Describe
 from .half import HalfPatchNet
@@ -121,10 +121,8 @@ def sidecar_of(path: Path) -> Path:
 def _write_sidecar(path: Path, metadata: dict) -> None:
     size = {'img_size': [metadata['height'], metadata['width']]}
     content = {'schema_version': 1, 'model_kwargs_schema_version': 1, 'model_kwargs': size, 'preprocess': 'resize'}
-    try:
-        write_atomically(json.dumps(content), path)
-    except OSError as error:
-        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
+    with file_of_user(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def batch_of(images: Tensor, size: int) -> Tensor:
@@ -137,8 +135,7 @@ def _write_checked(
 ) -> tuple[Describe, float, float]:
     """Writes the file, whole and as `written` is; returns the file's network and what `compare` gives."""
     form, batch = FORMATS[path.suffix], metadata['batch']
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file, _refused_in_one_line(path), warnings.catch_warnings():
+    with file_of_user(path) as file, _refused_in_one_line(path), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of deprecation, and of what a trace does not record
         form.write(written, batch_of(images, batch or 2), json.dumps(metadata), file, **options)
         file.flush()
@@ -282,10 +279,8 @@ def _refused_in_one_line(path: Path) -> Iterator[None]:
     """Exporters and runtimes fail in many ways at a network that they do not take."""
     try:
         yield
-    except UserError:
+    except (UserError, OSError):
         raise
-    except OSError as error:
-        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
     except Exception as error:
         if is_out_of_memory(error):
             raise

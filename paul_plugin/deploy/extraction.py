@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,15 +93,14 @@ def extract(
         19732
     """
     folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
-    _check_places(trained, folder, path, force)
+    parts = _check_places(trained, folder, path, force)
     names = list_files(folder)
     if centre_cameras:  # refused before the long work
         cameras_in(trained, find_images(top)[0], top)
     model = fingerprint(trained)
     runtime, describing = at_runtime(runtime, trained, len(names))
-    parts = path.with_name(f'{path.name}.parts')
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
-    with _only_one(parts, path):
+    with locked_while_there(parts, f'another extraction writes {printable(path)}: wait for it, or name another file'):
         check_targets([path], force)  # another may have written it since
         _open_parts(parts, manifest, force)
         shares = {parts / f'{start:09d}.npz': names[start : start + chunk] for start in range(0, len(names), chunk)}
@@ -118,12 +117,16 @@ def extract(
     return Extracted(path, len(kept), left_out, cameras, runtime)
 
 
-def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> None:
+def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> Path:
+    """Refuses what cannot be read or written; returns the folder of what is done."""
     if not folder.is_dir():
         raise UserError(f'no folder of images at {printable(folder)}: check the path')
     check_targets([path], force, SUFFIXES, [folder, trained.path])
     if path.suffix == '.parquet':
         import_optional('pyarrow.parquet')
+    parts = path.with_name(f'{path.name}.parts')
+    _entries(parts)  # refuses what is no folder
+    return parts
 
 
 def _write(trained: Trained, path: Path, names: Sequence[str], kept: Kept, meta: dict, centre: bool) -> int:
@@ -131,19 +134,6 @@ def _write(trained: Trained, path: Path, names: Sequence[str], kept: Kept, meta:
     cameras = cameras_in(trained, [os.path.join(meta['root'], name) for name in names], meta['root']) if centre else []
     write_descriptors(path, names, kept.blocks(cameras), meta | ({'centred_cameras': True} if cameras else {}))
     return len(set(cameras))
-
-
-@contextlib.contextmanager
-def _only_one(parts: Path, path: Path) -> Iterator[None]:
-    """Keeps other extractions to the same file away, from the first chunk to the last; `--force` is no way around.
-
-    Raises:
-        UserError: if there is one, or the folder cannot be made.
-    """
-    refusal = f'another extraction writes {printable(path)}: wait for it, or name another file'
-    _entries(parts)  # refuses what is no folder
-    with locked_while_there(parts, refusal):
-        yield
 
 
 def _describe_missing(
@@ -162,7 +152,9 @@ def _describe_chunk(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """The descriptors of the files that are images, (n, E), of length 1, and why the others are left out."""
     start = bar.n
-    left_out = {name: 'its name is no Unicode text' for name in names if not _is_text(name)}
+    # On Linux a name can be any bytes.
+    no_text = [name for name in names if name.encode(errors='replace').decode() != name]
+    left_out = dict.fromkeys(no_text, 'its name is no Unicode text')
     decode = False
     while True:
         paths = {os.path.join(folder, name): name for name in names if name not in left_out}
@@ -181,15 +173,6 @@ def _describe_chunk(
         else:
             bar.update(len(names) - len(paths))
             return np.concatenate(blocks), left_out
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file name is one that can be written as text; on Linux it can be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _digest_of_files(folder: Path, names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..runtime.errors import UserError, printable
-from ..runtime.files import whole_file
+from ..runtime.files import file_of_user
 from .centred import centred_blocks
 
 
@@ -39,14 +39,8 @@ class Kept(NamedTuple):
 
     def save(self, file: Path, descriptors: np.ndarray, left_out: dict[str, str]) -> None:
         """Keeps a chunk: its descriptors, (n, E), and what is left out of it, path -> reason."""
-        try:
-            with whole_file(file) as out:
-                np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out), manifest=self.digest)
-        except OSError as error:
-            raise UserError(
-                f'cannot write {printable(file)}: {error.strerror or error}; what is done is kept, the same command '
-                'goes on'
-            ) from None
+        with file_of_user(file, '; what is done is kept, the same command goes on') as out:
+            np.savez(out, descriptors=descriptors, left_out=json.dumps(left_out), manifest=self.digest)
 
     def left_out(self) -> dict[str, str]:
         """What all chunks leave out: path -> reason."""

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import yaml
 
+from ..checkpoints.safetensors_file import SUFFIX, as_safetensors
 from ..checkpoints.weights_file import WeightsFile
 from ..config.changes import list_of
 from ..config.keys import value_of
 from ..method.patchnet import HEADS
 from ..run.trained import Trained
 from ..runtime.errors import UserError, import_optional, printable
-from ..runtime.files import whole_file
-from ..runtime.safetensors_file import SUFFIX, as_safetensors
+from ..runtime.files import file_of_user
 from ..runtime.targets import check_targets
 from .export import metadata_of
 from .last_layers import net_and_layers
@@ -75,28 +75,17 @@ def export_weights(trained: Trained, path: str | Path, force: bool = False) -> S
     for key in KEYS:
         group, name = key.split('.')
         config.setdefault(group, {})[name] = list_of(value_of(trained.cfg, key))
-    texts = {
-        'config': yaml.safe_dump(config),
-        'metadata': json.dumps(_told(trained)),
-        'adapted': str(its.adapted),
-    }
+    # Not the descriptors' length: the weights alone give the paper's.
+    told = {key: value for key, value in metadata_of(trained).items() if key != 'length'}
+    texts = {'config': yaml.safe_dump(config), 'metadata': json.dumps(told), 'adapted': str(its.adapted)}
     content = as_safetensors(state, texts)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(content)
-            file.flush()
-            found = WeightsFile(file.name).state
-            if found.keys() != state.keys() or not all(found[name].equal(value) for name, value in state.items()):
-                raise UserError(f'no file was written to {printable(path)}: it is not read back as it was written')
-    except OSError as error:
-        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}') from None
+    with file_of_user(path) as file:
+        file.write(content)
+        file.flush()
+        found = WeightsFile(file.name).state
+        if found.keys() != state.keys() or not all(found[name].equal(value) for name, value in state.items()):
+            raise UserError(f'no file was written to {printable(path)}: it is not read back as it was written')
     return Shared(path, len(state), len(content) / 1e6)
-
-
-def _told(trained: Trained) -> dict:
-    """What `metadata_of` tells, but for the descriptors' length: the weights alone give the paper's."""
-    return {key: value for key, value in metadata_of(trained).items() if key != 'length'}
 
 
 def _is_given(name: str, known: Container[str]) -> bool:

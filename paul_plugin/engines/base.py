@@ -5,7 +5,6 @@ import functools
 import math
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -22,10 +21,10 @@ from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
 from .centring import camera_means
 from .finite import FiniteGuard, NotFinite
-from .history import take_up, write_history
-from .observers import Observer
 from .parallel import NoWriter, split_tests, whole_batch, wrapped
 from .state import restore, state_of
+from .watch.history import write_history
+from .watch.observer import Observer
 
 
 class ResumableEngine(HostFixes):
@@ -66,8 +65,7 @@ class ResumableEngine(HostFixes):
         super().__init__(*args, **kwargs)
         self.seed = torch.initial_seed() % 2**63
         self.results: dict[str, dict[str, float]] = {}
-        self.folder = None
-        self.loader = None
+        self.folder = self.loader = None
         self._begin_record()
         self._in_step = False
         self.states = None  # of the generators, to be restored before the first step of a resumed run
@@ -89,17 +87,12 @@ class ResumableEngine(HostFixes):
 
     # ---- state -----------------------------------------------------------------------------------------------------
 
-    def tell(self, what: str, *args) -> None:
-        """Calls this method of those observers that have it."""
-        for observer in self.observers:
-            getattr(observer, what, lambda *_: None)(self, *args)
-
     def extra_state(self) -> dict:
         """What a checkpoint holds beside the model, the optimizer and the scheduler."""
         return {}
 
     def load_extra_state(self, checkpoint: dict) -> None:
-        """Takes `extra_state` back."""
+        """Restores what `extra_state` returned."""
 
     @functools.cached_property
     def images_digest(self) -> str:
@@ -171,7 +164,7 @@ class ResumableEngine(HostFixes):
         if self.writer is None:  # torchreid would open one in each process
             self.writer = SummaryWriter(save_dir) if processes.is_first() else NoWriter()
         try:
-            take_up(self, 'at_start' if self.done == (0, 0) and start_epoch == 0 else 'at_resume')
+            self.take_up(anew=self.done == (0, 0) and start_epoch == 0)
             if self._lacks_test(max_epoch, **options):
                 rank1 = self.test(save_dir=save_dir, **{name: options[name] for name in TEST_OPTIONS & options.keys()})
                 self.save_model(self.epoch, rank1, save_dir)
@@ -180,11 +173,9 @@ class ResumableEngine(HostFixes):
             if self.done > (0, 0):
                 self.checkpoint()
             raise
-        except UserError as error:
-            error.of_one_process = True
-            self._rescue()
-            raise
-        except Exception:  # a killed worker, a mount that is gone, a log that cannot be written
+        except Exception as error:  # a user's, a killed worker, a mount that is gone, a log that cannot be written
+            if isinstance(error, UserError):
+                error.of_one_process = True
             self._rescue()
             raise
         finally:
@@ -193,6 +184,22 @@ class ResumableEngine(HostFixes):
             with contextlib.suppress(OSError):  # of a full disk: reported already
                 self.writer.close()
             self.writer = None  # another run of the engine has a folder of its own
+
+    def take_up(self, anew: bool = False) -> None:
+        """Makes what is recorded beside the checkpoints the engine's own: a kill may have come between the two.
+
+        `run` does it; who has no epoch left to run calls it after `resume`, with `folder` set. All processes do.
+        """
+        write_history(self)
+        for observer in self.observers:
+            (observer.at_start if anew else observer.at_resume)(self)
+        if anew:
+            self.recorded()
+
+    def recorded(self) -> None:
+        """Tells the observers that all of them have recorded, so that what one saves now holds it."""
+        for observer in self.observers:
+            observer.after_recording(self)
 
     def _lacks_test(self, max_epoch: int, start_eval: int = 0, eval_freq: int = -1, **options) -> bool:
         """Whether the run was killed in the test that followed the last epoch that is done."""
@@ -218,7 +225,9 @@ class ResumableEngine(HostFixes):
         self.history.append({'epoch': self.epoch + 1, 'lr': lr, **means})
         self.summaries = []
         self.done = (self.epoch + 1, 0)
-        self.tell('after_epoch')
+        for observer in self.observers:
+            observer.after_epoch(self)
+        self.recorded()
         write_history(self)
         if self._agree({})[2]:
             self.checkpoint()
@@ -242,12 +251,13 @@ class ResumableEngine(HostFixes):
                 summary = self.training_step(data)
                 self.guard.check(summary)
             except NotFinite as fault:
-                self._refuse(fault, data['impath'])
+                raise fault.refusal(self, data['impath']) from None
             summary, stop, due = self._agree(summary)
             self.summaries.append(summary)
             self.done = (self.epoch, len(self.summaries))
             self._in_step = False
-        self.tell('after_step', summary)
+        for observer in self.observers:
+            observer.after_step(self, summary)
         if stop:
             stopping.check_together()
         if due and len(self.summaries) < self.num_batches:
@@ -269,7 +279,8 @@ class ResumableEngine(HostFixes):
         """torchreid's test. Training stands still: a request to stop ends it at once."""
 
         def ranked(target: int, distances: np.ndarray) -> None:
-            self.tell('after_ranking', target, distances)
+            for observer in self.observers:
+                observer.after_ranking(self, target, distances)
 
         # No weight changes in a test, so the model may be described by the copy that is the faster one on a CPU.
         self._describing = Describing(unwrap(self.model))
@@ -337,12 +348,3 @@ class ResumableEngine(HostFixes):
     def way_out(self) -> str:
         """What helps against numbers that are not finite."""
         return 'lower train.lr'
-
-    def _refuse(self, fault: NotFinite, files: list[str]) -> NoReturn:
-        last = self.folder.newest() if self.folder is not None else None
-        step = len(self.summaries) + 1
-        raise UserError(
-            f'epoch {self.epoch + 1}, step {step}: not finite: {fault}; {fault.consequence}, '
-            f'the last checkpoint is {printable(last or "none")}: {self.way_out()}\n'
-            f'images of epoch {self.epoch + 1}, step {step}: {", ".join(map(printable, files))}'
-        ) from None

@@ -59,8 +59,7 @@ def camera_means(engine) -> CameraMeans:
         pin_memory=tested.pin_memory,
         generator=torch.Generator(),
     )
-    if processes.world_size() > 1:
-        processes.copy_buffers(unwrap(engine.model))
+    processes.copy_buffers(unwrap(engine.model))
     engine.set_model_mode('eval')
     batches = Shown(SplitTest(loader, engine.described), 'camera means')
     means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)

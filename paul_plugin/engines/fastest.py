@@ -17,7 +17,6 @@ from .precision import DTYPES
 ROUNDS = 3  # that count, after one that does not
 FASTER = 0.9  # of the time of a more exact precision, that another must stay below to be taken
 IMAGES_ON_CPU = 4  # of a batch; a GPU shows its speed with the whole batch only
-Measure = Callable[[PatchNet, Tensor, str], float]
 
 
 def chooser(datamanager: DataManager, model: torch.nn.Module) -> Callable[[], str]:
@@ -26,7 +25,7 @@ def chooser(datamanager: DataManager, model: torch.nn.Module) -> Callable[[], st
     return lambda: choose_precision(unwrap(model), datamanager.height, datamanager.width, share)
 
 
-def choose_precision(net: PatchNet, height: int, width: int, batch: int, measure: Measure | None = None) -> str:
+def choose_precision(net: PatchNet, height: int, width: int, batch: int) -> str:
     """The precision in which a training step is the fastest, which it says; all processes call it.
 
     The first process times the backbone, which most of a step is spent in, for all. On a CPU half precision can be
@@ -39,7 +38,6 @@ def choose_precision(net: PatchNet, height: int, width: int, batch: int, measure
         net: the model.
         height, width: of its images.
         batch: images of a process' step.
-        measure: gives the seconds for a model, images and a precision; `seconds` if None.
 
     Returns:
         `off`, `bf16` or `fp16`.
@@ -51,7 +49,7 @@ def choose_precision(net: PatchNet, height: int, width: int, batch: int, measure
         images = torch.ones(number, 3, height, width, device=device)
         ways = [amp for amp in DTYPES if amp != 'fp16' or device.type == 'cuda']
         with eval_mode(net):
-            rounds = [{amp: (measure or seconds)(net, images, amp) for amp in ways} for _ in range(1 + ROUNDS)]
+            rounds = [{amp: seconds(net, images, amp) for amp in ways} for _ in range(1 + ROUNDS)]
         times = {amp: statistics.median(each[amp] for each in rounds[1:]) for amp in ways}
         taken = fastest(times)
         told = ', '.join(f'{amp} {1000 * took:.4g} ms' for amp, took in times.items())

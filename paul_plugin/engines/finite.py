@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..runtime.errors import UserError, printable
+
 
 class NotFinite(Exception):
     """A number is not finite.
@@ -19,6 +21,15 @@ class NotFinite(Exception):
         super().__init__(', '.join(f'{name} {number:.6g}' for name, number in numbers.items()))
         self.numbers = numbers
         self.consequence = consequence
+
+    def refusal(self, engine, files: list[str]) -> UserError:
+        """What the user of an engine is told of it, and of the step's image files."""
+        last = engine.folder.newest() if engine.folder is not None else None
+        step = f'epoch {engine.epoch + 1}, step {len(engine.summaries) + 1}'
+        return UserError(
+            f'{step}: not finite: {self}; {self.consequence}, the last checkpoint is {printable(last or "none")}: '
+            f'{engine.way_out()}\nimages of {step}: {", ".join(map(printable, files))}'
+        )
 
 
 class FiniteGuard:

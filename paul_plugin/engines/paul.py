@@ -15,14 +15,14 @@ from ..method.memory import PatchMemory
 from ..method.miner import CyclicRankingMiner
 from ..method.patchnet import PatchNet
 from ..runtime import processes, stopping
-from .alarm import RecallAlarm
 from .base import ResumableEngine
 from .build_objective import build_objective, check_words
 from .fastest import chooser
 from .kept_bank import KeptBank
-from .observers import CollapseAlarm, PositivesRecord, SkippedSteps
 from .precision import MixedPrecision
-from .verdict import signs_of
+from .watch.alarm import RecallAlarm
+from .watch.collapse import CollapseAlarm
+from .watch.counts import PositivesRecord, SkippedSteps
 
 
 class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
@@ -133,9 +133,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         weights = {'weight_pedal': weight_pedal, 'weight_ipfl': weight_ipfl}
         objective = build_objective(net, num_images, cameras, **pulled, **mined, **kept, **weights)
         self.objective = objective.to(self.device)
-        self.signs: list[dict] = []  # of CameraSigns, if it looks on
-        self.alarm = RecallAlarm(recall_guard)
-        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), self.alarm]
+        self.observers += [CollapseAlarm(collapse_cosine), SkippedSteps(), PositivesRecord(), RecallAlarm(recall_guard)]
 
     @property
     def memory(self) -> PatchMemory:
@@ -163,18 +161,11 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         return super().way_out() + self.precision.way_out()
 
     def extra_state(self) -> dict:
-        return {
-            'amp': self.precision.state_dict(),
-            'alarm': self.alarm.state_dict(),
-            'signs': self.signs,
-            **self.objective.gathered_state(),
-        }
+        return {'amp': self.precision.state_dict(), **self.objective.gathered_state()}
 
     def load_extra_state(self, checkpoint: dict) -> None:
         self.objective.load_whole(checkpoint, within_epoch=bool(checkpoint['summaries']))
         self.precision.load_state_dict(checkpoint['amp'])
-        self.alarm.load_state_dict(checkpoint.get('alarm'))
-        self.signs = signs_of(checkpoint.get('signs'))
 
     @torch.no_grad()
     def fill_memory(self) -> None:
@@ -197,7 +188,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             with stopping.instead_of_errors():
                 if self.kept_bank is None or not self.kept_bank.take():
                     self.fill_memory()
-            self.tell('after_filling')
+            for observer in self.observers:
+                observer.after_filling(self)
+            self.recorded()
         self.kept_bank = None
         if self.done[1] == 0:  # a run that goes on within an epoch has this epoch's
             self.choose_positives()
@@ -205,8 +198,9 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
     def choose_positives(self) -> None:
         """Chooses each image's positives for the next epoch, where whole images choose them; says how many."""
-        found = self.objective.choose_positives()
-        if found is not None:
+        self.objective.choose_positives()
+        found = self.objective.numbers
+        if found:
             print(
                 f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
                 f'{found["without"]:.1%} of the images have none'

@@ -11,11 +11,11 @@ from ..data import loaders
 from ..host.engine import unwrap
 from ..host.progress import bar
 from ..runtime import processes, randomness, stopping
-from .alarm import NONE, SHARE
-from .alarm import STEPS as FIRST
 from .finite import NotFinite
 from .kept_bank import KeptBank, restore, states_of
 from .paul import ImagePAULEngine
+from .watch.alarm import NONE, SHARE
+from .watch.alarm import STEPS as FIRST
 
 LADDER = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 STEPS = 30  # of a trial, fewer if the first epoch has fewer
@@ -79,7 +79,8 @@ def choose_rate(
         restore(modules, before)
         engine.precision.load_state_dict(amp)
         randomness.set_states(random)
-        engine.network = engine.objective.positives = None
+        engine.network = None
+        engine.objective.take_positives(None)
         for parameter in engine.model.parameters():
             parameter.grad = None
     _take(engine, *build(rate))

@@ -7,11 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LambdaLR, LinearLR, LRScheduler
 
-PARTS = (
-    'pgn',
-    'backbone',
-    'heads',
-)  # heads: branches, classifiers, embeddings; last: torchreid prints the last group's rate
+PARTS = ('pgn', 'backbone', 'heads')  # heads: branches, classifiers, embeddings; last, whose rate torchreid prints
 Steps = Sequence[tuple[int, float]]  # (epoch, counted from 0, from which on the rate holds; rate)
 
 
@@ -24,11 +20,7 @@ def part_of(name: str) -> str:
 def learning_rate(steps: Steps, epoch: int, warmup_epochs: int = 0) -> float:
     """The rate in an epoch; a warm-up raises it from a tenth to the whole over its epochs, in a line."""
     rate = [rate for start, rate in steps if start <= epoch][-1]
-    return rate * _warm(epoch, warmup_epochs)
-
-
-def _warm(epoch: int, warmup_epochs: int) -> float:
-    return min(1.0, 0.1 + 0.9 * epoch / warmup_epochs) if warmup_epochs else 1.0
+    return rate * min(1.0, 0.1 + 0.9 * epoch / warmup_epochs) if warmup_epochs else rate
 
 
 def schedule_parts(

@@ -41,6 +41,7 @@ def state_of(engine, rank1: float = 0.0) -> dict:
         'history': engine.history,
         'best': engine.best,
         **engine.extra_state(),
+        **{observer.key: observer.state_dict() for observer in engine.observers if observer.key},
     }
 
 
@@ -65,6 +66,9 @@ def restore(engine, checkpoint: dict) -> None:
     if engine.scheduler is not None:
         engine.scheduler.load_state_dict(checkpoint['scheduler'])
     engine.load_extra_state(checkpoint)
+    for observer in engine.observers:
+        if observer.key:
+            observer.load_state_dict(checkpoint.get(observer.key))
     engine.seed = checkpoint['seed']
     engine.history = checkpoint['history']
     engine.best = checkpoint['best']

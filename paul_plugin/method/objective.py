@@ -34,6 +34,7 @@ class PAULObjective(nn.Module):
 
     Attributes:
         positives: (N, C, k) int64, what was chosen last; None before, and where nothing chooses.
+        numbers: what `numbers_of_positives` says of them; {} without.
 
     Example:
         >>> objective = PAULObjective(PatchMemory(100, 6, 256), PEDALLoss(k=10), DescriptorIPFL(r=3))
@@ -64,6 +65,7 @@ class PAULObjective(nn.Module):
         self.compared = compared
         self.choose = choose
         self.register_buffer('positives', None)
+        self.numbers: dict[str, float] = {}
 
     def forward(
         self, real: Tensor, surrogate: Tensor | None, rows: Tensor
@@ -94,18 +96,18 @@ class PAULObjective(nn.Module):
         return {'loss': loss, **losses}, {**shares, 'recall': recall}
 
     @torch.no_grad()
-    def choose_positives(self) -> dict[str, float] | None:
-        """Chooses each image's positives from the memory bank, the first process for all; all call it.
-
-        Returns:
-            What `numbers_of_positives` says of them; None where nothing chooses.
-        """
+    def choose_positives(self) -> None:
+        """Chooses each image's positives from the memory bank, the first process for all; all call it."""
         if self.choose is None:
-            return None
+            return
         bank = self.memory.gathered_state().get('bank')
         chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
-        self.positives = processes.from_first(chosen).to(self.memory.bank.device)
-        return numbers_of_positives(self.positives, self.choose.spans)
+        self.take_positives(processes.from_first(chosen))
+
+    def take_positives(self, chosen: Tensor | None) -> None:
+        """Takes these positives, (N, C, k), of any integers, and counts them."""
+        self.positives = None if chosen is None else chosen.to(self.memory.bank.device, torch.int64)
+        self.numbers = {} if chosen is None else numbers_of_positives(self.positives, self.choose.spans)
 
     def gathered_state(self) -> dict:
         """What a checkpoint holds of it, whatever the number of processes; all call it."""
@@ -133,6 +135,5 @@ class PAULObjective(nn.Module):
         self.memory.load_whole(checkpoint['memory'])
         if self.choose is not None:
             # Before the first epoch there are none; within one they must be the ones that it began with.
-            chosen = checkpoint['positives'] if within_epoch else checkpoint.get('positives')
-            self.positives = None if chosen is None else chosen.to(self.memory.bank.device, torch.int64)
+            self.take_positives(checkpoint['positives'] if within_epoch else checkpoint.get('positives'))
         self.ipfl.load_whole(checkpoint)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engines.verdict import signs_of, verdict
+from ..engines.watch.verdict import signs_of, verdict
 from ..run.record import RunNumbers, history_of, read_run, read_signs
 from ..run.trained import Trained
 from ..runtime.errors import printable

@@ -15,20 +15,22 @@ from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments
 from ..config.keys import AUTO_RATE
 from ..engines.base import ResumableEngine
-from ..engines.keep import KeepBest
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
 from ..engines.rate import LADDER, choose_rate
 from ..engines.resumable import resumable
 from ..engines.schedule import schedule_parts, warm_up
-from ..engines.signs import CameraSigns
-from ..figures.tensorboard import TensorBoardPictures
+from ..engines.watch.keep import KeepBest
+from ..engines.watch.observer import Observer
+from ..engines.watch.signs import CameraSigns
 from ..host.data import DataManager
 from ..host.engine import supervised_engine, unwrap
 from ..host.models import PretrainedWeightsWarning, weights_cache
 from ..registry import BACKBONES
 from ..runtime import processes
 from ..runtime.errors import UserError, is_out_of_memory, nearest, raise_together, reason
+from .model_keys import patchnet_options
+from .tensorboard import TensorBoardPictures
 
 
 def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
@@ -38,13 +40,7 @@ def build_model(cfg: CfgNode, num_classes: int, pretrained: bool) -> nn.Module:
         UserError: if its ImageNet weights are wanted and cannot be had, or if it cannot take images of this size.
     """
     print(f'Building model: {cfg.model.name}')
-    options = {}
-    if cfg.model.name in BACKBONES:
-        options = {
-            'num_patches': cfg.paul.num_patches,
-            'dim': cfg.paul.feature_dim,
-            'patch_source': cfg.paul.patch_source,
-        }
+    options = patchnet_options(cfg) if cfg.model.name in BACKBONES else {}
     with warnings.catch_warnings():
         warnings.simplefilter('error', PretrainedWeightsWarning)
         build = functools.partial(
@@ -111,7 +107,7 @@ def check_layers(cfg: CfgNode, model: nn.Module) -> None:
 
 
 def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> ResumableEngine:
-    """The engine that `cfg.loss.name` names, with its optimizer, scheduler, checkpoints' settings and pictures."""
+    """The engine that `cfg.loss.name` names, with its optimizer, scheduler and checkpoints' settings."""
     check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
     engine.seed = cfg.train.seed
@@ -120,11 +116,18 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     engine.config = cfg.dump()
     engine.fast_rank = cfg.test.fast_rank
     engine.centre_cameras = cfg.test.centre_cameras
-    if cfg.loss.name == 'paul' and cfg.paul.pictures_freq:  # they show the memory bank and what is mined
-        engine.observers.append(TensorBoardPictures(cfg.paul.pictures_freq))
-    if cfg.loss.name == 'paul':
-        engine.observers += [CameraSigns(), *([KeepBest()] if cfg.paul.keep == 'best' else [])]  # which needs the signs
     return engine
+
+
+def observers_of(cfg: CfgNode, signs: CameraSigns) -> list[Observer]:
+    """What looks on at the unsupervised stage, beside the engine's own observers.
+
+    Args:
+        cfg: the config.
+        signs: one of them, which the run is asked about when it ends.
+    """
+    pictures = [TensorBoardPictures(cfg.paul.pictures_freq)] if cfg.paul.pictures_freq else []
+    return [*pictures, signs, *([KeepBest(signs)] if cfg.paul.keep == 'best' else [])]
 
 
 def load_into(cfg: CfgNode, model: nn.Module, file: WeightsFile) -> list[str]:

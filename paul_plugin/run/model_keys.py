@@ -56,6 +56,12 @@ def _value(tree: object, key: str) -> object:
     return tree
 
 
+def patchnet_options(cfg: CfgNode) -> dict[str, object]:
+    """What a PatchNet is built with, beside its name, as `build_model` takes it."""
+    paul = cfg.paul
+    return {'num_patches': paul.num_patches, 'dim': paul.feature_dim, 'patch_source': paul.patch_source}
+
+
 def model_keys(cfg: CfgNode, file: WeightsFile) -> dict[str, object]:
     """The model's keys as the weights tell them.
 

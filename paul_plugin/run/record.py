@@ -8,8 +8,8 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..engines.base import ResumableEngine
-from ..engines.signs import SIGNS
-from ..engines.verdict import signs_of
+from ..engines.watch.signs import SIGNS
+from ..engines.watch.verdict import signs_of
 from ..runtime import processes
 from ..runtime.errors import UserError, printable, reason
 from ..runtime.files import write_atomically

@@ -16,11 +16,9 @@ from ..config import arguments
 from ..config.manual import not_default
 from ..config.settings import with_keys
 from ..engines.base import ResumableEngine
-from ..engines.history import take_up
-from ..engines.keep import find_kept
-from ..engines.signs import why_unknown
-from ..engines.verdict import START, in_words, verdict
-from ..host.data import training_cameras
+from ..engines.watch.keep import find_kept
+from ..engines.watch.signs import CameraSigns
+from ..engines.watch.verdict import START, in_words
 from ..host.engine import set_random_seed
 from ..host.log import logged_to
 from ..runtime import processes
@@ -28,7 +26,7 @@ from ..runtime.errors import UserError, is_out_of_memory, printable
 from ..runtime.files import save_atomically
 from ..runtime.lock import locked
 from . import agreement
-from .build import build_engine, build_model, build_test_engine, fit_rate, load_into
+from .build import build_engine, build_model, build_test_engine, fit_rate, load_into, observers_of
 from .config_file import config_path, write_config
 from .data import build_datamanager, check_data, render_data, show_left_out
 from .norms import measure_on_training_images
@@ -162,6 +160,8 @@ def adapt(start: Start) -> None:
     # One class: not even the number of identities reaches this stage.
     model = build_model(cfg, 1, cfg.model.pretrained and start.file is None and point is None)
     engine = (build_test_engine if cfg.test.evaluate else build_engine)(cfg, datamanager, model)
+    signs = CameraSigns()
+    engine.observers += [] if cfg.test.evaluate else observers_of(cfg, signs)
     tested = list(engine.test_loader)  # the targets with labels
     path = results_path(cfg)
     results = processes.from_first(results_before(start, tested))
@@ -187,7 +187,7 @@ def adapt(start: Start) -> None:
                 go_on(engine, point)
                 if Stage.ADAPT not in stages:  # which does it, once later checkpoints are set aside
                     engine.folder = checkpoints_of(cfg)
-                    take_up(engine)
+                    engine.take_up()
             case Stage.ADAPT:
                 _title(f'Adapting to {", ".join(cfg.data.sources)} without labels')
                 if point is None and start.epochs < cfg.train.max_epoch:
@@ -200,14 +200,13 @@ def adapt(start: Start) -> None:
                 load_weights(engine.model, point)
                 results = measure_and_write(engine, cfg, 'adapted', file)
             case Stage.KEEP:
-                results |= take_kept(engine, cfg, results)
+                results |= take_kept(engine, cfg, results, signs.signs)
     if cfg.paul.keep == 'last':
         results.pop('kept', None)  # of a run before this one, which did keep the best
     show_left_out(left_out)
     report(cfg, results, path)
     if not cfg.test.evaluate and cfg.train.max_epoch > 0:
-        why = '' if engine.signs else why_unknown(training_cameras(datamanager))
-        print(f'\n{why or verdict(engine.signs, engine.history, cfg.paul.keep)}')
+        print(f'\n{signs.verdict(engine, cfg.paul.keep)}')
 
 
 def results_before(start: Start, tested: list[str]) -> dict[str, dict]:
@@ -221,7 +220,7 @@ def results_before(start: Start, tested: list[str]) -> dict[str, dict]:
     return results
 
 
-def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -> dict[str, dict]:
+def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict], signs: list[dict]) -> dict[str, dict]:
     """Measures the model that the run keeps, where there are labels, and leaves it in the engine.
 
     Returns:
@@ -229,11 +228,11 @@ def take_kept(engine: ResumableEngine, cfg: CfgNode, results: dict[str, dict]) -
         unknown. No model is tested twice: of the last epoch and of the start it is what was measured before.
     """
     folder = checkpoints_of(cfg)
-    sign = find_kept(folder, engine.signs)
+    sign = find_kept(folder, signs)
     results.pop('kept', None)  # of fewer epochs
     if sign is None:
         return {}
-    if sign is engine.signs[-1]:
+    if sign is signs[-1]:
         return {'kept': results['adapted']} if 'adapted' in results else {}
     if not engine.test_loader:
         return {}

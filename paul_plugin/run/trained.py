@@ -24,13 +24,13 @@ from ..config.settings import has_gpu, with_keys
 from ..data.descriptors import describe_images, eval_mode
 from ..data.given import Given, GivenImages
 from ..data.images import stretched
-from ..engines.verdict import in_words, signs_of
+from ..engines.watch.verdict import in_words, signs_of
 from ..host.data import DataManager, files_digest, images_digest, sort_training_images, test_transform
 from ..method.unit import unit_length
 from ..registry import build_model
 from ..runtime.errors import UserError, printable
 from .data import build_datamanager, check_data, check_datasets, root_of
-from .model_keys import OF_THE_MODEL, config_of, model_keys
+from .model_keys import OF_THE_MODEL, config_of, model_keys, patchnet_options
 
 _MOST_IMAGES = {'train': 1024, 'test': 512}  # of a batch in a tool, unless its user asks for more
 _SIZE = 'data.height', 'data.width'
@@ -190,8 +190,7 @@ def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[
                 f'{key} {value}: the weights in {printable(path)} are of a model with {key} {value_of(cfg, key)}: '
                 'leave it out, or name another file'
             )
-    options = {'num_patches': cfg.paul.num_patches, 'dim': cfg.paul.feature_dim, 'patch_source': cfg.paul.patch_source}
-    model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **options)
+    model = build_model(cfg.model.name, pretrained=False, num_classes=1, loss='paul', **patchnet_options(cfg))
     load_weights(model, file)
     run = path.parent.parent if path.parent.name == 'model' else None
     return Trained((model.cuda() if cfg.use_gpu else model).eval(), cfg, path, file.checkpoint, run)

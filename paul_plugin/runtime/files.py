@@ -120,6 +120,21 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextlib.contextmanager
+def file_of_user(path: Path, hint: str = '') -> Iterator[BinaryIO]:
+    """`whole_file` of a file that a user named, in a folder that is made where it is not there.
+
+    Raises:
+        UserError: if it cannot be written, for want of space or permission; `hint` ends its line.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            yield file
+    except OSError as error:
+        raise UserError(f'cannot write {printable(path)}: {error.strerror or error}{hint}') from None
+
+
 def _written(path: Path) -> Iterator[BinaryIO]:
     sweep(path.parent)
     partial, descriptor = _create(path)

@@ -19,8 +19,8 @@ def refusal(text: str) -> UserError:
     return error
 
 
-def _number(name: str, default: int = 0) -> int:
-    text = os.environ.get(name, str(default))
+def _number(name: str) -> int:
+    text = os.environ.get(name, '0')
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise refusal(f'the environment says {name}={show(text)}, expected a whole number: {_WAY_OUT}')
     return int(text)
@@ -63,7 +63,7 @@ def first_of_machine() -> bool:
     It is asked for when an error is to be printed, and so raises none: who is nobody's second, is the first.
     """
     try:
-        return (_number('LOCAL_RANK') if 'LOCAL_RANK' in os.environ else _number('RANK')) == 0 if launched() else True
+        return not launched() or _number('LOCAL_RANK' if 'LOCAL_RANK' in os.environ else 'RANK') == 0
     except UserError:
         return True
 

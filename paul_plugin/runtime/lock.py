@@ -52,12 +52,26 @@ def held(descriptor: int) -> Iterator[None]:
             os.close(descriptor)
 
 
+def _taken(descriptor: int | None, folder: Path, refusal: str) -> bool:
+    """Whether what is open is locked now; where there are no locks, or nothing could be opened, one line says so.
+
+    Raises:
+        UserError: `refusal`, where another process holds the lock.
+    """
+    got = None if descriptor is None else try_lock(descriptor)
+    if got is False:
+        raise UserError(refusal)
+    if got is None:
+        print(f'warning: no locks in {printable(folder)}: two that write into it at once would spoil each other')
+    return bool(got)
+
+
 @contextlib.contextmanager
 def locked_while_there(folder: Path, refusal: str) -> Iterator[None]:
     """Keeps other processes away from a folder that is made here, and that may be gone at the end.
 
-    The lock is the folder's own and leaves no file; the folder is removed if it is empty in the end. Where there are no
-    locks, one line says so.
+    The lock is the folder's own and leaves no file; the folder is removed if it is empty in the end. Who locks it just
+    while another removes it is alone with what is no longer there: what is written must tell whose it is.
 
     Args:
         folder: what is locked.
@@ -67,39 +81,18 @@ def locked_while_there(folder: Path, refusal: str) -> Iterator[None]:
         UserError: `refusal`.
         OSError: if the folder cannot be made.
     """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # another one has ended meanwhile, and removed it
-            continue
-        except OSError:  # Windows opens no folder
-            descriptor = -1
-        got = try_lock(descriptor) if descriptor >= 0 else None
-        if got and not _is_still(folder, descriptor):
-            os.close(descriptor)
-            continue
-        break
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        if descriptor >= 0:
+        descriptor = None
+        with contextlib.suppress(OSError):  # Windows opens no folder
+            descriptor = os.open(folder, os.O_RDONLY)
             stack.enter_context(held(descriptor))
-        if got is False:
-            raise UserError(refusal)
-        if got is None:
-            print(f'warning: no locks for {printable(folder)}: two that write into it at once would spoil each other')
+        _taken(descriptor, folder, refusal)
         try:
             yield
         finally:
-            if descriptor < 0 or _is_still(folder, descriptor):  # not one that another has made in its place
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-
-
-def _is_still(folder: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
-    except OSError:
-        return False
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 @contextlib.contextmanager
@@ -107,7 +100,7 @@ def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
     """Keeps other processes that lock the same folder away from it.
 
     The lock is that of the hidden file `.lock` in the folder, which is made if it is not there and stays. It ends with
-    this process. Where there are no locks, one line says so.
+    this process.
 
     Args:
         folder: what is locked.
@@ -130,11 +123,4 @@ def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
         yield ()
         return
     with held(descriptor):
-        got = try_lock(descriptor)
-        if got is False:
-            raise UserError(refusal)
-        if got is None:
-            print(
-                f'warning: no locks in {printable(folder)}: two runs that write into it at once would spoil each other'
-            )
-        yield (descriptor,) if got else ()
+        yield (descriptor,) if _taken(descriptor, folder, refusal) else ()

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from paul_plugin.checkpoints.norms import measure_norms, unmeasured
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.checkpoints.weights import load_host_weights, load_weights
-from paul_plugin.checkpoints.weights_file import state_of
+from paul_plugin.checkpoints.weights_file import WeightsFile, state_of
 from paul_plugin.runtime.errors import UserError
 
 IMAGES = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(3))
@@ -253,7 +253,7 @@ def test_the_package_that_is_missing_is_named(tmp_path, graph, monkeypatch):
 def test_models_of_torchreids_own_take_it(tmp_path, graph):
     """And say which norms have to be measured before their training."""
     net = build('osnet_x0_25').eval()
-    assert load_host_weights(net, save(graph, tmp_path / 'a.onnx')) == unmeasured(net)
+    assert load_host_weights(net, WeightsFile(save(graph, tmp_path / 'a.onnx'))) == unmeasured(net)
     assert len(unmeasured(net)) == 79
     with torch.no_grad():
         torch.testing.assert_close(net(IMAGES), build('osnet_x0_25').eval()(IMAGES))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.head import directions, head_of
 from paul_plugin.checkpoints.weights import load_host_weights
-from paul_plugin.checkpoints.weights_file import state_of, to_release
+from paul_plugin.checkpoints.weights_file import WeightsFile, state_of, to_release
 from paul_plugin.runtime.errors import UserError
 
 
@@ -123,6 +123,6 @@ def test_weights_of_another_model_are_named(state, words, tmp_path):
     own = torchreid.models.build_model('resnet18', 3, pretrained=False)
     for load, model in ((load_weights, build('paul_resnet18')), (load_host_weights, own)):
         with pytest.raises(UserError) as error:
-            load(model, path)
+            load(model, WeightsFile(path))
         assert words in str(error.value)
         assert str(error.value).isprintable()

@@ -6,7 +6,7 @@ from helpers.configs import PAUL, errors_of, loaded
 from paul_plugin.commands.run_words import load_config
 from paul_plugin.config import keys
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.config.settings import merge_file, merge_opts
+from paul_plugin.config.settings import merge_file, with_keys
 from paul_plugin.runtime.errors import nearest
 
 
@@ -43,11 +43,10 @@ def test_targets_none_are_the_sources():
     assert loaded('-s', 'a').data.targets == ['market1501']
 
 
-def test_merge_opts():
-    cfg = get_default_config()
-    merge_opts(cfg, ['train.max_epoch', 1, 'train.lr', '1e-3', 'data.sources', ['a']])
+def test_keys_of_a_list():
+    cfg = with_keys(get_default_config(), ['train.max_epoch', 1, 'train.lr', '1e-3', 'data.sources', ['a']])
     assert (cfg.train.max_epoch, cfg.train.lr, cfg.data.sources) == (1, 1e-3, ['a'])
-    assert len(errors_of(merge_opts, cfg, ['train.lrr', 1, 'train.max_epoch', '1.5', 'x'])) == 3
+    assert len(errors_of(with_keys, cfg, ['train.lrr', 1, 'train.max_epoch', '1.5', 'x'])) == 3
 
 
 def test_a_config_survives_its_dump(write):

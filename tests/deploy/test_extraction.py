@@ -1,6 +1,7 @@
 """Descriptors of a folder in one file: what is in it, killed and resumed, what is left out, what is refused."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -222,6 +223,14 @@ def refuse(trained, folder, target):
     with pytest.raises(UserError) as refused:
         extract(trained, folder, target)
     return str(refused.value)
+
+
+def test_a_name_that_is_no_text_is_left_out(trained, crops, tmp_path):
+    name = os.fsdecode(b'\xff.jpg')
+    shutil.copy(crops / '00.jpg', crops / name)
+    done = extract(trained, crops, tmp_path / 'a.npz')
+    assert done.left_out.keys() == BAD | {name}
+    assert done.left_out[name] == 'its name is no Unicode text'
 
 
 def test_refuses(trained, crops, tmp_path):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from paul_plugin import load_weights
 from paul_plugin.checkpoints.weights import load_host_weights
+from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import command, train
 from paul_plugin.commands import export as tool
 from paul_plugin.deploy.fingerprint import fingerprint
@@ -175,7 +176,7 @@ def test_a_file_of_torchreid_weights_is_one_too(tmp_path, capsys):
     assert (found.cfg.model.name, found.cfg.data.height) == ('paul_osnet_x0_25', 256)
     assert found.model.backbone.conv1.conv.weight.equal(source.conv1.conv.weight)
     own = torchreid.models.build_model('osnet_x0_25', 5, pretrained=False)
-    load_host_weights(own, tmp_path / 'tracker.safetensors')
+    load_host_weights(own, WeightsFile(tmp_path / 'tracker.safetensors'))
     assert own.fc[0].weight.equal(source.fc[0].weight)
     assert 'left in the file: classifier.bias, classifier.weight' in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from paul_plugin.checkpoints.reading import read_checkpoint
-from paul_plugin.engines.alarm import SHARE, STEPS, RecallAlarm
+from paul_plugin.engines.watch.alarm import SHARE, STEPS, RecallAlarm
 from paul_plugin.runtime.errors import UserError
 
 HIGH, LOW = 0.8, 0.1

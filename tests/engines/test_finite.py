@@ -8,7 +8,7 @@ import torch
 from helpers.crashes import RUN
 
 from paul_plugin.checkpoints.reading import read_checkpoint
-from paul_plugin.engines.observers import CollapseAlarm
+from paul_plugin.engines.watch.collapse import CollapseAlarm
 from paul_plugin.runtime.errors import UserError
 
 

@@ -11,9 +11,9 @@ from programs.kill_and_resume import differences
 
 from paul_plugin.checkpoints.folder import CheckpointFolder
 from paul_plugin.checkpoints.reading import read_checkpoint
-from paul_plugin.engines.keep import KeepBest, find_kept
-from paul_plugin.engines.signs import CameraSigns
-from paul_plugin.engines.verdict import SIGN_NAMES
+from paul_plugin.engines.watch.keep import KeepBest, find_kept
+from paul_plugin.engines.watch.signs import CameraSigns
+from paul_plugin.engines.watch.verdict import SIGN_NAMES
 
 
 @pytest.fixture
@@ -21,7 +21,8 @@ def make_keeping(make_fresh_engine):
     def make(**options):
         engine = make_fresh_engine(**options)
         engine.checkpoint_minutes = 1000  # the signs alone ask for one
-        engine.observers += [CameraSigns(), KeepBest()]
+        signs = CameraSigns()
+        engine.observers += [KeepBest(signs), signs]  # in any order
         return engine
 
     return make
@@ -73,7 +74,6 @@ def test_a_run_that_is_killed_between_its_checkpoint_and_the_kept_model(
     found, expected = resumed(make_keeping(), tmp_path), final(undisturbed)
     assert kept_in(tmp_path)['epoch'] == 1
     assert not any(sign.get('lost') for sign in found.pop('signs'))
-    expected.pop('signs')
     for entry in found['history']:
         for sort in SIGN_NAMES:
             entry.pop(sort)
@@ -91,8 +91,8 @@ def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, c
     engine.run(save_dir=str(tmp_path), start_epoch=start, **RUN)
     out = capsys.readouterr().out
     assert 'so not to be kept: the start, as it was loaded, the start with BatchNorm' in out
-    assert [sign.get('lost', 0) for sign in engine.signs] == [1, 1, 0, 0]
-    assert json.loads((tmp_path / 'signs.json').read_text()) == engine.signs
+    assert [sign.get('lost', 0) for sign in engine.observers[-1].signs] == [1, 1, 0, 0]
+    assert json.loads((tmp_path / 'signs.json').read_text()) == engine.observers[-1].signs
     assert kept_in(tmp_path)['epoch'] == 1
     assert (tmp_path / 'model.1/kept.pth.tar').exists()
 
@@ -100,6 +100,16 @@ def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, c
     other.resume(read_checkpoint(tmp_path / 'model/model.pth.tar-2'))
     other.run(save_dir=str(tmp_path / 'other'), start_epoch=2, **{**RUN, 'max_epoch': 3})
     assert kept_in(tmp_path / 'other')['epoch'] == 3
+
+
+def test_a_model_that_was_not_measured_is_not_kept(make_keeping, tmp_path, monkeypatch):
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.6)
+    engine = make_keeping()
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    engine.done = (2, 0)
+    engine.recorded()
+    assert kept_in(tmp_path)['epoch'] == 1
+    assert not (tmp_path / 'model/model.pth.tar-2').exists()
 
 
 def test_a_kept_model_that_cannot_be_read(tmp_path, capsys):

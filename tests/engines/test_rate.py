@@ -1,7 +1,5 @@
 """The rate that fits: the largest healthy one, and a run with it is one that was given it."""
 
-from types import SimpleNamespace
-
 import pytest
 from programs.kill_and_resume import differences
 from torchreid import optim
@@ -9,6 +7,7 @@ from torchreid import optim
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines import rate
 from paul_plugin.engines.rate import choose_rate
+from paul_plugin.engines.watch.observer import Observer
 
 TAKEN = 0.003
 RUN = {'max_epoch': 1, 'print_freq': 9}
@@ -26,7 +25,8 @@ def counted(engine):
     """A list that tells when the engine fills its bank, and when it tells observers of a filled one."""
     fill, fills = engine.fill_memory, []
     engine.fill_memory = lambda: (fills.append(1), fill())
-    engine.observers.append(SimpleNamespace(after_filling=lambda engine: fills.append('told')))
+    engine.observers.append(observer := Observer())
+    observer.after_filling = lambda engine: fills.append('told')
     return fills
 
 

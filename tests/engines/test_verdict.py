@@ -2,7 +2,16 @@
 
 import pytest
 
-from paul_plugin.engines.verdict import CANNOT_TELL, DO_NOT_KEEP, KEEP, UNKNOWN, best_of, signs_of, verdict, word_of
+from paul_plugin.engines.watch.verdict import (
+    CANNOT_TELL,
+    DO_NOT_KEEP,
+    KEEP,
+    UNKNOWN,
+    best_of,
+    signs_of,
+    verdict,
+    word_of,
+)
 
 
 def signs(*agreements):

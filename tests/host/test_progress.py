@@ -8,7 +8,7 @@ import torchreid
 
 from paul_plugin.data import images
 from paul_plugin.engines.rate import choose_rate
-from paul_plugin.engines.signs import CameraSigns
+from paul_plugin.engines.watch.signs import CameraSigns
 from paul_plugin.host import progress
 from paul_plugin.host.data import training_images
 from paul_plugin.host.progress import RunMeter, Shown, telling

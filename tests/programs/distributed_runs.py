@@ -21,9 +21,9 @@ from torch import nn
 import paul_plugin
 from paul_plugin.checkpoints.folder import CheckpointFolder
 from paul_plugin.data.synthetic.render import render
-from paul_plugin.engines.keep import KeepBest
 from paul_plugin.engines.rate import choose_rate
-from paul_plugin.engines.signs import CameraSigns
+from paul_plugin.engines.watch.keep import KeepBest
+from paul_plugin.engines.watch.signs import CameraSigns
 from paul_plugin.host.engine import set_random_seed
 
 FORKS = multiprocessing.get_context('forkserver')
@@ -86,8 +86,9 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
             run['root'], run.get('fixed_statistics', True), run.get('lr', 0.01), **run.get('options', {})
         )
         engine.centre_cameras = run.get('centre_cameras', False)
+        signs = CameraSigns()
         if run.get('signs'):
-            engine.observers += [CameraSigns(), KeepBest()]
+            engine.observers += [signs, KeepBest(signs)]
         rate = choose_rate(engine, lambda lr: _optimizer(engine.model, lr), run['ladder']) if 'ladder' in run else None
         losses, distances = [], []
         step, evaluate_rank = engine.forward_backward, torchreid.metrics.evaluate_rank
@@ -114,7 +115,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
         bank = engine.memory.gathered_state()
         if rank == 0:
             state = {'losses': losses, 'bank': bank, 'distances': distances, 'results': engine.results}
-            state |= {'rate': rate, 'signs': engine.signs, 'recall': [entry['recall'] for entry in engine.history]}
+            state |= {'rate': rate, 'signs': signs.signs, 'recall': [entry['recall'] for entry in engine.history]}
             torch.save({**state, 'weights': dict(engine.model.named_parameters())}, folder / 'found.pt')
     if world > 1:
         dist.destroy_process_group()

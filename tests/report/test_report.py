@@ -151,9 +151,7 @@ class Page(HTMLParser):
 
 
 def settings_with(*words):
-    cfg = get_default_config()
-    settings.merge_opts(cfg, words)
-    return cfg
+    return settings.with_keys(get_default_config(), words)
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ _LINES = ('--', '-.', ':')
 
 def edges_of(*distances: NDArray) -> NDArray[np.float64]:
     """The edges of the bins that all histograms of one picture have, from the smallest to the largest distance."""
-    low, high = (float(bound(each)) for bound, each in ((np.min, distances[0]), (np.max, distances[0])))
-    for each in distances[1:]:
-        low, high = min(low, float(each.min())), max(high, float(each.max()))
+    low, high = min(float(each.min()) for each in distances), max(float(each.max()) for each in distances)
     return np.linspace(low, high if high > low else low + 1, BINS + 1)
 
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from ..runtime import processes
-from ..runtime.files import write_atomically
+from ...runtime import processes
+from ...runtime.files import write_atomically
 
 HISTORY = 'history.json'
 
@@ -23,16 +23,3 @@ def write_record(engine, name: str, entries: list[dict]) -> None:
 def write_history(engine) -> None:
     """Writes the engine's history; before an epoch is done the file of an earlier run goes."""
     write_record(engine, HISTORY, engine.history)
-
-
-def take_up(engine, how: str = 'at_resume') -> None:
-    """Makes what is recorded beside the checkpoints that of the engine: a kill may have come between the two.
-
-    `run` does it; who has no epoch left to run calls it after `resume`. All processes do.
-
-    Args:
-        engine: whose folder is known.
-        how: what the observers are told, `at_start` or `at_resume`.
-    """
-    write_history(engine)
-    engine.tell(how)

@@ -6,20 +6,21 @@ from PIL import Image
 
 from ..data.descriptors import eval_mode
 from ..data.loaders import gives_surrogates
+from ..engines.watch.observer import Observer
+from ..figures.mining import draw_mining, mine_batch
+from ..figures.neighbours import draw_neighbours, find_neighbours
+from ..figures.patches import draw_patches, find_patches
+from ..figures.ranked import draw_labelled, ranked_items
+from ..figures.sheet import spread
 from ..host.data import training_images
 from ..host.engine import unwrap
 from ..runtime import processes
-from .mining import draw_mining, mine_batch
-from .neighbours import draw_neighbours, find_neighbours
-from .patches import draw_patches, find_patches
-from .ranked import draw_labelled, ranked_items
-from .sheet import spread
 
 PEOPLE, QUERIES, TOP = 8, 6, 10  # images with patches, queries of a ranking, gallery images of each
 
 
-class TensorBoardPictures:
-    """An observer of an ImagePAULEngine.
+class TensorBoardPictures(Observer):
+    """Looks on at an ImagePAULEngine.
 
     It reads these attributes of the engine, and no other: `writer`, `model`, `datamanager`, `memory` (`.bank`,
     `.filled`, `.shard`), `miner` (a CyclicRankingMiner), `mines_centroids`, `seed` and `epoch`.

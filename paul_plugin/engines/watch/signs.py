@@ -8,16 +8,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data.descriptors import describe_images, eval_mode
-from ..data.images import read_image
-from ..host.data import test_stages, training_cameras, training_images
-from ..host.engine import unwrap
-from ..host.progress import bar
-from ..method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
-from ..runtime import processes
+from ...data.descriptors import describe_images, eval_mode
+from ...data.images import read_image
+from ...host.data import test_stages, training_cameras, training_images
+from ...host.engine import unwrap
+from ...host.progress import bar
+from ...method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
+from ...runtime import processes
 from .history import write_record
-from .observers import Observer
-from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of
+from .observer import Observer
+from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of, signs_of, verdict
 
 SIGNS = 'signs.json'  # in the run's folder, beside history.json
 _FEWEST, _MOST = 300, 2000
@@ -54,27 +54,49 @@ def why_unknown(cameras: Sequence[int]) -> str:
 
 
 class CameraSigns(Observer):
-    """Records camera mutuality and camera mixing of the training crops in `engine.signs` and in each epoch's history.
+    """Records camera mutuality and camera mixing of the training crops, here and in each epoch's history.
 
     The same crops each time, drawn by the engine's seed, described in eval mode without augmentation. The first
     process describes them, alone; nothing that training depends on is touched. Their images stay in memory, as many
     bytes as they have pixels, three times. Where `why_unknown` says why, nothing is recorded.
+
+    Attributes:
+        signs: what was measured so far, as `signs_of` gives it; in the run's folder it is signs.json.
     """
 
+    key = 'signs'
+
     def __init__(self) -> None:
+        self.signs: list[dict] = []
         self._images: list[Image.Image] = []
         self._cameras: Tensor | None = None  # of the crops; until they are drawn None
 
+    def state_dict(self) -> list[dict]:
+        return self.signs
+
+    def load_state_dict(self, state: object) -> None:
+        """Restores what `state_dict` returned; of anything else, what is whole."""
+        self.signs = signs_of(state)
+
+    def verdict(self, engine, keep: str) -> str:
+        """What the signs say of the run that ended, in a line; `keep` as in the function `verdict`."""
+        why = '' if self.signs else why_unknown(training_cameras(engine.datamanager))
+        return why or verdict(self.signs, engine.history, keep)
+
+    def write(self, engine) -> None:
+        """Writes the signs into the run's folder; nothing where nothing is."""
+        write_record(engine, SIGNS, self.signs)
+
     def at_start(self, engine) -> None:
-        engine.signs.clear()
-        write_signs(engine)
+        self.signs = []
+        self.write(engine)
         unknown = why_unknown(training_cameras(engine.datamanager))
         if unknown:
             print(unknown)
         self._record(engine, START)
 
     def at_resume(self, engine) -> None:
-        write_signs(engine)
+        self.write(engine)
 
     def after_filling(self, engine) -> None:
         self._record(engine, FILLED)
@@ -89,8 +111,8 @@ class CameraSigns(Observer):
         if found is None:
             return {}
         sign = {'name': name, 'epoch': engine.done[0], **found}
-        engine.signs.append(sign)
-        write_signs(engine)
+        self.signs.append(sign)
+        self.write(engine)
         print(f'Signs of cameras, {name}: {", ".join(f"{sort} {value:.3f}" for sort, value in found.items())}')
         if name == START and found['mixing'] > 1:
             print(
@@ -141,8 +163,3 @@ class _Transformed(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> Tensor:
         return self.transform(self.images[index])
-
-
-def write_signs(engine) -> None:
-    """Writes what is recorded to signs.json in the run's folder; nothing where nothing is."""
-    write_record(engine, SIGNS, engine.signs)

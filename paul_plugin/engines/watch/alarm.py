@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from statistics import fmean
 
-from ..runtime.errors import UserError, printable
-from .observers import Observer
+from ...runtime.errors import UserError, printable
+from .observer import Observer
 
 # Steps whose recall is averaged. One batch of 40 images and 6 patches tells recall to a few hundredths.
 STEPS = 3
@@ -32,6 +32,8 @@ class RecallAlarm(Observer):
         >>> engine.observers.append(RecallAlarm('stop'))
     """
 
+    key = 'alarm'
+
     def __init__(self, guard: str = 'warn') -> None:
         if guard not in GUARDS:
             raise ValueError(f'recall_guard must be one of {", ".join(GUARDS)}, got {guard!r}')
@@ -44,11 +46,7 @@ class RecallAlarm(Observer):
         return {'first': self.first, 'last': self.last, 'sounded': self.sounded}
 
     def load_state_dict(self, state: Mapping[str, object] | None) -> None:
-        """Takes `state_dict` back; None, of a checkpoint without it, leaves the alarm off.
-
-        Raises:
-            ValueError: for what is no such state.
-        """
+        """Restores what `state_dict` returned; None, of a checkpoint without it, leaves the alarm off."""
         state = RecallAlarm().state_dict() if state is None else state
         lists = state['first'] or [], state['last']
         if not all(isinstance(value, list) and all(type(x) is float for x in value) for value in lists):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .errors import import_optional
+from ..runtime.errors import import_optional
 
 if TYPE_CHECKING:
     from torch import Tensor

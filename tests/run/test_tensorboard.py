@@ -5,7 +5,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from paul_plugin.figures.tensorboard import TensorBoardPictures
+from paul_plugin.run.tensorboard import TensorBoardPictures
 from paul_plugin.runtime import processes
 
 

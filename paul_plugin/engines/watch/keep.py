@@ -1,41 +1,31 @@
 """Keeps the model that the signs of cameras speak for, beside the checkpoints that a run goes on from."""
 
-from ..checkpoints.folder import CheckpointFolder
-from ..checkpoints.reading import read_checkpoint
-from ..runtime import processes
-from ..runtime.errors import UserError, printable
-from .observers import Observer
-from .signs import write_signs
-from .state import state_of
-from .verdict import FILLED, START, best_of, in_words, name_of, signs_of
+from ...checkpoints.folder import CheckpointFolder
+from ...checkpoints.reading import read_checkpoint
+from ...runtime import processes
+from ...runtime.errors import UserError, printable
+from ..state import state_of
+from .observer import Observer
+from .signs import CameraSigns
+from .verdict import START, best_of, in_words, signs_of
 
 
 class KeepBest(Observer):
-    """Saves the model whenever its signs are the best so far, as `model/kept.pth.tar`; needs CameraSigns before it.
+    """Saves the model whenever its signs are the best so far, as `model/kept.pth.tar`.
 
-    Candidates are the start, the start once the memory bank is filled, and each epoch. Put it last among the
-    observers, as what others record after it is not in the file. Without signs nothing is kept.
+    Candidates are the start, the start once the memory bank is filled, and each epoch. Without signs nothing is kept.
+
+    Args:
+        signs: the observer that measures them, of the same engine.
     """
 
-    def at_start(self, engine) -> None:
-        self._keep(engine, START)
+    def __init__(self, signs: CameraSigns) -> None:
+        self.signs = signs
 
-    def after_filling(self, engine) -> None:
-        self._keep(engine, FILLED)
-
-    def after_epoch(self, engine) -> None:
-        self._keep(engine, name_of(engine.done[0]))
-
-    def at_resume(self, engine) -> None:
-        epochs, steps = engine.done
-        if steps == 0 and not processes.from_first(engine.folder.at(epochs).exists()):  # from another folder's file
-            self._keep(engine, name_of(epochs))
-        find_kept(engine.folder, engine.signs)
-        write_signs(engine)
-
-    def _keep(self, engine, name: str) -> None:
-        """Keeps the engine's model if its signs, of this name, are the best."""
-        if not engine.signs or engine.signs[-1]['name'] != name or best_of(engine.signs) is not engine.signs[-1]:
+    def after_recording(self, engine) -> None:
+        """Keeps the engine's model if it was measured now, and its signs are the best."""
+        last = self.signs.signs[-1] if self.signs.signs else None
+        if last is None or last['epoch'] != engine.done[0] or best_of(self.signs.signs) is not last:
             return
         if engine.done > (0, 0):
             # A kill must not leave a kept model that is later than what the run goes on from.
@@ -44,10 +34,17 @@ class KeepBest(Observer):
                 engine.folder.keep_as_best(engine.done[0])
         else:
             state = state_of(engine)
-            if name == START:
+            if last['name'] == START:
                 del state['memory']  # nothing is in it yet
             if processes.is_first():
                 engine.folder.save_kept(state)
+
+    def at_resume(self, engine) -> None:
+        epochs, steps = engine.done
+        if steps == 0 and not processes.from_first(engine.folder.at(epochs).exists()):  # from another folder's file
+            self.after_recording(engine)
+        find_kept(engine.folder, self.signs.signs)
+        self.signs.write(engine)
 
 
 def find_kept(folder: CheckpointFolder, signs: list[dict]) -> dict | None:

@@ -50,8 +50,8 @@ def test_a_job_runs_in_a_process_of_its_own_with_its_arguments(tmp_path):
 
 def test_a_job_that_fails_shows_its_last_lines(tmp_path, capsys):
     with pytest.raises(subprocess.CalledProcessError):
-        run_job(checkout(tmp_path, 'print("no such file")\nraise SystemExit(2)'), [])
-    assert 'no such file' in capsys.readouterr().out
+        run_job(checkout(tmp_path, 'print("Building model")\nraise SystemExit("no such file")'), [])
+    assert capsys.readouterr().out == 'Building model\nno such file\n\n'
 
 
 def test_a_job_can_be_ended_at_a_line(tmp_path):

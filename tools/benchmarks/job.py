@@ -68,14 +68,14 @@ def run_job(
     Raises:
         CalledProcessError: if it fails; its last lines are printed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile('w+') as errors:
         command = [sys.executable, '-u', str(checkout / 'tools' / 'main.py'), *arguments, 'data.save_dir', folder]
         start = time.perf_counter()
         job = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             text=True,
             env={**os.environ, 'PYTHONPATH': str(checkout)},
         )
@@ -88,9 +88,10 @@ def run_job(
                 break
         _, status, used = os.wait4(job.pid, 0)
         seconds = time.perf_counter() - start
-    if status and not ended:
-        print(''.join(line for _, line in lines[-20:]))
-        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+        if status and not ended:
+            errors.seek(0)
+            print(''.join([line for _, line in lines[-10:]] + errors.readlines()[-20:]))
+            raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
     return seconds, used.ru_maxrss / 1024, seconds_of_stages(lines)
 
 

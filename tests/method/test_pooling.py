@@ -61,11 +61,3 @@ def test_half_precision_has_exact_weights():
         pooled = pool_patches(features, theta)
     assert pooled.dtype == torch.bfloat16
     torch.testing.assert_close(pooled.float(), sampled(features.float(), theta), rtol=2e-2, atol=2e-2)
-
-
-@pytest.mark.parametrize(
-    ('features', 'theta'), [((2, 5, 6), (2, 1, 2, 3)), ((2, 5, 6, 4), (3, 1, 2, 3)), ((2, 5, 6, 4), (2, 1, 3, 2))]
-)
-def test_refuses_shapes(features, theta):
-    with pytest.raises(ValueError, match='pool_patches needs'):
-        pool_patches(torch.zeros(features), torch.zeros(theta))

@@ -18,7 +18,7 @@ def make_fresh_engine(make_engine, make_datamanager):
 
     def make(crash_after=math.inf, data=(), minutes=0, **options):
         set_random_seed(3)
-        engine = make_engine(make_datamanager(**{'height': 64, **dict(data)}), **options)
+        engine = make_engine(make_datamanager(**{'height': 48, **dict(data)}), **options)
         engine.checkpoint_minutes = minutes
         engine.keep_checkpoints = 100
         step = engine.training_step

@@ -1,7 +1,5 @@
 """Descriptors of another model, or of another size, are refused; those of fewer numbers name the way to them."""
 
-import shutil
-
 import pytest
 import torch
 
@@ -11,14 +9,6 @@ from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
-
-
-@pytest.fixture
-def crops(rendered, tmp_path):
-    (tmp_path / 'crops').mkdir()
-    for path in sorted(rendered.rglob('query/*.jpg'))[:6]:
-        shutil.copy(path, tmp_path / 'crops')
-    return tmp_path / 'crops'
 
 
 def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, tmp_path):

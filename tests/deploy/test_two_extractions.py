@@ -13,16 +13,6 @@ from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked_while_there
 
-
-@pytest.fixture
-def crops(rendered, tmp_path):
-    folder = tmp_path / 'crops'
-    folder.mkdir()
-    for path in sorted(rendered.rglob('query/*.jpg'))[:6]:
-        shutil.copy(path, folder)
-    return folder
-
-
 LOCKS = """
 import sys, fcntl, os
 folder = sys.argv[1]
@@ -42,7 +32,7 @@ def test_the_second_is_refused(trained, crops, tmp_path, force):
         with pytest.raises(UserError, match='another extraction writes .*a.npz: wait for it, or name another file'):
             extract(trained, crops, tmp_path / 'a.npz', force=force)
         other.stdin.close()
-    assert extract(trained, crops, tmp_path / 'a.npz').count == 6
+    assert extract(trained, crops, tmp_path / 'a.npz').count == 12
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.npz', 'crops']
 
 

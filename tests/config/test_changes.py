@@ -1,11 +1,7 @@
 """Which settings a resumed run may change."""
 
-from pathlib import Path
-
 from paul_plugin.config.changes import FREE, changed_keys
 from paul_plugin.config.keys import all_keys, get_default_config
-
-PROJECT = Path(__file__).parents[2]
 
 
 def test_changed_keys():

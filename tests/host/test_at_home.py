@@ -16,7 +16,6 @@ import paul_plugin
 from paul_plugin.commands import train
 from paul_plugin.host.engine import unwrap
 
-PROJECT = Path(__file__).parents[2]
 TARGET = 'synthetic_target'
 
 

@@ -123,10 +123,10 @@ def make_datamanager(rendered):
 
 @pytest.fixture
 def make_engine(make_datamanager):
-    """Makes an engine of the unsupervised stage with a small model."""
+    """Makes an engine of the unsupervised stage with a small model; where no data manager is given, on small images."""
 
     def make(datamanager=None, lr=0.01, model_options=(), **options):
-        datamanager = datamanager or make_datamanager()
+        datamanager = datamanager or make_datamanager(height=48)
         model = torchreid.models.build_model(
             'paul_osnet_x0_25', pretrained=False, **{'loss': 'paul', 'dim': 16, **dict(model_options)}
         )

@@ -20,7 +20,7 @@ SNIPPETS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.M | re.S)
 MODEL = 'paul_osnet_x0_25'
 # What the pages say -> what is small enough for a test
 SMALL = {
-    'height=384, width=128': 'height=64, width=48, workers=1',
+    'height=384, width=128': 'height=48, width=48, workers=1',
     'batch_size_train=40': 'batch_size_train=6',
     "build_model('paul', ": f"build_model('{MODEL}', pretrained=False, ",
     'k=10': 'k=3',

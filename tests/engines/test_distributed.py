@@ -4,12 +4,10 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from helpers.forks import Fork
 from helpers.jobs import PROJECT
 from programs.distributed_runs import CASES, FORKS, largest_difference, render_target, train
 from programs.kill_and_resume import differences
@@ -111,15 +109,21 @@ def run_as_torchrun_does(rank, port, argv):
         job.main(argv)
 
 
-def kill_one_process(log):
-    """Kills the newest of the job's processes, found by the folder in its command line."""
-    found = []
-    for path in Path('/proc').glob('[0-9]*/cmdline'):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            parts = path.read_bytes().split(b'\0')
-            if str(log).encode() in parts and b'torch.distributed.run' not in parts:
-                found.append(int(path.parent.name))
-    os.kill(max(found), signal.SIGKILL)
+# As torchrun does, which is this launcher and a command line; its processes are forks, which spares each the imports.
+LAUNCH = """
+import os, sys
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from paul_plugin.commands import train
+def job(words):
+    print('process', os.getpid(), flush=True)
+    train.main(words)
+os.dup2(1, 2)
+config = LaunchConfig(
+    min_nodes=1, max_nodes=1, nproc_per_node=2, max_restarts=3, run_id='test', rdzv_backend='c10d',
+    rdzv_endpoint='localhost:0', start_method='fork',
+)
+elastic_launch(config, job)(sys.argv[1:])
+"""
 
 
 def test_torchrun_goes_on_after_a_process_was_killed(root, tmp_path):
@@ -137,23 +141,18 @@ def test_torchrun_goes_on_after_a_process_was_killed(root, tmp_path):
         other.join()
         assert other.exitcode == 0
 
-    process = subprocess.Popen(
-        [
-            'timeout', '-k', '5', '100', sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--max-restarts', '3', '--rdzv-backend', 'c10d', '--rdzv-endpoint', 'localhost:0',
-            PROJECT / 'tools/main.py', *words(root, log),
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )  # fmt: skip
-    lines, killed = [], False
+    process = Fork(LAUNCH, *words(root, log))
+    lines, processes, killed = [], [], False
     for line in process.stdout:
         lines.append(line)
+        if line.startswith('process '):
+            processes.append(int(line.split()[1]))
         if not killed and line.startswith('epoch: [2/2][2/3]'):
-            kill_one_process(log)
+            os.kill(processes[-1], signal.SIGKILL)
             killed = True
     text = ''.join(lines)
     assert process.wait() == 0, text
-    assert killed
+    assert len(processes) == 4
     assert 'has lost another process of this run: go on with model.resume auto' in text
     assert text.count('Going on from') == 1
     assert text.count('=> Final test') == 1  # one process prints

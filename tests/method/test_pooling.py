@@ -48,11 +48,6 @@ def test_equals_sampling(name, size):
         torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-12)
 
 
-def test_a_patch_inside_has_weights_of_sum_one():
-    ones = torch.ones(2, 1, 12, 4)
-    torch.testing.assert_close(pool_patches(ones, stripes(6).expand(2, -1, -1, -1))[..., 0], torch.ones(2, 6))
-
-
 def test_half_precision_has_exact_weights():
     """The coordinates are computed in float32 whatever the features' precision."""
     features = torch.randn(2, 5, 12, 4).bfloat16()

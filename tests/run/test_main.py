@@ -13,7 +13,7 @@ from paul_plugin.commands import train
 from paul_plugin.data.synthetic.render import render
 
 SMALL = [
-    'data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1', 'data.height', '64', 'data.width', '48'
+    'data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1', 'data.height', '48', 'data.width', '48'
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers.forks import Fork
 from helpers.jobs import PROJECT
+from helpers.models import few_layers
 from programs.distributed_runs import CASES, FORKS, largest_difference, render_target, train
 from programs.kill_and_resume import differences
 
@@ -19,7 +20,7 @@ from paul_plugin.config.keys import get_default_config
 from paul_plugin.runtime.errors import UserError
 
 LIMIT = 1e-9  # float64
-SMALL = {'epochs': 2, 'batch': 8, 'height': 48}
+SMALL = {'epochs': 2, 'batch': 8, 'height': 48, 'build': few_layers}
 
 
 @pytest.fixture(scope='module')

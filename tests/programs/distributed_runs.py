@@ -7,6 +7,7 @@ The comparisons are tests (2 processes); as a program it makes them with any num
 
 import argparse
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
@@ -29,7 +30,8 @@ from paul_plugin.host.engine import set_random_seed
 FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['paul_plugin.commands.train', 'paul_plugin.run.stages', 'torch._dynamo'])
 RECIPROCAL = {'neighbours': 'camera', 'positives': 'reciprocal', 'overlap': 0.2, 'weight_ipfl': 0.0}
-SETTINGS = {'fixed_statistics': True, 'lr': 0.01, 'batch': 16, 'height': 64}
+OSNET = functools.partial(torchreid.models.build_model, 'paul_osnet_x0_25', pretrained=False)
+SETTINGS = {'fixed_statistics': True, 'lr': 0.01, 'batch': 16, 'height': 64, 'build': OSNET}
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},
@@ -48,7 +50,7 @@ def render_target(root: Path, people: int = 9) -> Path:
     return root
 
 
-def make_engine(root: Path, fixed_statistics: bool, lr: float, batch: int, height: int, **options):
+def make_engine(root: Path, fixed_statistics: bool, lr: float, batch: int, height: int, build, **options):
     """An engine in float64; `fixed_statistics` keeps BatchNorm in eval mode, where an image is seen by itself."""
     set_random_seed(3)
     surrogates = ['surrogate_positive'] if options.get('weight_ipfl', 1) else []  # PEDAL alone does without
@@ -56,7 +58,7 @@ def make_engine(root: Path, fixed_statistics: bool, lr: float, batch: int, heigh
         root=str(root), sources='synthetic_target', height=height, width=48, batch_size_train=batch, batch_size_test=4,
         transforms=['random_flip', *surrogates], workers=0, use_gpu=False,
     )  # fmt: skip
-    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=16).double()
+    model = build(loss='paul', dim=16).double()
     if fixed_statistics:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):

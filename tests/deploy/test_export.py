@@ -87,7 +87,7 @@ def test_tool(embedded_run, tmp_path, capsys):
     words = [str(embedded_run), str(target), '--dim', '8', '--batch', '1', '--input', 'unit', '--root', str(tmp_path)]
     command.main(tool, words)
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == f'{target}: images (1, 3, 48, 48) from 0 to 1 -> descriptors (1, 8)'
+    assert out[0] == f'{target}: images (1, 3, 64, 48) from 0 to 1 -> descriptors (1, 8)'
     assert [line.split()[-1] for line in out[3:5]] == ['images/s'] * 2
     assert out[5] == 'beside it, the size for boxmot: model.torchscript.metadata.json'
     assert out[6].startswith('the mAP that it costs was not measured: data set')

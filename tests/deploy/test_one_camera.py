@@ -38,7 +38,7 @@ def test_the_tool_writes_it(embedded_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
     command.main(tool, [str(embedded_run), str(tmp_path / 'third.torchscript'), '--camera', '3'])
     assert ', of camera 3\n' in capsys.readouterr().out
-    images = torch.randn(3, 3, 48, 48)
+    images = torch.randn(3, 3, 64, 48)
     plain, (ours, text) = open_trained(embedded_run), FORMATS['.torchscript'].read(tmp_path / 'third.torchscript')
     assert json.loads(text)['camera'] == '3'
     with torch.no_grad():

@@ -14,7 +14,7 @@ def run_embedded_job(root: Path, folder: Path, *words: str) -> Path:
     with contextlib.redirect_stdout(io.StringIO()):
         train.main([
             '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root),
-            'data.save_dir', str(folder), 'data.workers', '0', 'data.height', '48', 'data.width', '48',
+            'data.save_dir', str(folder), 'data.workers', '0', 'data.height', '64', 'data.width', '48',
             'train.max_epoch', '1', 'train.batch_size', '16',
             'paul.k', '3', 'train.seed', '5', 'paul.pretrain.config', '',
             'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',

@@ -122,7 +122,7 @@ def test_one_image_against_a_file_of_descriptors(runs, trained, queries, tmp_pat
         assert [one for one, _ in of_file] != [one for one, _ in of_folder]
     torch.save(trained.model.state_dict() | {'pgn.regression.2.bias': torch.zeros(36)}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match='of another model than'):
-        read_gallery(open_trained(tmp_path / 'other.pth', 48, 48), described)
+        read_gallery(open_trained(tmp_path / 'other.pth', 64, 48), described)
 
 
 def test_a_centred_ranking_is_that_of_the_test(runs, rendered, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ def trained(make_trained):
 
 
 @pytest.fixture
-def crops(rendered, tmp_path):
+def dozen(rendered, tmp_path):
     """A folder of 12 images."""
     folder = tmp_path / 'crops'
     folder.mkdir()

@@ -41,10 +41,10 @@ def exported_once():
 
 
 @pytest.fixture
-def crops(crops):
+def crops(dozen):
     """And an empty file."""
-    (crops / 'empty0.jpg').touch()
-    return crops
+    (dozen / 'empty0.jpg').touch()
+    return dozen
 
 
 @pytest.mark.parametrize('how', ['plain', 'dim', 'centred'])

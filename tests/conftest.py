@@ -1,5 +1,6 @@
 """Settings and fixtures shared by the tests: small rendered data sets and what trains on them."""
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -121,15 +122,16 @@ def make_datamanager(rendered):
     return make
 
 
+build = functools.partial(torchreid.models.build_model, 'paul_osnet_x0_25', pretrained=False)
+
+
 @pytest.fixture
 def make_engine(make_datamanager):
-    """Makes an engine of the unsupervised stage with a small model."""
+    """Makes an engine of the unsupervised stage with a small model; where no data manager is given, on small images."""
 
-    def make(datamanager=None, lr=0.01, model_options=(), **options):
-        datamanager = datamanager or make_datamanager()
-        model = torchreid.models.build_model(
-            'paul_osnet_x0_25', pretrained=False, **{'loss': 'paul', 'dim': 16, **dict(model_options)}
-        )
+    def make(datamanager=None, lr=0.01, model_options=(), build=build, **options):
+        datamanager = datamanager or make_datamanager(height=48)
+        model = build(**{'loss': 'paul', 'dim': 16, **dict(model_options)})
         optimizer = torchreid.optim.build_optimizer(model, optim='sgd', lr=lr, weight_decay=1e-4)
         scheduler = torchreid.optim.build_lr_scheduler(optimizer, stepsize=50)
         return paul_plugin.ImagePAULEngine(

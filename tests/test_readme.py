@@ -1,48 +1,31 @@
-"""The Python code of the README and its pages is run, on small images, where workers start anew and import it."""
+"""The Python code of the README and its pages is run, on small images."""
 
+import multiprocessing
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torchreid
 from helpers.crops import market1501
+from helpers.jobs import PROJECT
 
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.run.trained import open_trained
 
-PROJECT = Path(__file__).parents[1]
 README, *PAGES = PROJECT / 'README.md', *sorted(PROJECT.glob('.docs/*.md'))
 TEXT = '\n'.join(path.read_text() for path in (README, *PAGES))
 SNIPPETS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.M | re.S)
 MODEL = 'paul_osnet_x0_25'
 # What the pages say -> what is small enough for a test
 SMALL = {
-    'height=384, width=128': 'height=64, width=48, workers=1',
+    'height=384, width=128': 'height=48, width=48, workers=1',
     'batch_size_train=40': 'batch_size_train=6',
     "build_model('paul', ": f"build_model('{MODEL}', pretrained=False, ",
     'k=10': 'k=3',
     'max_epoch=60': 'max_epoch=1',
 }
-# force: a worker that imports the program has a method already. The preload, which own-code.md names, spares each
-# worker of a fork server the imports.
-START = """\
-import multiprocessing
-multiprocessing.set_start_method('{method}', force=True)
-multiprocessing.set_forkserver_preload(['paul_plugin'])
-"""
-
-
-def run_as_a_program(text: str, method: str, folder: Path) -> str:
-    """Runs a program in a folder; returns what it printed."""
-    (folder / 'program.py').write_text(START.format(method=method) + text)
-    command = [sys.executable, 'program.py']
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 def test_every_snippet_is_run():
@@ -65,8 +48,8 @@ def test_links_lead_somewhere(page):
         assert not place or place in known, link
 
 
-def test_describe_and_search(embedded_run, tmp_path):
-    """Both in one program without a main guard, twice, with workers that are spawned."""
+def test_describe_and_search(embedded_run, tmp_path, monkeypatch, capsys):
+    """One after the other, twice, as in a program without a main guard: no process is started."""
     shutil.copytree(embedded_run, tmp_path / 'log/paul_folder')
     query = sorted(open_trained(embedded_run).datamanager().test_loader['synthetic_target']['query'].dataset.data)[0][0]
     for name in ('a.jpg', 'b.jpg', 'me.jpg'):
@@ -76,8 +59,11 @@ def test_describe_and_search(embedded_run, tmp_path):
     text = f'{describe}print(descriptors.shape, descriptors.dtype)\n{search}'
     opened = "open_trained('log/paul_folder'"
     assert text.count(opened) == 2
-    out = run_as_a_program(2 * text.replace(opened, f"{opened}, opts=('data.workers', 1)"), 'spawn', tmp_path)
-    lines = out.splitlines()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, 'start', None)
+    capsys.readouterr()
+    exec(2 * text.replace(opened, f"{opened}, opts=('data.workers', 1)"), {})
+    lines = capsys.readouterr().out.splitlines()
     assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
     assert lines[0] == '(2, 1536) float32'
     found = [line.split() for line in lines[1:11]]
@@ -88,8 +74,16 @@ def test_describe_and_search(embedded_run, tmp_path):
     assert [known for *_, known in found] == ['known' if distance <= 0.3 else 'unknown' for distance in distances]
 
 
-def test_the_training_in_your_own_code(tmp_path):
-    """With the workers of a fork server, which newer Pythons take by themselves."""
+@pytest.fixture
+def fork_server():
+    """Workers are those of a fork server, which newer Pythons take by themselves."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method('forkserver', force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+def test_the_training_in_your_own_code(fork_server, tmp_path, monkeypatch, capsys):
     (snippet,) = [snippet for snippet in SNIPPETS if 'engine.run(' in snippet]
     for shown, small in SMALL.items():
         assert snippet.count(shown) == 1, shown
@@ -99,5 +93,7 @@ def test_the_training_in_your_own_code(tmp_path):
     weights.parent.mkdir(parents=True)
     model = torchreid.models.build_model(MODEL, num_classes=6, pretrained=False, loss='paul')
     torch.save({'state_dict': model.state_dict()}, weights)
-    assert 'mAP' in run_as_a_program(snippet, 'forkserver', tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {'__name__': '__main__'})
+    assert 'mAP' in capsys.readouterr().out
     assert list((tmp_path / 'log/paul').rglob('model.pth.tar-1'))

@@ -4,12 +4,15 @@ import csv
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from helpers.forks import ForkedModule
 from helpers.tables import WORDS, finish, plan_of
 
-from paul_plugin.ablation import tables
+from paul_plugin.ablation import runs, tables
 from paul_plugin.ablation.estimates import Estimates, in_words
 from paul_plugin.ablation.plan import RECORD
 from paul_plugin.ablation.plot import draw
@@ -21,9 +24,6 @@ from paul_plugin.config.keys import all_keys, value_of
 from paul_plugin.runtime import stopping
 from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked
-
-PROJECT = Path(__file__).parents[2]
-
 
 # ---- tables and plans ----------------------------------------------------------------------------------------------
 
@@ -250,8 +250,10 @@ def test_several_targets(tmp_path):
 # ---- real runs -----------------------------------------------------------------------------------------------------
 
 
-def test_a_small_table(rendered, tmp_path, capsys):
+def test_a_small_table(rendered, tmp_path, monkeypatch, capsys):
     """A pre-training, a row, and one that fails because it wants more neighbours than there are images."""
+    forked = SimpleNamespace(Popen=ForkedModule, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr(runs, 'subprocess', forked)  # which spares each of the three its imports
     options = ['--values', '3', '48', '--seeds', '5', '--jobs', '2', '--out', str(tmp_path)]
     with pytest.raises(SystemExit) as stop:
         command.main(tool, ['k', *options, *WORDS, '--root', str(rendered)])

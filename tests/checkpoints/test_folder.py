@@ -69,6 +69,24 @@ def test_a_checkpoint_of_no_epochs_is_kept(tmp_path):
     assert names(folder.path) == ['model.pth.tar-0']
 
 
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path / 'model', keep=2)
+    for epochs, steps, best in ((1, 0, False), (2, 0, True), (2, 7, False), (2, 12, False), (10, 0, False)):
+        folder.save({'epoch': epochs, 'steps': steps}, epochs, steps, best)
+    assert [path.name for path in folder.files()] == ['model.pth.tar-10', 'model.pth.tar-2-12']
+    assert names(folder.path) == [BEST, 'model.pth.tar-10', 'model.pth.tar-2-12']
+    assert read_checkpoint(folder.path / BEST) == {'epoch': 2, 'steps': 0}
+    assert folder.set_aside() == tmp_path / 'model.1'
+    assert folder.newest() is folder.set_aside() is None
+    for number, move in ((2, folder.set_aside), (3, folder.set_kept_aside)):
+        folder.save_kept({'epoch': 0})
+        assert move() == tmp_path / f'model.{number}'
+        assert names(tmp_path / f'model.{number}') == ['kept.pth.tar']
+    assert folder.set_kept_aside() is None
+    with pytest.raises(ValueError, match='keep must be at least 1, got 0'):
+        CheckpointFolder(tmp_path, keep=0)
+
+
 def test_the_best_is_replaced(tmp_path):
     folder = make(tmp_path)
     for epoch in (1, 1, 2):  # the second time the best is the same file already

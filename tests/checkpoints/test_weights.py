@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchreid
 from helpers.bad_weights import bad_files, build
-from helpers.reference_numbers import release_state
+from helpers.reference_numbers import release_shapes
 from torch.nn import functional as F
 
 from paul_plugin import load_weights
@@ -16,22 +16,31 @@ from paul_plugin.runtime.errors import UserError
 
 
 @pytest.fixture(scope='module')
-def release_file(tmp_path_factory):
-    """A file as the release saved it: a DataParallel state dict under `state_dict`."""
+def released():
+    """Random weights under the release's names: a DataParallel state dict."""
+    return {
+        name: torch.zeros(shape, dtype=torch.int64) if name.endswith('tracked') else torch.rand(shape)
+        for name, shape in release_shapes().items()
+    }
+
+
+@pytest.fixture(scope='module')
+def release_file(released, tmp_path_factory):
+    """A file as the release saved it."""
     path = tmp_path_factory.mktemp('release') / 'checkpoint.pth'
-    torch.save({'state_dict': dict(release_state()), 'epoch': 60, 'acc': np.float64(0.5)}, path)
+    torch.save({'state_dict': released, 'epoch': 60, 'acc': np.float64(0.5)}, path)
     return path
 
 
-def test_release(release_file):
+def test_release(release_file, released):
     model = build('paul', dim=256, num_classes=11)
     result = load_weights(model, release_file)
     assert result.kind == 'release'
     assert len(result.loaded) == 395
     assert result.left == result.missing == []
     back = to_release(model.state_dict())
-    assert back.keys() == release_state().keys()
-    assert all(back[key].equal(value) for key, value in release_state().items())
+    assert back.keys() == released.keys()
+    assert all(back[key].equal(value) for key, value in released.items())
 
 
 def test_classifier_of_another_size_is_left_by_name(release_file):

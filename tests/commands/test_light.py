@@ -1,17 +1,17 @@
 """The programs read their command lines without torch, and do their work with the whole package, however they start."""
 
+import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torchreid
+from helpers.jobs import PROJECT
 
 from paul_plugin.commands.main import VERBS
 from paul_plugin.commands.visualize import SUBCOMMANDS
 
-PROJECT = Path(__file__).parents[2]
 TOOLS = sorted(path for path in (PROJECT / 'tools').glob('*.py') if path.stem != 'paul_command')
 # Calls the command with each list of words, in one process, and prints what torch's modules are there after each.
 CALLS = """
@@ -78,51 +78,53 @@ def test_a_tool_tells_how_it_was_called(tool, tmp_path):
     assert f'usage: python {tool} ' in ' '.join(done.stdout.split())  # a long usage is wrapped
 
 
-def test_the_package_as_a_program(tmp_path):
-    done = python('-m', 'paul_plugin', 'export', '--help', cwd=PROJECT)
-    assert 'usage: python -m paul_plugin export ' in done.stdout, done.stderr
+def test_the_package_as_a_program(monkeypatch, capsys):
+    """As `python -m paul_plugin` runs it."""
+    monkeypatch.setattr(sys, 'argv', ['-m', 'export', '--help'])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module('paul_plugin', run_name='__main__')
+    assert end.value.code == 0
+    assert 'usage: python -m paul_plugin export ' in capsys.readouterr().out
 
 
-def test_the_work_is_done_with_the_whole_package(tmp_path):
-    """Registered in torchreid, and in the module object that was there before."""
-    code = f"""
-import sys
+WHOLE = f"""
+import multiprocessing, sys
 sys.path.insert(0, {str(PROJECT / 'tools')!r})
 import paul_command
-paul_command._stand_in()
-package = sys.modules['paul_plugin']
-assert 'torch' not in sys.modules and not hasattr(package, 'PatchNet')
-from types import SimpleNamespace
-from paul_plugin.commands import command
-show = SimpleNamespace(parse=list, run=lambda argv: print(package.__version__, package.PatchNet.__name__))
-command.main(show, [])
-import paul_plugin, torchreid
-assert paul_plugin is package
-torchreid.models.build_model('paul_osnet_x0_25', 4, loss='paul', pretrained=False)
-command.main(show, [])  # once is enough
-assert sys.modules['paul_plugin'] is package
+
+def whole():
+    from types import SimpleNamespace
+    paul_command._stand_in()
+    package = sys.modules['paul_plugin']
+    assert 'torch' not in sys.modules and not hasattr(package, 'PatchNet')
+    from paul_plugin.commands import command
+    show = SimpleNamespace(parse=list, run=lambda argv: print(package.__version__, package.PatchNet.__name__))
+    command.main(show, [])
+    import paul_plugin, torchreid
+    assert paul_plugin is package
+    torchreid.models.build_model('paul_osnet_x0_25', 4, loss='paul', pretrained=False)
+    command.main(show, [])  # once is enough
+    assert sys.modules['paul_plugin'] is package
+
+if __name__ == '__main__':
+    multiprocessing.set_start_method('spawn')
+    whole()
+    paul_command.tool('extract')
 """
-    (tmp_path / 'program.py').write_text(code)
-    done = python(tmp_path / 'program.py', cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert 'PatchNet' in done.stdout
 
 
-def test_a_worker_that_starts_anew_has_the_package(rendered, tmp_path):
-    """It imports the program, whose front does nothing there, and gets a data set of the package's own."""
+def test_the_work_is_done_with_the_whole_package(rendered, tmp_path):
+    """Registered in torchreid, and in the module object that was there before.
+
+    A worker that starts anew imports the program, whose front does nothing there, and gets a data set of the package's.
+    """
     program = tmp_path / 'program.py'
-    program.write_text(
-        'import multiprocessing, sys\n'
-        f'sys.path.insert(0, {str(PROJECT / "tools")!r})\n'
-        'from paul_command import tool\n'
-        "if __name__ == '__main__':\n"
-        "    multiprocessing.set_start_method('spawn')\n"
-        "    tool('extract')\n"
-    )
+    program.write_text(WHOLE)
     model = torchreid.models.build_model('paul_osnet_x0_25', num_classes=1, loss='paul', pretrained=False)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'small.pth')
     crops = rendered / 'synthetic_target/Market-1501-v15.09.15/query'
     size = ('--height', '48', '--width', '48', '--workers', '1')
     done = python(program, tmp_path / 'small.pth', crops, tmp_path / 'crops.npz', *size, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count('PatchNet\n') == 2
     assert f'{tmp_path}/crops.npz: {len(list(crops.iterdir()))} descriptors' in done.stdout

@@ -5,11 +5,9 @@ import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).parents[2]
+from helpers.jobs import PROJECT
 
 
 @pytest.mark.skipif(not (find_spec('setuptools') and find_spec('pip')), reason='needs setuptools and pip')

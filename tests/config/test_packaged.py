@@ -4,14 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.jobs import PROJECT
 
 from paul_plugin.commands.ablate import split_words
 from paul_plugin.commands.run_words import load_config, parse
 from paul_plugin.config import packaged
 from paul_plugin.config.settings import with_keys
 from paul_plugin.runtime.errors import UserError
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,19 @@
 """Exported descriptors in their own runtimes against torch: any batch, half precision, PCA; and what is refused."""
 
 import json
+import resource
 import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import onnxruntime
 import pytest
 import torch
 from helpers.forks import Fork
+from helpers.jobs import PROJECT
 from helpers.models import DecidesInPython, small_patchnet
 from helpers.onnx_files import PLAIN, operators
+from onnx import helper
 from torch import nn
 
 from paul_plugin.commands import command
@@ -19,8 +22,6 @@ from paul_plugin.deploy.export import THRESHOLD, export
 from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.runtime.errors import UserError
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +71,7 @@ def test_is_torch_in_its_own_runtime(trained, tmp_path, suffix):
             torch.testing.assert_close(run(images), expected, atol=1e-5, rtol=0)
     metadata = json.loads(text)
     assert metadata == done.metadata
-    assert metadata['batch'] is None
+    assert (metadata['batch'], metadata['length']) == (None, 1)
     assert suffix != '.onnx' or operators(done.path) - PLAIN == set()
     assert (metadata['height'], metadata['width'], metadata['dimension']) == (96, 48, 96)
     assert metadata['mean'] == trained.cfg.data.norm_mean
@@ -98,27 +99,39 @@ from paul_plugin.commands import command
 from paul_plugin.deploy import export as module
 from paul_plugin.deploy.export import export
 from paul_plugin.run.trained import open_trained
-weights, model, *targets = sys.argv[1:]
+weights, model, target = sys.argv[1:]
 module.SECONDS = 0
 trained = open_trained(weights, 96, 48)._replace(model=torch.load(model, weights_only=False))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-for target in targets:
-    try:
-        command.call(lambda: export(trained, target))
-    except SystemExit as end:
-        print(end.code)
+command.call(lambda: export(trained, target))
 """
 
 
-def test_a_full_disk(trained, tmp_path):
-    """A limit on the size of files stands for it; in a process of its own, which torch may end."""
-    targets = [tmp_path / f'new{suffix}/model{suffix}' for suffix in ('.onnx', '.torchscript')]
+def canned(size=0):
+    """What torch's exporter gives, of opset 18 and so many bytes, in no time."""
+    weights = [helper.make_tensor('weights', onnx.TensorProto.UINT8, [size], bytes(size), raw=True)]
+    graph = helper.make_graph([], 'canned', [], [], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 18)])
+    return lambda *_, **__: SimpleNamespace(model_proto=model)
+
+
+def test_a_full_disk(trained, tmp_path, monkeypatch):
+    """A limit on the size of files stands for it; torch's own writer in a process of its own, which torch may end."""
+    target = tmp_path / 'new/model.torchscript'
     torch.save(trained.model, tmp_path / 'model')
-    out, err = Fork(FULL_DISK, trained.path, tmp_path / 'model', *targets).communicate()
-    lines = [line for line in err.splitlines() if line]
-    assert lines == [f'error: cannot write {target}: File too large' for target in targets]
-    assert out == '2\n2\n'
-    assert [list(target.parent.iterdir()) for target in targets] == [[], []]
+    process = Fork(FULL_DISK, trained.path, tmp_path / 'model', target)
+    assert process.communicate()[1] == f'error: cannot write {target}: File too large\n'
+    assert process.poll() == 2
+    assert list(target.parent.iterdir()) == []
+    monkeypatch.setattr(torch.onnx, 'export', canned(size=200_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(UserError, match='^cannot write .*new/model.onnx: File too large$'):
+            export(trained, tmp_path / 'new/model.onnx')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_an_opset_that_cannot_be_had(trained, tmp_path, monkeypatch):
@@ -130,8 +143,7 @@ def test_an_opset_that_cannot_be_had(trained, tmp_path, monkeypatch):
     ):
         with pytest.raises(UserError, match=f'^--{message}$'):
             export(trained, tmp_path / name, opset=opset)
-    of_18 = torch.onnx.export
-    monkeypatch.setattr(torch.onnx, 'export', lambda *args, opset_version, **how: of_18(*args, opset_version=18, **how))
+    monkeypatch.setattr(torch.onnx, 'export', canned())
     with pytest.raises(UserError, match='^--opset 21: the installed exporter gives 18 for this network: name that'):
         export(trained, tmp_path / 'a.onnx', opset=21)
     assert list(tmp_path.iterdir()) == []
@@ -156,6 +168,7 @@ def test_onnx_in_half_precision(trained, tmp_path):
     images = torch.randn(3, 3, 96, 48)
     with torch.no_grad():
         expected = reduced.model(images)
+    torch.testing.assert_close(run(images).norm(dim=1), torch.ones(3))
     assert nn.functional.cosine_similarity(run(images), expected).min() >= THRESHOLD
 
 

@@ -1,7 +1,5 @@
 """Descriptors of another model, or of another size, are refused; those of fewer numbers name the way to them."""
 
-import shutil
-
 import pytest
 import torch
 
@@ -13,16 +11,8 @@ from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
 
-@pytest.fixture
-def crops(rendered, tmp_path):
-    (tmp_path / 'crops').mkdir()
-    for path in sorted(rendered.rglob('query/*.jpg'))[:6]:
-        shutil.copy(path, tmp_path / 'crops')
-    return tmp_path / 'crops'
-
-
-def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, tmp_path):
-    file = extract(trained, crops, tmp_path / 'a.npz').path
+def test_descriptors_of_another_model_are_refused(trained, make_trained, dozen, tmp_path):
+    file = extract(trained, dozen, tmp_path / 'a.npz').path
     torch.save({'state_dict': without_heads(trained)}, tmp_path / 'bare.pth')
     for _ in range(2):  # what the file lacks is random, and no part of the descriptor
         check_fingerprint(file, open_trained(tmp_path / 'bare.pth', 96, 48))
@@ -33,9 +23,9 @@ def test_descriptors_of_another_model_are_refused(trained, make_trained, crops, 
             read_gallery(other, file)
 
 
-def test_descriptors_of_fewer_numbers_name_the_way_to_them(trained, crops, tmp_path):
+def test_descriptors_of_fewer_numbers_name_the_way_to_them(trained, dozen, tmp_path):
     reduced = reduce_dimension(trained, 8)
-    file = extract(reduced, crops, tmp_path / 'a.npz').path
+    file = extract(reduced, dozen, tmp_path / 'a.npz').path
     with pytest.raises(UserError, match=r'if it was made by --dim 8, take reduce_dimension\(model, 8\)$'):
         read_gallery(trained, file)
     assert read_gallery(reduced, file)[1].shape[1] == 8

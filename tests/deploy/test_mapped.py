@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from helpers.bad_weights import Command as Trap
 from numpy.lib import format as npy
 
 from paul_plugin.deploy.mapped import ALIGNMENT, aligned_member, load_array
@@ -57,6 +58,7 @@ def test_damage_is_found(tmp_path):
             archive.writestr('rows.npy', content)
         with pytest.raises((ValueError, EOFError)):
             load_array(path, 'rows')
-    np.savez(path, rows=np.array([{}], object))
+    np.savez(path, rows=np.array([Trap(tmp_path / 'executed')], object))
     with pytest.raises(ValueError, match='no plain array'):
         load_array(path, 'rows')
+    assert not (tmp_path / 'executed').exists()

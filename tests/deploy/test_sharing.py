@@ -3,7 +3,6 @@
 import json
 import struct
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,8 +20,6 @@ from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.sharing import KEYS, export_weights
 from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')

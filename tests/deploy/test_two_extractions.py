@@ -13,16 +13,6 @@ from paul_plugin.deploy.kept_chunks import Kept
 from paul_plugin.runtime.errors import UserError
 from paul_plugin.runtime.lock import locked_while_there
 
-
-@pytest.fixture
-def crops(rendered, tmp_path):
-    folder = tmp_path / 'crops'
-    folder.mkdir()
-    for path in sorted(rendered.rglob('query/*.jpg'))[:6]:
-        shutil.copy(path, folder)
-    return folder
-
-
 LOCKS = """
 import sys, fcntl, os
 folder = sys.argv[1]
@@ -35,21 +25,21 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize('force', [False, True])
-def test_the_second_is_refused(trained, crops, tmp_path, force):
+def test_the_second_is_refused(trained, dozen, tmp_path, force):
     words = [sys.executable, '-c', LOCKS, str(tmp_path / 'a.npz.parts')]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == 'locked\n'
         with pytest.raises(UserError, match='another extraction writes .*a.npz: wait for it, or name another file'):
-            extract(trained, crops, tmp_path / 'a.npz', force=force)
+            extract(trained, dozen, tmp_path / 'a.npz', force=force)
         other.stdin.close()
-    assert extract(trained, crops, tmp_path / 'a.npz').count == 6
+    assert extract(trained, dozen, tmp_path / 'a.npz').count == 12
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.npz', 'crops']
 
 
-def test_what_another_wrote_meanwhile_is_not_written_over(trained, crops, tmp_path, monkeypatch):
+def test_what_another_wrote_meanwhile_is_not_written_over(trained, dozen, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, '_digest_of_files', lambda *args: (tmp_path / 'a.npz').write_text('its') and '')
     with pytest.raises(UserError, match='a.npz exists: give another name, or --force'):
-        extract(trained, crops, tmp_path / 'a.npz')
+        extract(trained, dozen, tmp_path / 'a.npz')
     assert (tmp_path / 'a.npz').read_text() == 'its'
 
 
@@ -57,24 +47,24 @@ def stop(*args):
     raise KeyboardInterrupt
 
 
-def test_a_chunk_of_another_model_is_made_again(trained, make_trained, crops, tmp_path, monkeypatch):
+def test_a_chunk_of_another_model_is_made_again(trained, make_trained, dozen, tmp_path, monkeypatch):
     """As where two wrote the same chunks: on file systems without locks, or by an earlier version."""
     other, target = make_trained(seed=1), tmp_path / 'a.npz'
     with monkeypatch.context() as patch:
         patch.setattr(Kept, 'left_out', stop)
         for model, path in ((trained, target), (other, tmp_path / 'b.npz')):
             with pytest.raises(KeyboardInterrupt):
-                extract(model, crops, path, chunk=3)
+                extract(model, dozen, path, chunk=3)
     first, second = (f'a.npz.parts/{start:09d}.npz' for start in (0, 3))
     shutil.copy(tmp_path / 'b.npz.parts/000000000.npz', tmp_path / first)
     with np.load(tmp_path / second) as arrays:
         kept = {name: arrays[name] for name in ('descriptors', 'left_out')}
     np.savez(tmp_path / second, **kept)  # as it was without the digest
-    extract(trained, crops, target, chunk=3)
-    assert target.read_bytes() == extract(trained, crops, tmp_path / 'c.npz', chunk=3).path.read_bytes()
+    extract(trained, dozen, target, chunk=3)
+    assert target.read_bytes() == extract(trained, dozen, tmp_path / 'c.npz', chunk=3).path.read_bytes()
 
 
-def test_a_chunk_that_another_replaces_in_the_end_is_refused(trained, crops, tmp_path, monkeypatch):
+def test_a_chunk_that_another_replaces_in_the_end_is_refused(trained, dozen, tmp_path, monkeypatch):
     save = Kept.save
 
     def spoilt(self, file, *args):
@@ -82,7 +72,7 @@ def test_a_chunk_that_another_replaces_in_the_end_is_refused(trained, crops, tmp
 
     monkeypatch.setattr(Kept, 'save', spoilt)
     with pytest.raises(UserError, match='was written by another extraction meanwhile: give the command again'):
-        extract(trained, crops, tmp_path / 'a.npz')
+        extract(trained, dozen, tmp_path / 'a.npz')
     assert not (tmp_path / 'a.npz').exists()
 
 

@@ -1,7 +1,5 @@
 """Descriptors leave with length 1, whichever way they leave; the model's own stay the paper's; old files are read."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,11 +8,9 @@ from torch.nn import functional as F
 from paul_plugin.config.settings import with_keys
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.deploy.centred import centring_of
-from paul_plugin.deploy.descriptor_file import read_descriptors, read_meta, write_descriptors
-from paul_plugin.deploy.export import FORMATS, export
+from paul_plugin.deploy.descriptor_file import read_meta, write_descriptors
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.one_camera import for_camera
-from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.deploy.search import read_gallery, search
 from paul_plugin.method.unit import unit_length
 from paul_plugin.run.trained import open_trained
@@ -61,14 +57,6 @@ def test_describe_and_the_gallery_of_a_folder(trained, top, paths):
     assert_unit(for_camera(trained, '3').describe(paths))
 
 
-@pytest.mark.parametrize('suffix', ['.npz', '.parquet'])
-def test_extract_and_what_its_file_tells(trained, top, paths, tmp_path, suffix):
-    file = extract(trained, top, tmp_path / f'a{suffix}').path
-    assert read_meta(file)['length'] == 1
-    assert_unit(read_descriptors(file)[1])
-    assert_unit(read_descriptors(extract(trained, top, tmp_path / f'c{suffix}', centre_cameras=True).path)[1])
-
-
 def test_a_file_of_an_earlier_version_is_compared_like_a_new_one(trained, top, paths, tmp_path):
     new = extract(trained, top, tmp_path / 'new.npz').path
     meta = {key: value for key, value in read_meta(new).items() if key != 'length'}
@@ -95,21 +83,6 @@ def test_a_centred_search_ranks_as_before(trained, top, paths):
     for query, each in enumerate(found):
         known = {paths[place]: value.item() for place, value in enumerate(expected[query])}
         np.testing.assert_allclose(each.distances, [known[path] for path in each.gallery], atol=1e-5)
-
-
-def test_an_exported_file(trained, tmp_path, monkeypatch):
-    """Of a camera, of a reduced model, in half precision."""
-    monkeypatch.setattr('paul_plugin.deploy.export.SECONDS', 0)
-    model = for_camera(reduce_dimension(trained, 8), '3')
-    data = trained.cfg.data
-    export(model, tmp_path / 'a.torchscript', half=True)
-    describe, text = FORMATS['.torchscript'].read(tmp_path / 'a.torchscript')
-    assert json.loads(text)['length'] == 1
-    images = torch.randn(3, 3, data.height, data.width)
-    with torch.no_grad():
-        found = describe(images)
-        assert_unit(found)
-        torch.testing.assert_close(found, F.normalize(model.model(images), dim=1), atol=1e-2, rtol=0)
 
 
 def test_distances_of_two_descriptors_of_one_image_are_none(trained, paths):

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torchreid
 from helpers.batches import batch_of
+from helpers.by_loops import ipfl_by_loops, mined_by_loops, pedal_by_loops
 from torch.nn import functional as F
 
 import paul_plugin
@@ -55,35 +56,6 @@ def test_a_row_is_the_place_of_an_image_among_the_sorted_ones(make_engine):
     assert [paths.index(path) for path in batch['impath']] == batch['row'].tolist()
 
 
-def brute_force_pedal(real, bank, rows, engine):
-    """PEDAL of one batch, (B, M, D), in loops written from the paper."""
-    batch, patches, _ = real.shape
-    pedal, loss = 0, engine.objective.pedal
-    for i in range(batch):
-        for m in range(patches):
-            others = [j for j in range(bank.shape[1]) if j != rows[i]]
-            logits = torch.stack([-loss.scale / 2 * ((bank[m, j] - real[i, m]) ** 2).sum() for j in others])
-            pedal += logits.logsumexp(0) - logits.sort(descending=True).values[: loss.k].logsumexp(0)
-    return pedal / (batch * patches)
-
-
-def brute_force_ipfl(real, surrogate, engine):
-    """IPFL of one batch, in loops written from the paper."""
-    batch = len(real)
-    anchors, positives = real.flatten(1), surrogate.flatten(1)
-    lists = [
-        sorted((j for j in range(batch) if j != i), key=lambda j, i=i: torch.dist(anchors[i], anchors[j]).item())
-        for i in range(batch)
-    ]
-    terms = []
-    for i in range(batch):
-        negative = next((j for j in lists[i] if i not in lists[j][: engine.miner.r]), None)
-        if negative is not None:
-            to_positive, to_negative = (anchors[i] - positives[i]).norm(), (anchors[i] - anchors[negative]).norm()
-            terms.append(F.relu(engine.ipfl.loss.margin + to_positive - to_negative))
-    return torch.stack(terms).mean()
-
-
 @pytest.mark.parametrize('similarity', ['patch', 'image'])
 def test_one_step_follows_the_paper(make_engine, similarity):
     """Losses, weights and bank after one step, against loops and an optimizer of their own."""
@@ -106,7 +78,11 @@ def test_one_step_follows_the_paper(make_engine, similarity):
     assert bank.shape == ((6, 48, 16) if similarity == 'patch' else (1, 48, 96))
     for i, row in enumerate(rows):
         bank[:, row] = 0.9 * bank[:, row] + 0.1 * compared[i].detach()
-    pedal, ipfl = brute_force_pedal(compared, bank, rows.tolist(), engine), brute_force_ipfl(real, surrogate, engine)
+    loss, anchors = engine.objective.pedal, real.flatten(1)
+    pedal = pedal_by_loops(compared, bank, rows, loss.k, loss.scale)
+    negatives = torch.tensor(mined_by_loops(anchors, engine.miner.r))
+    margin = engine.ipfl.loss.margin
+    ipfl = ipfl_by_loops(anchors, surrogate.flatten(1), anchors[negatives], negatives >= 0, margin)
     (ipfl + 2 * pedal).backward()
 
     engine.two_stepped_transfer_learning(0, 0, None)

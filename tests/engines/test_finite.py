@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from helpers.crashes import RUN
+from helpers.models import few_layers
 
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.watch.collapse import CollapseAlarm
@@ -42,19 +43,19 @@ def test_what_is_not_finite_stops_before_the_optimizer_steps(make_fresh_engine, 
 
 def test_float16_skips_are_counted(make_engine):
     """On a CPU the scaler works as on a GPU: an overflow skips the step and halves the scale."""
-    engine = make_engine(amp='fp16')
+    engine = make_engine(amp='fp16', build=few_layers)
     engine.epoch, engine.max_epoch = 0, 1
     engine.precision.scaler._init_scale = 2.0**120  # beyond float32 with these losses' gradients
     engine.train()
     assert engine.precision.skipped > 0
     assert all(value.isfinite().all() for value in engine.model.state_dict().values())
-    other = make_engine(amp='fp16')
+    other = make_engine(amp='fp16', build=few_layers)
     other.precision.load_state_dict(engine.precision.state_dict())
     assert other.precision.skipped == engine.precision.skipped
 
 
 def test_collapse_is_reported(make_engine, capsys):
-    engine = make_engine()
+    engine = make_engine(build=few_layers)
     engine.epoch, engine.max_epoch = 0, 1
     engine.train()
     assert 'collapse' not in capsys.readouterr().out or engine.history[-1]['cosine'] > 0.5

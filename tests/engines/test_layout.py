@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-STEPS = 20
+STEPS = 5
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers.batches import batch_of
+from helpers.models import few_layers
 from torch import nn
 
 
@@ -12,7 +13,9 @@ def make_alone(make_engine, make_datamanager):
 
     def make(*transforms):
         torch.manual_seed(3)
-        engine = make_engine(make_datamanager(transforms=['random_flip', *transforms]), weight_ipfl=0.0)
+        engine = make_engine(
+            make_datamanager(transforms=['random_flip', *transforms]), build=few_layers, weight_ipfl=0.0
+        )
         for module in engine.model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval().train = lambda mode=True, module=module: module

@@ -67,7 +67,9 @@ def test_the_host_engines_resume_too(make_datamanager, tmp_path):
         for life in range(1 + crash):
             set_random_seed(3)
             options = {'train_sampler': 'RandomIdentitySampler', 'batch_size_train': 8, 'num_instances': 2}
-            datamanager = make_datamanager(transforms=['random_flip', 'random_crop', 'random_erase'], **options)
+            datamanager = make_datamanager(
+                height=48, transforms=['random_flip', 'random_crop', 'random_erase'], **options
+            )
             model = torchreid.models.build_model(
                 'osnet_x0_25', num_classes=datamanager.num_train_pids, loss='softmax', pretrained=False
             )

@@ -1,6 +1,7 @@
-"""A program's text in a fork of the server that has imported torch and the package: as `python -c`, in no time."""
+"""Programs in forks of the server that has imported torch and the package: as `python -c` and `-m`, in no time."""
 
 import os
+import runpy
 import sys
 
 from programs.kill_and_resume import FORKS
@@ -47,3 +48,28 @@ class Fork:
         told = self.stdout.read(), self.stderr.read()
         self.wait()
         return told
+
+
+def _run_module(name: str, words: list[str], output: str) -> None:
+    os.setsid()
+    with open(output, 'ab') as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    sys.argv = ['-m', *words]
+    runpy.run_module(name, run_name='__main__', alter_sys=True)
+
+
+class ForkedModule:
+    """Stands for the subprocess.Popen of `python -m MODULE ...` whose output goes to a file."""
+
+    def __init__(self, command, stdout, **options) -> None:
+        assert command[:2] == [sys.executable, '-m']
+        self._process = FORKS.Process(target=_run_module, args=(command[2], command[3:], stdout.name))
+        self._process.start()
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> int:
+        self._process.join()
+        return self._process.exitcode

@@ -1,10 +1,30 @@
-"""Models for exporters: one that is exported in seconds, and one that they cannot follow."""
+"""Models that are small: one to train in no time, one that is exported in seconds, and one that exporters fail at."""
 
 import torch
 from torch import Tensor, nn
 
 from paul_plugin.host.models import build_backbone
 from paul_plugin.method.patchnet import PatchNet
+
+
+class FewLayers(nn.Module):
+    """A backbone of three convolutions, a sixteenth of the image, in the place of one of torchreid's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = []
+        for before, after, stride in ((3, 16, 4), (16, 32, 2), (32, 64, 2)):
+            conv = nn.Conv2d(before, after, 5 if stride == 4 else 3, stride, padding=stride // 2, bias=False)
+            layers += [conv, nn.BatchNorm2d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def featuremaps(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def few_layers(**options) -> PatchNet:
+    """A PatchNet on them: a step of training takes a tenth of that of the smallest OSNet."""
+    return PatchNet(FewLayers(), channels=64, num_classes=1, **options)
 
 
 def small_patchnet(patch_source: str = 'pgn', stages: int = 1) -> PatchNet:

@@ -32,16 +32,19 @@ def load(name: str) -> dict[str, torch.Tensor]:
         return {key: torch.from_numpy(file[key]) for key in file.files}
 
 
+def release_shapes() -> dict[str, list[int]]:
+    """Those of the release's state dict."""
+    return json.loads((FOLDER / 'checkpoint_keys.json').read_text())
+
+
 @functools.cache  # drawing 30 million numbers takes seconds
 def release_state() -> Mapping[str, torch.Tensor]:
     """A state dict with the release's keys and shapes, filled by the recipe behind the PatchNet numbers.
 
     It is shared by the tests of a process: none may change a tensor in place.
     """
-    shapes = json.loads((FOLDER / 'checkpoint_keys.json').read_text())
-    return MappingProxyType(
-        {key: torch.from_numpy(_fill(key.removeprefix('module.'), shape)) for key, shape in shapes.items()}
-    )
+    shapes = release_shapes().items()
+    return MappingProxyType({key: torch.from_numpy(_fill(key.removeprefix('module.'), shape)) for key, shape in shapes})
 
 
 def _fill(key: str, shape: list[int]) -> np.ndarray:

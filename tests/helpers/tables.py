@@ -14,6 +14,7 @@ WORDS = [
     '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), 'data.workers', '0', 'train.max_epoch', '1',
     'train.batch_size', '8', 'paul.k', '3', 'paul.pretrain.opts', str(PRETRAINING), 'paul.synthetic.seed', '5',
     'paul.synthetic.train_ids', '8', 'paul.synthetic.test_ids', '6', 'paul.synthetic.images_per_id', '6',
+    'data.height', '48',
 ]  # fmt: skip
 
 

@@ -16,7 +16,6 @@ import paul_plugin
 from paul_plugin.commands import train
 from paul_plugin.host.engine import unwrap
 
-PROJECT = Path(__file__).parents[2]
 TARGET = 'synthetic_target'
 
 
@@ -39,7 +38,7 @@ def test_feature_extractor(make_engine, tmp_path):
     path = tmp_path / 'model/model.pth.tar-1'
     engine.save_model(0, 0.5, str(tmp_path))
     extractor = torchreid.utils.FeatureExtractor(
-        'paul_osnet_x0_25', model_path=str(path), image_size=(96, 48), device='cpu'
+        'paul_osnet_x0_25', model_path=str(path), image_size=(48, 48), device='cpu'
     )
     batch = next(iter(engine.test_loader[TARGET]['query']))
     with torch.inference_mode():
@@ -63,7 +62,7 @@ def test_visrank(make_engine, tmp_path):
     firsts = []
     for file in pictures.iterdir():
         picture = cv2.imread(str(file)).astype(int)
-        assert picture.shape == (96, 4 * 48 + 3 * 10 + 90, 3)
+        assert picture.shape == (48, 4 * 48 + 3 * 10 + 90, 3)
         blue, green, red = picture[2, 48 + 90 + 10 + 24]  # in the upper border of the first of the ranking
         assert max(green, red) - min(green, red) > 150
         firsts.append(green > red)

@@ -52,12 +52,6 @@ def test_bfloat16_bank_is_updated_in_float32():
     assert memory.bank[0, 0, 0] == torch.tensor(1.1).bfloat16()
 
 
-@pytest.mark.parametrize('name', ['num_images', 'num_patches', 'dim', 'momentum'])
-def test_refuses_arguments(name):
-    with pytest.raises(ValueError, match=f'{name} must be .* got 0'):
-        PatchMemory(**{'num_images': 2, 'num_patches': 2, 'dim': 2, name: 0})
-
-
 def test_image_memory_reference():
     """The release's centroid: the mean of an image's and its surrogate's embedding, in the same running average."""
     memory = PatchMemory(num_images=10, num_patches=1, dim=48).double()

@@ -108,23 +108,3 @@ def test_what_is_recorded():
                               [[NONE, NONE], [NONE, NONE]]])  # fmt: skip
     recorded = numbers_of_positives(positives, [(0, 2), (2, 4)])
     assert recorded == {'positives': 5 / 4, 'other_cameras': 3 / 4, 'without': 0.25}
-
-
-@pytest.mark.parametrize(
-    ('make', 'words'),
-    [
-        (lambda: MutualNeighbours([]), 'each camera must have a row'),
-        (lambda: MutualNeighbours([3, 0]), 'each camera must have a row'),
-        (lambda: MutualNeighbours([3], k=0), 'k must be at least 1, got 0'),
-        (lambda: MutualNeighbours([3])(torch.zeros(4, 2)), 'cameras of 3 rows, 4 descriptors'),
-        (lambda: MutualPEDALLoss([]), 'no camera'),
-        (lambda: MutualPEDALLoss([(0, 3)], scale=0), 'a finite number above 0, got 0'),
-        (
-            lambda: MutualPEDALLoss([(0, 3)])(torch.zeros(1, 1, 2), torch.zeros(1, 4, 2), torch.tensor([0]), None),
-            'cameras of 3 rows in all, a bank of 4',
-        ),
-    ],
-)
-def test_what_is_refused(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()

@@ -174,13 +174,3 @@ def test_warns_in_one_line_where_imagenet_weights_cannot_be_fetched(monkeypatch)
     ):
         model = torchreid.models.build_model('paul_resnet18')
     assert isinstance(model, paul_plugin.PatchNet)
-
-
-@pytest.mark.parametrize(
-    ('options', 'words'),
-    [({'loss': 'contrastive'}, "loss must be one of .* got 'contrastive'"), ({'num_patches': 0}, 'num_patches'),
-     ({'patch_source': 'grid'}, "got 'grid'"), ({'num_classes': 0}, 'num_classes must be at least 1, got 0')],
-)  # fmt: skip
-def test_refuses_arguments(options, words):
-    with pytest.raises(ValueError, match=words):
-        build(**options)

@@ -48,11 +48,6 @@ def test_equals_sampling(name, size):
         torch.testing.assert_close(grad, expected_grad, rtol=0, atol=1e-12)
 
 
-def test_a_patch_inside_has_weights_of_sum_one():
-    ones = torch.ones(2, 1, 12, 4)
-    torch.testing.assert_close(pool_patches(ones, stripes(6).expand(2, -1, -1, -1))[..., 0], torch.ones(2, 6))
-
-
 def test_half_precision_has_exact_weights():
     """The coordinates are computed in float32 whatever the features' precision."""
     features = torch.randn(2, 5, 12, 4).bfloat16()
@@ -61,11 +56,3 @@ def test_half_precision_has_exact_weights():
         pooled = pool_patches(features, theta)
     assert pooled.dtype == torch.bfloat16
     torch.testing.assert_close(pooled.float(), sampled(features.float(), theta), rtol=2e-2, atol=2e-2)
-
-
-@pytest.mark.parametrize(
-    ('features', 'theta'), [((2, 5, 6), (2, 1, 2, 3)), ((2, 5, 6, 4), (3, 1, 2, 3)), ((2, 5, 6, 4), (2, 1, 3, 2))]
-)
-def test_refuses_shapes(features, theta):
-    with pytest.raises(ValueError, match='pool_patches needs'):
-        pool_patches(torch.zeros(features), torch.zeros(theta))

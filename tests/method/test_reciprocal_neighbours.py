@@ -79,18 +79,3 @@ def test_of_equal_overlaps_the_first():
     found = ReciprocalNeighbours([10], k=2, shared=4, expand=2, overlap=0.5)(descriptors)
     assert found[0, 0].tolist() == [1, 2]
     assert found[5, 0].tolist() == [6, 7]
-
-
-@pytest.mark.parametrize(
-    ('make', 'words'),
-    [
-        (lambda: ReciprocalNeighbours([4], k=0), 'k must be at least 1'),
-        (lambda: ReciprocalNeighbours([4], shared=0), 'shared must be at least 1'),
-        (lambda: ReciprocalNeighbours([4], overlap=1.0), 'overlap must be at least 0 and below 1'),
-        (lambda: ReciprocalNeighbours([]), 'each camera must have a row'),
-        (lambda: ReciprocalNeighbours([4])(torch.ones(5, 2)), 'cameras of 4 rows, 5 descriptors'),
-    ],
-)
-def test_what_is_refused(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()

@@ -55,16 +55,6 @@ def test_crop_keeps_70_to_95_percent():
     assert 0.90 < max(shares) < 0.97
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [({'crop': (0.9, 0.7)}, 'crop'), ({'crop': (0.0, 0.7)}, 'crop'), ({'rotation': -1}, 'rotation'),
-     ({'jitter': 2}, 'got 2')],
-)  # fmt: skip
-def test_refuses_arguments(arguments, words):
-    with pytest.raises(ValueError, match=words):
-        SurrogatePositive(**arguments)
-
-
 def test_loader_gives_two_batches(make_datamanager):
     datamanager = make_datamanager()
     batch = next(iter(datamanager.train_loader))

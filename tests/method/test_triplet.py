@@ -37,8 +37,3 @@ def test_formula(labels):
     (grad,) = torch.autograd.grad(loss, features)
     (expected_grad,) = torch.autograd.grad(expected, features)
     torch.testing.assert_close(grad, expected_grad)
-
-
-def test_refuses_margin():
-    with pytest.raises(ValueError, match='margin must be at least 0, got -1'):
-        NearestTripletLoss(-1)

@@ -7,6 +7,7 @@ The comparisons are tests (2 processes); as a program it makes them with any num
 
 import argparse
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
@@ -29,6 +30,8 @@ from paul_plugin.host.engine import set_random_seed
 FORKS = multiprocessing.get_context('forkserver')
 FORKS.set_forkserver_preload(['paul_plugin.commands.train', 'paul_plugin.run.stages', 'torch._dynamo'])
 RECIPROCAL = {'neighbours': 'camera', 'positives': 'reciprocal', 'overlap': 0.2, 'weight_ipfl': 0.0}
+OSNET = functools.partial(torchreid.models.build_model, 'paul_osnet_x0_25', pretrained=False)
+SETTINGS = {'fixed_statistics': True, 'lr': 0.01, 'batch': 16, 'height': 64, 'build': OSNET}
 CASES = {
     'replicated bank': {},
     'bank in shards': {'shard_memory': True},
@@ -42,20 +45,20 @@ CASES = {
 }
 
 
-def render_target(root: Path) -> Path:
-    render(root / 'synthetic_target', 'target', seed=5, train_ids=9, test_ids=5, images_per_id=6)
+def render_target(root: Path, people: int = 9) -> Path:
+    render(root / 'synthetic_target', 'target', seed=5, train_ids=people, test_ids=5, images_per_id=6)
     return root
 
 
-def make_engine(root: Path, fixed_statistics: bool, lr: float, **options):
+def make_engine(root: Path, fixed_statistics: bool, lr: float, batch: int, height: int, build, **options):
     """An engine in float64; `fixed_statistics` keeps BatchNorm in eval mode, where an image is seen by itself."""
     set_random_seed(3)
     surrogates = ['surrogate_positive'] if options.get('weight_ipfl', 1) else []  # PEDAL alone does without
     datamanager = torchreid.data.ImageDataManager(
-        root=str(root), sources='synthetic_target', height=64, width=48, batch_size_train=16, batch_size_test=4,
+        root=str(root), sources='synthetic_target', height=height, width=48, batch_size_train=batch, batch_size_test=4,
         transforms=['random_flip', *surrogates], workers=0, use_gpu=False,
     )  # fmt: skip
-    model = torchreid.models.build_model('paul_osnet_x0_25', pretrained=False, loss='paul', dim=16).double()
+    model = build(loss='paul', dim=16).double()
     if fixed_statistics:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -82,9 +85,8 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
     if world > 1:
         dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous{world}', rank=rank, world_size=world)
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        engine = make_engine(
-            run['root'], run.get('fixed_statistics', True), run.get('lr', 0.01), **run.get('options', {})
-        )
+        settings = {name: run.get(name, default) for name, default in SETTINGS.items()}
+        engine = make_engine(run['root'], **settings, **run.get('options', {}))
         engine.centre_cameras = run.get('centre_cameras', False)
         signs = CameraSigns()
         if run.get('signs'):
@@ -110,6 +112,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
         if run.get('resume'):
             start = engine.resume(CheckpointFolder(folder / 'model').read_newest()[1])
         arguments = {'max_epoch': run['epochs'], 'dist_metric': 'cosine', 'ranks': [1], 'eval_freq': 2}
+        arguments['test_only'] = run.get('test_only', False)
         with contextlib.suppress(KeyboardInterrupt):
             engine.run(save_dir=str(folder), start_epoch=start, **arguments)
         bank = engine.memory.gathered_state()

@@ -35,7 +35,7 @@ def words(root: Path, log: Path, *extra: str) -> list[str]:
     return [
         '--config-file', str(PROJECT / 'configs/paul_synthetic.yaml'), '--root', str(root),
         'data.save_dir', str(log), 'data.workers', '2', 'model.resume', 'auto', 'use_gpu', 'False',
-        'data.height', '64', 'data.width', '48',
+        'data.height', '48', 'data.width', '48',
         'paul.synthetic.train_ids', '9', 'paul.synthetic.test_ids', '4', 'paul.synthetic.images_per_id', '6',
         'paul.k', '3', 'paul.keep', 'best', 'train.batch_size', '12', 'train.max_epoch', '2', 'train.stepsize', '[1]',
         'train.checkpoint_minutes', '0', 'train.print_freq', '2', 'test.eval_freq', '1',

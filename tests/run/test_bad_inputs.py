@@ -1,57 +1,113 @@
-"""The table of bad inputs: every row ends as it must, and the program that makes it finds what is wrong with one."""
+"""Bad inputs of the whole job, each in a process of its own: one line says what is wrong, and nothing else is written.
 
-import json
+What is said to each is printed, too:
+
+    python -m pytest -n 0 -rP tests/run/test_bad_inputs.py
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from programs.bad_inputs import Case, Outcome, changes, faults
+import torch
+from helpers.bad_weights import Command
+from programs.bad_cases import config, data, images, resume, save_dir, training, weights
+from programs.bad_cases.case import TWO
+from programs.kill_and_resume import FORKS, PROJECT, kill, run
 
+from paul_plugin.commands import train
+from paul_plugin.data.synthetic.render import render
 
-def test_every_bad_input():
-    """By the program, which has not run torch when it forks: a fork of this process would hang."""
-    command = [sys.executable, Path(__file__).parents[1] / 'programs/bad_inputs.py', '--json']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.stdout, done.stderr
-    rows = json.loads(done.stdout)
-    assert {row['about']: row['faults'] for row in rows if row['faults']} == {}
-    assert len(rows) >= 44
-    assert {row['about'].partition(':')[0] for row in rows} == {
-        'config', 'data', 'image', 'weights', 'resume', 'save_dir', 'training'
-    }  # fmt: skip
-
-
-CASE = Case('a bad value', 'train.lr fast', 'expected float')
-GOOD = Outcome(2, 0.1, 'Building ...\n', "error: train.lr = 'fast': expected float\n", [])
-
-
-def test_a_good_refusal_has_no_faults():
-    assert faults(CASE, GOOD) == []
-    bar = 'Filling the patch memory bank: 100%|███| 2/2 [00:00<00:00, 51.69it/s]\n'
-    assert faults(CASE, GOOD._replace(err=bar + GOOD.err)) == []
-
-
-@pytest.mark.parametrize(
-    ('bad', 'words'),
-    [
-        ({'status': None}, 'hangs'),
-        ({'status': 0}, 'status 0, expected 2'),
-        ({'err': 'error: train.lr = 3\n'}, 'does not say'),
-        ({'err': f'{GOOD.err}Traceback (most recent call last):\n'}, 'prints a traceback'),
-        ({'out': 'Traceback (most recent call last):\n'}, 'prints a traceback'),
-        ({'err': f'{GOOD.err}Killed\n'}, 'do not begin with "error: "'),
-        ({'err': GOOD.err * 13}, 'says 13 lines'),
-        ({'changed': ['shared/reid-data/a.jpg']}, 'changes shared/reid-data/a.jpg'),
-    ],
+SECONDS = 60  # that a run may take before it counts as hung: on a busy machine float16 takes 10
+CASES = {
+    f'{room.__name__.rpartition(".")[2]}: {case.about}': case
+    for room in (config, data, images, weights, resume, save_dir, training)
+    for case in room.CASES
+}
+# HERE is the folder of the case; SHARED holds the data set and the log of a run of two epochs.
+BASE = f"""
+    --config-file {PROJECT}/configs/paul_synthetic.yaml --root SHARED/reid-data -s market1501 -t market1501
+    data.save_dir HERE/log data.workers 0 data.height 48 data.width 48 use_gpu False
+    paul.pretrain.config '' paul.k 3 paul.r 2 paul.feature_dim 8
+    train.batch_size 6 train.max_epoch 1 train.stepsize [1] train.checkpoint_minutes 0 train.keep_checkpoints 9
+"""
+# tqdm's bars of progress, and the two lines of a warning of Python's, which torchreid gives for an old layout.
+NOT_OURS = re.compile(
+    r'^(Rendering|Looking at the crops|Filling the patch memory bank)\b.*$|^\S+\.py:\d+: \w+: .*\n  .*$', re.MULTILINE
 )
-def test_faults_are_found(bad, words):
-    assert any(words in fault for fault in faults(CASE, GOOD._replace(**bad)))
 
 
-def test_changes_are_found():
-    before = {'case/log': 1, 'case/log/model/a': 1, 'shared/a': 1, 'shared/b': 1}
-    after = {'case/log': 2, 'case/log/model/a': 2, 'case/log/train.log-1': 1, 'shared/b': 2, 'shared/c': 1}
-    expected = ['case/log/model/a', 'shared/a', 'shared/b', 'shared/c']
-    assert changes(before, after, CASE.writes) == expected
-    assert changes(before, after, '.*') == expected[1:]
+def command_line(words: str, top: Path) -> list[str]:
+    places = {'HERE': str(top / 'case'), 'SHARED': str(top / 'shared')}
+    return [re.sub('HERE|SHARED', lambda match: places[match[0]], word) for word in shlex.split(f'{BASE} {words}')]
+
+
+@pytest.fixture(scope='session')
+def shared(made_once):
+    """The data set, a hostile weight file, and the log of a run of two epochs; made once, to be read only."""
+
+    def make(top: Path) -> None:
+        render(top / 'shared/reid-data/market1501', 'target', seed=5, train_ids=3, test_ids=2, images_per_id=4)
+        torch.save({'state_dict': Command(top / 'executed')}, top / 'shared/hostile.pth')
+        with contextlib.redirect_stdout(io.StringIO()):
+            train.main(command_line(f'data.save_dir SHARED/log {TWO}', top))
+
+    return made_once('inputs', make) / 'shared'
+
+
+def tree(folder: Path) -> dict[str, tuple]:
+    """What is in a folder: path -> kind and mode, and what tells a file that was written again."""
+    found = {}
+    for path in folder.rglob('*'):
+        of = path.lstat()
+        found[str(path.relative_to(folder))] = (
+            (of.st_mode,) if stat.S_ISDIR(of.st_mode) else (of.st_mode, of.st_ino, of.st_size, of.st_mtime_ns)
+        )
+    return found
+
+
+def work(name: str, top: Path) -> None:
+    CASES[name].limit(top / 'case')
+    run(command_line(CASES[name].words, top), top / 'out.txt', top / 'err.txt')
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_it_says_one_line_and_writes_nothing(name, shared, tmp_path, monkeypatch):
+    """Or goes to its end, where the input is odd but good."""
+    case, here = CASES[name], tmp_path / 'case'
+    here.mkdir()
+    (tmp_path / 'shared').symlink_to(shared)
+    streams = [tmp_path / 'out.txt', tmp_path / 'err.txt']
+    for path in streams:
+        path.touch()
+    monkeypatch.chdir(tmp_path)  # what a run writes under a relative path is a change, too
+    try:
+        case.prepare(here)
+        before = tree(tmp_path), tree(shared)
+        process = FORKS.Process(target=work, args=(name, tmp_path))
+        process.start()
+        process.join(SECONDS)
+        ended = process.exitcode is not None
+        kill(process)  # the workers of a process that ended, too
+        assert ended, f'killed after {SECONDS} s'
+        after = tree(tmp_path), tree(shared)
+    finally:
+        if os.path.ismount(here / 'log'):
+            subprocess.run(['umount', here / 'log'], check=True)
+    out, err = (path.read_text(errors='replace').replace(str(here), 'HERE') for path in streams)
+    lines = [line for line in NOT_OURS.sub('', err).splitlines() if line.strip()]
+    print(name, *lines, sep='\n')
+    assert process.exitcode == case.status, err
+    assert re.search(case.expected, err if case.status else out + err, re.MULTILINE), err
+    assert 'Traceback' not in out + err
+    assert [line for line in lines if not line.startswith('error: ')] == []
+    assert len(lines) <= 12  # ten bad images are shown
+    assert after[1] == before[1]
+    written = {path for path in before[0].keys() | after[0].keys() if before[0].get(path) != after[0].get(path)}
+    assert [path for path in written if not re.fullmatch(f'(out|err).txt|case/log(/({case.writes}))?', path)] == []

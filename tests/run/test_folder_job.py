@@ -3,18 +3,16 @@
 import json
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
+from helpers.jobs import PROJECT
 
 from paul_plugin.commands import run_words
 from paul_plugin.config import checks
 from paul_plugin.config.settings import with_keys
 from paul_plugin.run.data import build_datamanager
 from paul_plugin.run.start import stage_config
-
-PROJECT = Path(__file__).parents[2]
 
 
 def state(path):

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +12,8 @@ from torchreid import models
 from paul_plugin.commands import train
 from paul_plugin.data.synthetic.render import render
 
-PROJECT = Path(__file__).parents[2]
 SMALL = [
-    'data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1', 'data.height', '64', 'data.width', '48'
+    'data.workers', '0', 'train.print_freq', '1', 'train.max_epoch', '1', 'data.height', '48', 'data.width', '48'
 ]  # fmt: skip
 
 

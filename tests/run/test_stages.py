@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.jobs import PROJECT
 
 from paul_plugin.checkpoints.weights_file import WeightsFile
 from paul_plugin.commands import run_words
@@ -16,7 +17,6 @@ from paul_plugin.run.stages import load_pretrained
 from paul_plugin.run.start import PRETRAINED, Start, find_start, stage_config, stages_of, start_at
 from paul_plugin.runtime.errors import UserError
 
-PROJECT = Path(__file__).parents[2]
 PRETRAIN, FORGET, LOAD = 'pre-train with labels', 'remove the results of an earlier run', 'load the weights'
 DIRECT, GO_ON = 'measure the weights that it starts from', 'go on from the checkpoint'
 ADAPT, TEST, KEEP = 'adapt without labels', 'measure the checkpoint', 'take the model that is kept'

@@ -31,7 +31,7 @@ def run_folder(make_engine, rendered, tmp_path):
         root=str(rendered),
         sources=['synthetic_target'],
         targets=['synthetic_target'],
-        height=96,
+        height=48,
         width=48,
         workers=0,
         transforms=['random_flip', 'surrogate_positive'],
@@ -52,7 +52,7 @@ def test_a_run_its_checkpoint_and_bare_weights_give_the_same_model(run_folder, t
     wanted = torch.cat(list(describe(engine.model.eval(), paths, trained.transform())))
     bare = tmp_path / 'bare.pth'
     torch.save(engine.model.state_dict(), bare)
-    for path, options in ((folder, {}), (trained.path, {}), (bare, {'height': 96, 'width': 48})):
+    for path, options in ((folder, {}), (trained.path, {}), (bare, {'height': 48, 'width': 48})):
         trained = open_trained(path, **options)
         assert (trained.cfg.paul.num_patches, trained.cfg.paul.feature_dim) == (6, 16)
         found = torch.cat(list(describe(trained.model, paths, trained.transform(), batch_size=2)))

@@ -39,10 +39,6 @@ class Case(NamedTuple):
     writes: str = r'(train|test)\.log.*|config(_test)?\.yaml|\.lock'
 
 
-class NotPossible(Exception):
-    """A case that this user cannot make: it is left out."""
-
-
 def ends_well(about: str, words: str, expected: str, **options) -> Case:
     """An input that is odd but good: the run goes to its end."""
     return Case(about, words, expected, **{'status': 0, 'writes': '.*', **options})

@@ -12,7 +12,7 @@ def file(about: str, content: str, expected: str) -> Case:
     return Case(f'config file: {about}', '--config-file HERE/bad.yaml', expected, prepare=write('bad.yaml', content))
 
 
-CONFIG = [
+CASES = [
     Case('unknown key', 'train.lrr 0.1', r"unknown key 'train\.lrr' \(did you mean 'train\.lr'\?\)"),
     Case(
         'image smaller than the model takes',

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from programs.bad_cases.case import OWN, Case, ends_well
-from programs.bad_cases.files import TRAIN, data, replace, together, write
+from programs.bad_cases.files import TRAIN, data, replace
 
 CROPS = '-s folder -t folder folder.path HERE/crops '
 
@@ -24,7 +24,7 @@ def crops(*names: str, day: str = 'day/'):
     return prepare
 
 
-DATA = [
+CASES = [
     Case(
         'empty data set folder',
         OWN,
@@ -36,18 +36,6 @@ DATA = [
         OWN,
         'holiday.jpg',
         prepare=data(lambda images: shutil.copy(next((images / TRAIN).iterdir()), images / TRAIN / 'holiday.jpg')),
-    ),
-    Case(
-        'crops: persons one level too deep',
-        CROPS,
-        'query/cam01/person01/1.jpg lies too deep: the folder directly in query names the person, here cam01',
-        prepare=crops('query/cam01/person01/1.jpg', 'gallery/cam02/person01/1.jpg'),
-    ),
-    Case(
-        'crops: labels outside of the folder',
-        f'{CROPS} folder.labels HERE/labels.csv',
-        r"labels.csv, line 2: '../x.jpg' is not in the folder HERE/crops: put the image there",
-        prepare=together(crops(), write('labels.csv', 'path,pid,camid\n../x.jpg,anna,1\n')),
     ),
     Case(
         'crops: a camera each',

@@ -26,7 +26,7 @@ def not_utf8(path: Path, content: bytes) -> None:
     Path(os.fsdecode(os.fsencode(path.with_suffix('')) + b'\xff.jpg')).write_bytes(content)
 
 
-IMAGES = [
+CASES = [
     *(
         Case(
             f'{name}, in train',

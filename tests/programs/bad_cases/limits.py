@@ -8,7 +8,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from programs.bad_cases.case import NotPossible
+import pytest
 from programs.bad_cases.files import write
 
 
@@ -56,5 +56,5 @@ def full_disk(here: Path) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        raise NotPossible from None
+        pytest.skip('this user cannot mount a disk')
     write('log/other', bytes(5 << 20))(here)

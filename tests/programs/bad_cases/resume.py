@@ -3,7 +3,7 @@
 from programs.bad_cases.case import AUTO, CANARY, TWO, Case, ends_well
 from programs.bad_cases.files import change_checkpoint, copy, cut, together
 
-RESUME = [
+CASES = [
     Case('missing', f'{TWO} model.resume HERE/no.pth', 'HERE/no.pth'),
     Case('another learning rate', f'{AUTO} train.lr 0.5', 'train.lr from 0.01 to 0.5', prepare=copy('log')),
     Case(

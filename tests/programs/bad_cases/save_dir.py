@@ -6,7 +6,7 @@ from programs.bad_cases.limits import another_run, as_another_user, full_disk, r
 
 FULL = 'cannot write HERE/log/model/model.pth.tar-[0-9-]*: %s; the checkpoints before it are untouched, make room'
 
-SAVE_DIR = [
+CASES = [
     Case('a file', 'data.save_dir HERE/log', 'data.save_dir', prepare=write('log', 'text')),
     Case('another run', '', 'another run writes into HERE/log: wait for it, or choose', limit=another_run),
     Case('in /proc', 'data.save_dir /proc/log', '/proc/log'),

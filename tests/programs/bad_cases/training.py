@@ -3,7 +3,7 @@
 from programs.bad_cases.case import RAN, TWO, Case, ends_well
 from programs.bad_cases.limits import little_memory
 
-TRAINING = [
+CASES = [
     Case(
         'learning rate 1e30',
         f'{TWO} train.lr 1e30',

@@ -184,7 +184,7 @@ KEYS = (
     ),
     Key('test.visrank_topk', 10, 'results in a picture of test.visrank', at_least(1), _REPORTED | _TRANSFER),
     Key(
-        'test.fast_rank', False, "CMC and mAP without torchreid's Python loops, the same to the last digit",
+        'test.fast_rank', True, "CMC and mAP without torchreid's Python loops, the same to the last digit",
         None, _REPORTED | _STAGE | _TRANSFER,
     ),
     # ---- the method

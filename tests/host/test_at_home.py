@@ -111,13 +111,13 @@ def evaluate(monkeypatch, rendered, tmp_path):
 
 
 def test_the_tests_of_a_config(evaluate, tmp_path, monkeypatch):
-    plain = evaluate()
+    plain = evaluate('test.fast_rank', 'False')
     assert not (tmp_path / f'visrank_{TARGET}').exists()
     monkeypatch.setattr(torchreid.metrics, 'evaluate_rank', None)  # not called by the fast one
-    assert evaluate('test.fast_rank', 'True', 'test.visrank', 'True', 'test.visrank_topk', '2') == plain
+    assert evaluate('test.visrank', 'True', 'test.visrank_topk', '2') == plain
     pictures = list((tmp_path / f'visrank_{TARGET}').iterdir())
     assert [cv2.imread(str(file)).shape for file in pictures] == [(96, 3 * 48 + 2 * 10 + 90, 3)] * 18
-    reranked = evaluate('test.fast_rank', 'True', 'test.rerank', 'True')
+    reranked = evaluate('test.rerank', 'True')
     assert {'results_test.json': reranked['results_test.json']} == plain
     assert reranked['results_reranked.json'] != reranked['results_test.json']
 

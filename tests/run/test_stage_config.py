@@ -9,7 +9,7 @@ CHANGED = {
     'model.name': 'paul_osnet_x0_25', 'model.pretrained': False, 'data.root': 'elsewhere', 'data.workers': 0,
     'data.height': 96, 'data.width': 48, 'data.bad_images': 'skip', 'folder.path': 'crops', 'folder.labels': 'a.csv',
     'folder.camera': '(gate)', 'folder.near_copies': 'keep', 'data.stretch': True,
-    'train.seed': 7, 'train.checkpoint_minutes': 1.0, 'train.keep_checkpoints': 3, 'test.fast_rank': True,
+    'train.seed': 7, 'train.checkpoint_minutes': 1.0, 'train.keep_checkpoints': 3, 'test.fast_rank': False,
     'paul.num_patches': 3, 'paul.feature_dim': 16, 'paul.patch_source': 'stripe', 'paul.synthetic.train_ids': 8,
     'paul.synthetic.test_ids': 6, 'paul.synthetic.images_per_id': 5, 'paul.synthetic.seed': 9,
 }  # fmt: skip

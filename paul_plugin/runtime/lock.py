@@ -52,13 +52,12 @@ def held(descriptor: int) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _taken(descriptor: int | None, folder: Path, refusal: str) -> bool:
-    """Whether what is open is locked now; where there are no locks, or nothing could be opened, one line says so.
+def _taken(got: bool | None, folder: Path, refusal: str) -> bool:
+    """Whether a folder is locked, by what `try_lock` gave; where there are no locks, one line says so.
 
     Raises:
         UserError: `refusal`, where another process holds the lock.
     """
-    got = None if descriptor is None else try_lock(descriptor)
     if got is False:
         raise UserError(refusal)
     if got is None:
@@ -70,8 +69,8 @@ def _taken(descriptor: int | None, folder: Path, refusal: str) -> bool:
 def locked_while_there(folder: Path, refusal: str) -> Iterator[None]:
     """Keeps other processes away from a folder that is made here, and that may be gone at the end.
 
-    The lock is the folder's own and leaves no file; the folder is removed if it is empty in the end. Who locks it just
-    while another removes it is alone with what is no longer there: what is written must tell whose it is.
+    The lock is the folder's own and leaves no file; the folder is removed if it is empty in the end. Where there are no
+    locks, one line says so.
 
     Args:
         folder: what is locked.
@@ -81,18 +80,36 @@ def locked_while_there(folder: Path, refusal: str) -> Iterator[None]:
         UserError: `refusal`.
         OSError: if the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        descriptor = None
-        with contextlib.suppress(OSError):  # Windows opens no folder
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
             descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # another one has ended meanwhile, and removed it
+            continue
+        except OSError:  # Windows opens no folder
+            descriptor = -1
+        got = try_lock(descriptor) if descriptor >= 0 else None
+        if got and not _is_still(folder, descriptor):
+            os.close(descriptor)
+            continue
+        break
+    with contextlib.ExitStack() as stack:
+        if descriptor >= 0:
             stack.enter_context(held(descriptor))
-        _taken(descriptor, folder, refusal)
+        _taken(got, folder, refusal)
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            if descriptor < 0 or _is_still(folder, descriptor):  # not one that another has made in its place
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -100,7 +117,7 @@ def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
     """Keeps other processes that lock the same folder away from it.
 
     The lock is that of the hidden file `.lock` in the folder, which is made if it is not there and stays. It ends with
-    this process.
+    this process. Where there are no locks, one line says so.
 
     Args:
         folder: what is locked.
@@ -123,4 +140,4 @@ def locked(folder: Path, refusal: str) -> Iterator[tuple[int, ...]]:
         yield ()
         return
     with held(descriptor):
-        yield (descriptor,) if _taken(descriptor, folder, refusal) else ()
+        yield (descriptor,) if _taken(try_lock(descriptor), folder, refusal) else ()

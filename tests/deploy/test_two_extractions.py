@@ -10,8 +10,9 @@ import pytest
 from paul_plugin.deploy import extraction
 from paul_plugin.deploy.extraction import extract
 from paul_plugin.deploy.kept_chunks import Kept
+from paul_plugin.runtime import lock
 from paul_plugin.runtime.errors import UserError
-from paul_plugin.runtime.lock import locked_while_there
+from paul_plugin.runtime.lock import locked_while_there, try_lock
 
 LOCKS = """
 import sys, fcntl, os
@@ -82,3 +83,24 @@ def test_the_lock_leaves_no_folder(tmp_path):
         with pytest.raises(UserError, match='^no$'), locked_while_there(tmp_path / 'a/b', 'no'):
             pass
     assert list((tmp_path / 'a').iterdir()) == []
+
+
+def test_the_lock_is_on_the_folder_that_is_there(tmp_path, monkeypatch):
+    """Another process ends, and removes the folder, just before it is locked."""
+    folder, locks = tmp_path / 'a', []
+
+    def removed_first(descriptor):
+        locks.append(descriptor)
+        if len(locks) == 1:
+            folder.rmdir()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(lock, 'try_lock', removed_first)
+    with locked_while_there(folder, 'no'):
+        assert folder.is_dir()
+        monkeypatch.undo()
+        with pytest.raises(UserError, match='^no$'), locked_while_there(folder, 'no'):
+            pass
+        folder.rmdir()
+        folder.mkdir()  # another one's
+    assert folder.is_dir()

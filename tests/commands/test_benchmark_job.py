@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / 'tools'))
-from benchmarks.job import run_job, seconds_of_stages
+from benchmarks.job import job_by_stage, run_job, seconds_of_stages
+
+from paul_plugin.runtime.errors import UserError
 
 LINES = """\
  0.5 a line of no stage
@@ -52,6 +54,13 @@ def test_a_job_that_fails_shows_its_last_lines(tmp_path, capsys):
     with pytest.raises(subprocess.CalledProcessError):
         run_job(checkout(tmp_path, 'print("Building model")\nraise SystemExit("no such file")'), [])
     assert capsys.readouterr().out == 'Building model\nno such file\n\n'
+
+
+def test_a_benchmark_of_a_job_that_fails_ends_in_a_line(tmp_path, monkeypatch):
+    failing = checkout(tmp_path, 'raise SystemExit(2)')
+    monkeypatch.setattr('benchmarks.job.__file__', str(failing / 'tools' / 'benchmarks' / 'job.py'))
+    with pytest.raises(UserError, match=f'^the job in {failing} ended with status 2$'):
+        job_by_stage([], 1)
 
 
 def test_a_job_can_be_ended_at_a_line(tmp_path):

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from paul_plugin.runtime.errors import UserError, printable
+
 # How a line begins -> the stage that it ends. Lines of no stage go to the stage of the next one that has one.
 STAGES = {
     'Building model': 'start of the program, data set',
@@ -26,7 +28,7 @@ STAGES = {
     'Checkpoint saved': 'saving',
 }
 REST = 'rest'
-_EPOCH = re.compile(r'epoch: \[(\d+)/\d+\]\[(\d+)/(\d+)\].*?data \S+ \((\S+)\)')
+_EPOCH = re.compile(r'epoch: \[(\d+)/\d+\]\[(\d+)/\d+\].*?data \S+ \((\S+)\)')
 _WAIT = 'steps, of which waiting for data'
 
 
@@ -44,7 +46,7 @@ def seconds_of_stages(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
             seconds[stage] += now - last
             last = now
         if found := _EPOCH.match(line):
-            waits[found[1]] = float(found[4]) * int(found[3])  # torchreid's mean over the epoch's steps so far
+            waits[found[1]] = float(found[3]) * int(found[2])  # torchreid's mean, and the epoch's steps so far
     if now > last:
         seconds[REST] = now - last
     if waits:
@@ -105,12 +107,18 @@ def job_by_stage(
         repeats: how often each runs; medians are shown.
         against: the folder of another checkout.
         until: as `run_job` takes it.
+
+    Raises:
+        UserError: if a job fails; its last lines are printed.
     """
     checkouts = {'this one': Path(__file__).parents[2], **({'the other': Path(against)} if against else {})}
     runs = {name: [] for name in checkouts}
     for _ in range(repeats):
         for name, checkout in checkouts.items():
-            runs[name].append(run_job(checkout, arguments, until))
+            try:
+                runs[name].append(run_job(checkout, arguments, until))
+            except subprocess.CalledProcessError as error:
+                raise UserError(f'the job in {printable(checkout)} ended with status {error.returncode}') from None
     print(f'\n| the whole job, seconds | {" | ".join(checkouts)} |\n| --- |{" --- |" * len(checkouts)}')
     for stage in dict.fromkeys(stage for found in runs.values() for _, _, stages in found for stage in stages):
         shown = (statistics.median(stages.get(stage, 0.0) for _, _, stages in found) for found in runs.values())

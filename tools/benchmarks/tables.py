@@ -87,25 +87,25 @@ def benchmark(args: argparse.Namespace) -> None:
     if args.peak:
         print(json.dumps(peak_of_pedal(device, args.peak)))
         return
-    if args.job:
-        figures = job_by_stage(args.job, args.repeats, args.against, args.until)
-        if args.json:
-            write(figures, args.json)
-        return
 
     figures = {'machine': machine(device), 'torch': torch.__version__, 'amp': args.amp}
     print(f'{figures["machine"]}, torch {torch.__version__}\n')
-    figures['parts'] = time_parts(device, args.amp, args.repeats, args.only)
+    if args.job:
+        figures['job'] = job_by_stage(args.job, args.repeats, args.against, args.until)
+    else:
+        figures |= tables_of_parts(device, args)
+    if args.json:
+        with open(args.json, 'w') as file:
+            json.dump(figures, file, indent=2)
+
+
+def tables_of_parts(device: torch.device, args: argparse.Namespace) -> dict[str, dict]:
+    """Prints the tables whose names hold one of the words asked for; returns their figures."""
+    figures = {'parts': time_parts(device, args.amp, args.repeats, args.only)}
     if wanted('PEDAL growth', args.only):
         figures['pedal'] = pedal_growth(device, args.repeats)
     if wanted('loader', args.only):
         figures['loader'] = loader_of_the_embedded_job(device)
     if wanted('distributed', args.only):
         figures['distributed'] = distributed_steps(args.repeats)
-    if args.json:
-        write(figures, args.json)
-
-
-def write(figures: dict, path: str) -> None:
-    with open(path, 'w') as file:
-        json.dump(figures, file, indent=2)
+    return figures

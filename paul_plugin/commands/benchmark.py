@@ -38,7 +38,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help='the last option: times a whole `paul train` with these arguments instead, stage by stage',
     )
     parser.add_argument('--peak', type=int, metavar='N', help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    found = parser.parse_args(argv)
+    for option in ('against', 'until'):
+        if getattr(found, option) is not None and not found.job:
+            parser.error(f'--{option} is for --job: add --job and the arguments of a paul train, or leave it out')
+    return found
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -62,3 +62,13 @@ def test_damage_is_found(tmp_path):
     with pytest.raises(ValueError, match='no plain array'):
         load_array(path, 'rows')
     assert not (tmp_path / 'executed').exists()
+
+
+def test_numbers_that_are_declared_as_objects_are_refused(tmp_path):
+    """Of the right size: only their type tells."""
+    out = io.BytesIO()
+    npy.write_array_header_1_0(out, {'descr': '|O', 'fortran_order': False, 'shape': (3,)})
+    with zipfile.ZipFile(tmp_path / 'a.npz', 'w') as archive:
+        archive.writestr('rows.npy', out.getvalue() + bytes(24))
+    with pytest.raises(ValueError, match='no plain array'):
+        load_array(tmp_path / 'a.npz', 'rows')

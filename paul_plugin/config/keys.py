@@ -251,7 +251,7 @@ KEYS = (
     ),
     Key(
         'paul.keep', 'last',
-        'the model of an unsupervised run: that of the last epoch, or the best by the signs of cameras, the start '
+        'the model of an unsupervised run: that of the last epoch, or the best by patch agreement, the start '
         'among them, as model/kept.pth.tar',
         one_of('last', 'best'), _FREE,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from helpers.forks import ForkedModule
 from helpers.tables import WORDS, finish, plan_of
 
@@ -135,6 +136,7 @@ REFUSED = {
     'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
     'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),
+    'no pre-training': (('pretraining', 'paul.pretrain.config', ''), 'the table pretraining needs paul.pretrain.conf'),
     'no jobs': (('k', '--jobs', '0'), '--jobs: must be at least 1, got 0'),
 }  # fmt: skip
 
@@ -299,3 +301,17 @@ def test_a_signal_stops_the_runs(rendered, tmp_path):
     with locked(tmp_path, 'still held'):  # the runs would hold the lock as long as they live
         pass
     assert len(plan.pending()) == 2
+
+
+def test_weights_that_the_table_makes_itself(tmp_path):
+    file = tmp_path / 'start.pth'
+    torch.save({}, file)
+    with pytest.raises(UserError, match='the table pretraining makes its weights: take it out'):
+        plan_of('pretraining', tmp_path, 'model.load_weights', str(file))
+
+
+def test_rendered_data_beside_others_need_a_seed_of_their_own(tmp_path):
+    (tmp_path / 'dukemtmc-reid').mkdir()
+    with pytest.raises(UserError, match='paul.synthetic.seed = -1: beside other data sets'):
+        plan_of('k', tmp_path, '--root', str(tmp_path), '-t', 'synthetic_target', 'dukemtmcreid',
+                'paul.synthetic.seed', '-1')  # fmt: skip

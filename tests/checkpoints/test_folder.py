@@ -201,3 +201,14 @@ def test_a_file_that_goes_while_it_is_read_is_passed_over(tmp_path, monkeypatch)
 
     monkeypatch.setattr(folder_module, 'read_checkpoint', read)
     assert folder.read_newest() == (folder.path / 'model.pth.tar-6', {'epoch': 6, 'summaries': []})
+
+
+def test_a_kept_model_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    folder = make(tmp_path, (1, 0))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(folder_module, 'link_or_copy', full)
+    with pytest.raises(UserError, match=r'^cannot write .*kept\.pth\.tar: No space left on device$'):
+        folder.keep_as_best(1)

@@ -11,6 +11,7 @@ import torchreid
 from helpers.onnx_files import build, export, folded_fully, renamed, reordered, save
 from onnx import helper, numpy_helper
 
+from paul_plugin.checkpoints import onnx_graph
 from paul_plugin.checkpoints.norms import measure_norms, unmeasured
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.checkpoints.weights import load_host_weights, load_weights
@@ -271,3 +272,24 @@ def test_into_a_patchnet(tmp_path, graph):
     assert load_weights(net, tmp_path / 'a.pth').unmeasured == loaded.unmeasured  # it still cannot be trained as it is
     measure_norms(net, [torch.randn(4, 3, 64, 48)], loaded.unmeasured)
     assert unmeasured(net) == []
+
+
+def test_files_that_are_too_large_are_refused(tmp_path, graph, monkeypatch):
+    path = save(graph, tmp_path / 'a.onnx')
+    monkeypatch.setattr(onnx_graph, 'MOST_NODES', 100)
+    assert f'has {len(graph.graph.node)} nodes, no model that is read has so many' in refusal(path)
+    monkeypatch.setattr(onnx_graph, 'MOST_BYTES', path.stat().st_size - 1)
+    assert 'is larger than 0 GiB: no ONNX file of weights is' in refusal(path)
+
+
+def test_an_output_that_no_node_makes(tmp_path, graph):
+    graph.graph.output[0].name = 'nowhere'
+    assert 'is damaged: its output comes from no node' in refusal(save(graph, tmp_path / 'a.onnx'))
+
+
+def test_a_head_that_does_not_read_the_map(tmp_path, graph):
+    """It takes the mean of an earlier map, of as many channels."""
+    mean = next(node for node in reversed(graph.graph.node) if 'Pool' in node.op_type or 'Mean' in node.op_type)
+    relu = next(node for node in graph.graph.node if mean.input[0] in node.output)
+    mean.input[0] = relu.input[0]
+    assert 'does not fit osnet_x0_25, which' in refusal(save(graph, tmp_path / 'a.onnx'))

@@ -6,6 +6,10 @@ import pytest
 from helpers.crops import pictures
 
 from paul_plugin.commands import train
+from paul_plugin.commands.dry_run import show
+from paul_plugin.config.keys import get_default_config
+from paul_plugin.run.start import check_names
+from paul_plugin.runtime.errors import UserError
 
 SMALL = (
     'data.height 48 data.width 48 data.workers 0 train.max_epoch 2 train.batch_size 6 paul.k 3 paul.r 2 '
@@ -89,6 +93,8 @@ def test_an_earlier_run(dry_run, rendered, embedded_run):
         ('paul_market', "data set 'market1501' is not there"),
         ('paul_synthetic model.load_weights no.pth paul.pretrain.config None', 'no weight file at no.pth'),
         ('paul_synthetic paul.momentum 1.5', 'paul.momentum = 1.5'),
+        ('paul_synthetic model.name paul_osnet_x0_52', "is no PatchNet, which loss.name paul needs (did you me"),
+        ('paul_market -s market1510 -t market1510', "unknown image data set 'market1510' (did you mean 'market1501'?)"),
         ('paul_synthetic data.save_dir file/log', 'file is no folder: choose another data.save_dir'),
         ('paul_folder folder.path nowhere', 'nowhere'),
         ('paul_folder folder.path counted model.load_weights file', 'x_c1.jpg, x_c12.jpg seem to be the boxes of one'),
@@ -101,3 +107,25 @@ def test_refuses_what_the_run_refuses(dry_run, tmp_path, line, expected):
     assert status == 2
     assert expected in err
     assert all(line.startswith('error: ') for line in err.splitlines())
+
+
+def test_a_folder_that_is_closed(dry_run, rendered, monkeypatch):
+    """By what the system says of it, as root may write anywhere."""
+    monkeypatch.setattr('os.access', lambda *_: False)
+    status, _, err = dry_run(f'paul_synthetic --root {rendered} paul.pretrain.config None')
+    assert status == 2
+    assert 'choose another data.save_dir' in err
+    assert err.startswith('error: no permission to write to ')
+
+
+def test_of_several_processes_none_is_made(monkeypatch):
+    monkeypatch.setattr('paul_plugin.runtime.launch.launched', lambda: True)
+    with pytest.raises(UserError, match='^--dry-run looks at one process: start it without torchrun$'):
+        show(get_default_config())
+
+
+def test_a_model_that_torchreid_lacks():
+    cfg = get_default_config()
+    cfg.loss.name, cfg.model.name = 'softmax', 'osnet_x0_52'
+    with pytest.raises(UserError, match="unknown model.name 'osnet_x0_52' .did you mean 'osnet_x0_5'"):
+        check_names(cfg)

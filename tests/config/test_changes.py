@@ -1,5 +1,7 @@
 """Which settings a resumed run may change."""
 
+import pytest
+
 from paul_plugin.config.changes import changed_keys
 from paul_plugin.config.keys import get_default_config
 
@@ -18,3 +20,8 @@ def test_changed_keys():
         "train.lr_scheduler from 'single_step' to 'cosine'",
     ]
     assert changed_keys(get_default_config(), '{}') == []
+
+
+def test_a_text_that_is_no_configuration():
+    with pytest.raises(ValueError, match='a configuration consists of keys and values'):
+        changed_keys(get_default_config(), '[train.lr, 1]')

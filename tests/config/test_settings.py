@@ -4,7 +4,7 @@ import pytest
 from helpers.configs import PAUL, errors_of, loaded
 
 from paul_plugin.commands.run_words import load_config
-from paul_plugin.config import keys
+from paul_plugin.config import keys, settings
 from paul_plugin.config.keys import get_default_config
 from paul_plugin.config.settings import merge_file, with_keys
 from paul_plugin.runtime.errors import nearest
@@ -136,3 +136,14 @@ def test_pretrain_config_is_found_and_absolute(write, tmp_path, monkeypatch):
     assert loaded('--config-file', write(pretrain, 'configs/run.yaml')).paul.pretrain.config == from_here
     assert loaded('paul.pretrain.config', 'configs/pre.yaml').paul.pretrain.config == from_here
     assert loaded().paul.pretrain.config == ''
+
+
+def test_files_that_are_too_long_or_name_a_key_twice(tmp_path, monkeypatch):
+    file = tmp_path / 'a.yaml'
+    file.write_text('train:\n  lr: 1\n  lr: 2\n')
+    assert 'lr stands twice' in errors_of(merge_file, get_default_config(), str(file))[0]
+    monkeypatch.setattr(settings, '_LARGEST_FILE', 10)
+    (told,) = errors_of(merge_file, get_default_config(), str(file))
+    assert told == f'cannot read the config file {file}: it has more than 10 bytes'
+    with pytest.raises(ValueError, match='more than 10 characters'):
+        settings.parse('x' * 11)

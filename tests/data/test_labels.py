@@ -166,13 +166,20 @@ def test_bad_csv_files_are_refused_in_one_line(labels, text, expected, tmp_path)
     assert expected.replace('TOP', str(tmp_path)) in message
 
 
-def test_csv_files_that_cannot_be_read(labels, tmp_path):
+def closed(*_):
+    raise PermissionError(13, 'Permission denied')
+
+
+def test_csv_files_that_cannot_be_read(labels, tmp_path, monkeypatch):
     top, path = labels(HEADER + 'é.jpg,anna,1\n', 'latin-1')
     assert f'cannot read {path}: it is not UTF-8 text, nor UTF-16: save it as UTF-8' in refusal(read_crops, top, path)
     _, chinese = labels(HEADER + '1.jpg,安娜,1\n', 'gbk', 'gbk.csv')
     assert 'by iconv -f GBK -t UTF-8 (folder.labels)' in refusal(read_crops, top, chinese)
     assert f'no file {top}/none.csv' in refusal(read_crops, top, f'{top}/none.csv')
     assert f'no file {top}' in refusal(read_crops, top, top)
+    with monkeypatch.context() as patch:  # as root may read everything
+        patch.setattr('builtins.open', closed)
+        assert f'cannot read {path}: Permission denied (folder.labels)' in refusal(read_crops, top, path)
     pictures(tmp_path, 'query/anna/1.jpg')
     assert 'take out one of the two' in refusal(read_crops, top, path)
 

@@ -41,3 +41,8 @@ def test_parts_that_do_not_go_together_are_damage(tmp_path):
         np.savez(file, meta=json.dumps({'dim': 5, 'root': str(tmp_path)} | meta), paths=NAMES, descriptors=rows)
         with pytest.raises(UserError, match='a.npz is damaged, or not written by paul extract: write it again'):
             read(file)
+
+
+def test_another_suffix_is_no_file_of_descriptors(tmp_path):
+    with pytest.raises(UserError, match=r'a.csv holds no descriptors: name a file that paul extract wrote, .npz or'):
+        read_meta(tmp_path / 'a.csv')

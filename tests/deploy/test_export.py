@@ -19,6 +19,7 @@ from torch import nn
 from paul_plugin.commands import command
 from paul_plugin.commands import export as tool
 from paul_plugin.deploy.export import THRESHOLD, export
+from paul_plugin.deploy.formats import FORMATS
 from paul_plugin.deploy.half import FloatNorm, HalfPatchNet
 from paul_plugin.deploy.pca import reduce_dimension
 from paul_plugin.runtime.errors import UserError
@@ -205,6 +206,15 @@ def test_a_file_that_is_not_the_model_is_refused(trained, tmp_path):
         export(wrong, target, force=True)
     assert target.read_text() == 'what was there'
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_metadata_that_are_not_read_back_are_refused(trained, tmp_path, monkeypatch):
+    form = FORMATS['.torchscript']
+    spoiled = form._replace(read=lambda path: (form.read(path)[0], '{}'))
+    monkeypatch.setitem(FORMATS, '.torchscript', spoiled)
+    with pytest.raises(UserError, match='its metadata are not read back as they were written$'):
+        export(trained, tmp_path / 'model.torchscript')
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_a_format_cannot_hold_is_refused_in_one_line(trained, tmp_path):

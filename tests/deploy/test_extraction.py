@@ -319,3 +319,26 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
         torch.testing.assert_close(found, off / off.norm().clamp(min=1e-6), atol=1e-3, rtol=0)
     with pytest.raises(UserError, match='without the mean of their camera'):
         read_gallery(trained, target)
+
+
+def test_a_damaged_part_is_named(trained, dozen, tmp_path, monkeypatch):
+    target = tmp_path / 'a.npz'
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, 'save', once(Kept.save, after=2))
+        with pytest.raises(KeyboardInterrupt):
+            extract(trained, dozen, target, batch_size=4, chunk=4)
+    part = sorted((tmp_path / 'a.npz.parts').glob('0*.npz'))[0]
+    part.write_bytes(part.read_bytes()[:-200])
+    with pytest.raises(UserError, match=f'{part} is damaged: delete it, the same command makes it again'):
+        extract(trained, dozen, target, batch_size=4, chunk=4)
+    part.unlink()
+    assert len(read_descriptors(extract(trained, dozen, target, batch_size=4, chunk=4).path)[0]) == 12
+
+
+def test_a_folder_without_a_crop_that_can_be_read_is_no_gallery(trained, tmp_path):
+    (tmp_path / 'crops').mkdir()
+    with pytest.raises(UserError, match='^no image in the folder .*crops: name a folder of crops'):
+        read_gallery(trained, tmp_path / 'crops')
+    (tmp_path / 'crops/a.jpg').touch()
+    with pytest.raises(UserError, match='^not one image in the folder .*crops can be read'):
+        read_gallery(trained, tmp_path / 'crops')

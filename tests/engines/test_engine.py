@@ -216,3 +216,9 @@ def test_refuses_wrong_model_and_data(make_engine, make_datamanager):
     datamanager.train_loader.dataset.data.append(datamanager.train_loader.dataset.data[0])
     with pytest.raises(ValueError, match='listed twice: .*jpg'):
         make_engine(datamanager)
+    datamanager = make_datamanager()
+    del datamanager.train_loader.dataset.data[9:]
+    with pytest.raises(ValueError, match='a batch of 10 images is more than the 9 training images'):
+        make_engine(datamanager)
+    with pytest.raises(ValueError, match='RandomIdentitySampler reads who is on the images: use RandomSampler'):
+        make_engine(make_datamanager(train_sampler='RandomIdentitySampler', num_instances=2))

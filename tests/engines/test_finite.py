@@ -9,6 +9,7 @@ from helpers.crashes import RUN
 from helpers.models import few_layers
 
 from paul_plugin.checkpoints.reading import read_checkpoint
+from paul_plugin.engines.finite import FiniteGuard, NotFinite
 from paul_plugin.engines.watch.collapse import CollapseAlarm
 from paul_plugin.runtime.errors import UserError
 
@@ -64,3 +65,8 @@ def test_collapse_is_reported(make_engine, capsys):
     out = capsys.readouterr().out
     assert 'warning: collapse' in out
     assert 'paul.collapse_cosine' in out
+
+
+def test_losses_that_nobody_watched_are_looked_at_afterwards():
+    with pytest.raises(NotFinite, match='^loss 1, acc nan$'):
+        FiniteGuard().check({'loss': 1.0, 'acc': math.nan})

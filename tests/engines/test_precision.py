@@ -5,6 +5,7 @@ import torch
 from helpers.batches import batch_of
 
 from paul_plugin.engines.precision import MixedPrecision
+from paul_plugin.runtime.errors import UserError
 
 
 @pytest.mark.parametrize('amp', ['bf16', 'fp16'])
@@ -39,6 +40,14 @@ def test_fp16_skips_an_overflow():
     assert precision.scaler.get_scale() < scale
     precision.step(weight.sum(), optimizer)
     torch.testing.assert_close(weight.detach(), torch.full((2,), 0.9))
+
+
+def test_fp16_ends_where_no_overflow_explains_it():
+    weight = torch.nn.Parameter(torch.ones(2))
+    precision = MixedPrecision('fp16', torch.device('cpu'))
+    precision.scaler._init_scale = 0.5
+    with pytest.raises(UserError, match='not finite at a loss scale of 0.5: set train.amp bf16 or off, or'):
+        precision.step((weight * torch.inf).sum(), torch.optim.SGD([weight], lr=0.1))
 
 
 def test_bank_in_bfloat16(make_engine):

@@ -11,7 +11,12 @@ from PIL import Image
 from paul_plugin.commands import command, visualize
 from paul_plugin.deploy.as_tested import described, distances
 from paul_plugin.figures.sheet import BLUE, GREEN
+from paul_plugin.report.gallery import Pictures
+from paul_plugin.report.thresholds import measured
+from paul_plugin.report.thresholds.measured import labelled_threshold, measure
+from paul_plugin.report.thresholds.pairs import Pairs
 from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
 
 
 def test_distances_are_those_of_every_pair(embedded_run, trained, rendered, tmp_path, capsys):
@@ -73,3 +78,17 @@ def test_distances_without_labels(embedded_run, bare, tmp_path, capsys, pattern)
     between = matrix[days == '0'][:, days == '2'].min(1).values.quantile(0.5).item()
     assert numbers['nearest']['0']['2'][2] == pytest.approx(between, abs=1e-4)
     assert f'{between:.4f}' in next(line for line in told.splitlines() if line.startswith('crops of 0'))
+
+
+def test_too_few_to_measure_is_told(trained, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, 'split_pairs', lambda *_: Pairs(np.zeros(3), np.zeros(0)))
+        with pytest.raises(UserError, match='synthetic_target: no pairs of different persons from two cameras'):
+            measure(Pictures(trained))
+    monkeypatch.setattr(Pictures, 'tested', None)
+    assert labelled_threshold(trained) == (
+        None, 'no threshold: synthetic_target has no labelled query and gallery images; --threshold names one'
+    )  # fmt: skip
+    monkeypatch.setattr(measured, 'items_of', lambda _: {'train': [('a.jpg', 0, 0)]})
+    with pytest.raises(UserError, match='^1 training images: distances need two$'):
+        measure(Pictures(trained))

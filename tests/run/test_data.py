@@ -16,7 +16,8 @@ from paul_plugin.data import folder
 from paul_plugin.host import module_of
 from paul_plugin.host.data import reads_people
 from paul_plugin.host.engine import set_random_seed
-from paul_plugin.run.data import build_datamanager, check_data, check_datasets
+from paul_plugin.run.data import build_datamanager, check_data, check_datasets, to_render
+from paul_plugin.runtime.errors import UserError
 
 
 @pytest.fixture
@@ -246,3 +247,10 @@ def test_an_archive_stays_in_its_folder(tmp_path, market):
         dataset.download_dataset(str(tmp_path / 'a/b/c'), Path(tmp_path, 'archive.tar').as_uri())
     assert not list(tmp_path.rglob('planted.txt'))
     assert tarfile.TarFile.__dict__.get('extraction_filter') == before
+
+
+def test_a_folder_of_something_else_is_not_rendered_into(config, tmp_path):
+    (tmp_path / 'synthetic_target').mkdir()
+    (tmp_path / 'synthetic_target/notes.txt').touch()
+    with pytest.raises(UserError, match='synthetic_target'):
+        to_render(config(tmp_path, 'synthetic_target'))

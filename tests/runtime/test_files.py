@@ -257,3 +257,10 @@ def test_stat_digest_outlives_a_move(tmp_path):
         Path(tmp_path, name, 'a.jpg').write_bytes(b'1')
         os.utime(tmp_path / name / 'a.jpg', (1e9, 1e9 + 0.3 * (name == 'two')))
     assert stat_digest([tmp_path / 'one/a.jpg']) == stat_digest([tmp_path / 'two/a.jpg'])
+
+
+def test_a_users_file_that_cannot_be_written_is_told_in_a_line(tmp_path):
+    (tmp_path / 'file').touch()
+    writing = files.file_of_user(tmp_path / 'file/a.csv', '; ask')
+    with pytest.raises(UserError, match=r'^cannot write .*file/a.csv: (Not a directory|File exists); ask'), writing:
+        pass

@@ -81,3 +81,10 @@ def test_the_command_line_says_one_line(monkeypatch, capsys):
         train.main([])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: the environment says RANK='abc'")
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
+    joining = processes.group(use_gpu=True)
+    with pytest.raises(UserError, match='process 1 of this machine has no GPU, there are 1: lower --nproc'), joining:
+        pass

@@ -145,3 +145,10 @@ def test_a_closed_error_stream_does_not_break_in():
     process = Fork(text)
     assert process.stdout.read() == 'True\n'
     assert process.wait() == 0
+
+
+def test_all_processes_stop_where_one_was_asked_to(monkeypatch):
+    monkeypatch.setattr('paul_plugin.runtime.processes.any_of', lambda asked: True)
+    with stopping.stop_signals(), pytest.raises(stopping.Stopped, match='by another process of this run') as stop:
+        stopping.check_together()
+    assert stop.value.status == 128 + signal.SIGTERM

@@ -133,7 +133,7 @@ REFUSED = {
     'no labels': (('k', '-t', 'folder'), 'set folder.labels'),
     'switched off': (('components', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table components needs'),
     'the same runs': (('r', 'paul.weight_ipfl', '0'), 'paul.weight_ipfl = 0.0: the table r needs it above 0, or its'),
-    'no data': (('k', '-t', 'market1501'), "data set 'market1501' is not there"),
+    'no data': (('k', '-t', 'market1501'), "error: data set 'market1501' is not there"),
     'no source': (('pretraining', '--values', 'msmt17'), "row 'msmt17': pre-training stage"),
     'abbreviated': (('k', '--dry'), '--dry-run is to be written out'),
     'no pre-training': (('pretraining', 'paul.pretrain.config', ''), 'the table pretraining needs paul.pretrain.conf'),

@@ -8,7 +8,6 @@ from helpers.crops import pictures
 from paul_plugin.commands import train
 from paul_plugin.commands.dry_run import show
 from paul_plugin.config.keys import get_default_config
-from paul_plugin.run.start import check_names
 from paul_plugin.runtime.errors import UserError
 
 SMALL = (
@@ -94,6 +93,10 @@ def test_an_earlier_run(dry_run, rendered, embedded_run):
         ('paul_synthetic model.load_weights no.pth paul.pretrain.config None', 'no weight file at no.pth'),
         ('paul_synthetic paul.momentum 1.5', 'paul.momentum = 1.5'),
         ('paul_synthetic model.name paul_osnet_x0_52', "is no PatchNet, which loss.name paul needs (did you me"),
+        (
+            'paul_synthetic loss.name softmax data.transforms [random_flip] model.name osnet_x0_52',
+            "unknown model.name 'osnet_x0_52' (did you mean 'osnet_x0_5'",
+        ),
         ('paul_market -s market1510 -t market1510', "unknown image data set 'market1510' (did you mean 'market1501'?)"),
         ('paul_synthetic data.save_dir file/log', 'file is no folder: choose another data.save_dir'),
         ('paul_folder folder.path nowhere', 'nowhere'),
@@ -122,10 +125,3 @@ def test_of_several_processes_none_is_made(monkeypatch):
     monkeypatch.setattr('paul_plugin.runtime.launch.launched', lambda: True)
     with pytest.raises(UserError, match='^--dry-run looks at one process: start it without torchrun$'):
         show(get_default_config())
-
-
-def test_a_model_that_torchreid_lacks():
-    cfg = get_default_config()
-    cfg.loss.name, cfg.model.name = 'softmax', 'osnet_x0_52'
-    with pytest.raises(UserError, match="unknown model.name 'osnet_x0_52' .did you mean 'osnet_x0_5'"):
-        check_names(cfg)

@@ -9,10 +9,8 @@ import torch
 import torchreid
 from helpers.jobs import PROJECT
 
-from paul_plugin.commands import benchmark
 from paul_plugin.commands.main import VERBS
 from paul_plugin.commands.visualize import SUBCOMMANDS
-from paul_plugin.runtime.errors import UserError
 
 TOOLS = sorted(path for path in (PROJECT / 'tools').glob('*.py') if path.stem != 'paul_command')
 # Calls the command with each list of words, in one process, and prints what torch's modules are there after each.
@@ -131,9 +129,3 @@ def test_the_work_is_done_with_the_whole_package(rendered, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('PatchNet\n') == 2
     assert f'{tmp_path}/crops.npz: {len(list(crops.iterdir()))} descriptors' in done.stdout
-
-
-def test_an_installed_package_has_no_benchmark(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, 'TOOLS', tmp_path)
-    with pytest.raises(UserError, match='^paul benchmark is for a checkout of the project'):
-        benchmark.run(benchmark.parse([]))

@@ -1,4 +1,4 @@
-"""What a wheel holds: every module and config, the front beside the package, and the command."""
+"""What a wheel holds: every module and config, the front beside the package, the command, and no benchmark."""
 
 import shutil
 import subprocess
@@ -8,6 +8,9 @@ from importlib.util import find_spec
 
 import pytest
 from helpers.jobs import PROJECT
+
+from paul_plugin.commands import benchmark
+from paul_plugin.runtime.errors import UserError
 
 
 @pytest.mark.skipif(not (find_spec('setuptools') and find_spec('pip')), reason='needs setuptools and pip')
@@ -32,3 +35,9 @@ def test_a_wheel_is_whole(tmp_path):
     assert {name for name in names if not name.startswith(info)} == expected
     assert 'paul = paul_command:main' in entry_points
     assert 'Author: The PAUL plugin authors' in metadata
+
+
+def test_an_installed_package_has_no_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, 'TOOLS', tmp_path)
+    with pytest.raises(UserError, match='^paul benchmark is for a checkout of the project'):
+        benchmark.run(benchmark.parse([]))

@@ -333,12 +333,3 @@ def test_a_damaged_part_is_named(trained, dozen, tmp_path, monkeypatch):
         extract(trained, dozen, target, batch_size=4, chunk=4)
     part.unlink()
     assert len(read_descriptors(extract(trained, dozen, target, batch_size=4, chunk=4).path)[0]) == 12
-
-
-def test_a_folder_without_a_crop_that_can_be_read_is_no_gallery(trained, tmp_path):
-    (tmp_path / 'crops').mkdir()
-    with pytest.raises(UserError, match='^no image in the folder .*crops: name a folder of crops'):
-        read_gallery(trained, tmp_path / 'crops')
-    (tmp_path / 'crops/a.jpg').touch()
-    with pytest.raises(UserError, match='^not one image in the folder .*crops can be read'):
-        read_gallery(trained, tmp_path / 'crops')

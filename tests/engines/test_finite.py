@@ -3,14 +3,17 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
+import torchreid
 from helpers.crashes import RUN
 from helpers.models import few_layers
 
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.finite import FiniteGuard, NotFinite
 from paul_plugin.engines.watch.collapse import CollapseAlarm
+from paul_plugin.host.evaluation import recorded_results
 from paul_plugin.runtime.errors import UserError
 
 
@@ -70,3 +73,9 @@ def test_collapse_is_reported(make_engine, capsys):
 def test_losses_that_nobody_watched_are_looked_at_afterwards():
     with pytest.raises(NotFinite, match='^loss 1, acc nan$'):
         FiniteGuard().check({'loss': 1.0, 'acc': math.nan})
+
+
+def test_distances_that_are_not_finite_get_no_numbers():
+    distances, people = np.full((1, 3), np.nan, np.float32), np.arange(3)
+    with recorded_results(), pytest.raises(UserError, match='^the distances of a test are not finite'):
+        torchreid.metrics.evaluate_rank(distances, people[-1:], people, people[-1:] * 0, people * 0 + 1)

@@ -140,3 +140,12 @@ def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, ca
         assert [float(line.split()[0]) for line in lines] == pytest.approx(nearest.tolist(), abs=2e-3)
     with pytest.raises(UserError, match='--camera 77: the gallery has no such camera: one of 1, 2, 3, 4, 5, 6, or'):
         centring_of(trained, (paths, gallery), str(top), '77')
+
+
+def test_a_folder_without_a_crop_that_can_be_read_is_no_gallery(trained, tmp_path):
+    (tmp_path / 'crops').mkdir()
+    with pytest.raises(UserError, match='^no image in the folder .*crops: name a folder of crops'):
+        read_gallery(trained, tmp_path / 'crops')
+    (tmp_path / 'crops/a.jpg').touch()
+    with pytest.raises(UserError, match='^not one image in the folder .*crops can be read'):
+        read_gallery(trained, tmp_path / 'crops')

@@ -47,7 +47,7 @@ def test_a_job_runs_in_a_process_of_its_own_with_its_arguments(tmp_path):
     program = 'import sys\nprint("Building model", flush=True)\nassert sys.argv[1:3] == ["train.seed", "1"], sys.argv\n'
     seconds, peak, stages = run_job(checkout(tmp_path, program), ['train.seed', '1'])
     assert 0 < stages['start of the program, data set'] <= seconds
-    assert peak > 1  # MB, of any Python
+    assert peak > 1  # MiB, of any Python
 
 
 def test_a_job_that_fails_shows_its_last_lines(tmp_path, capsys):

@@ -91,7 +91,7 @@ def time_distributed(rank: int, world: int, sharded: bool, repeats: int, folder:
             'times': times,
             'bytes': (received() - before) / repeats,
             **step.least_bytes(),
-            'bank_mb': step.memory.bank.numel() * 4 / 2**20,
+            'bank_mib': step.memory.bank.numel() * 4 / 2**20,
         }
         with open(os.path.join(folder, 'found.json'), 'w') as file:
             json.dump(found, file)
@@ -110,6 +110,6 @@ def distributed_steps(repeats: int) -> dict[str, dict]:
                 found = json.load(file)
         name = f'{world}{", bank in shards" if sharded else ""}'
         figures[name] = found
-        sent = f'{found["bytes"] / 2**20:.2f} MB | {found["ideal"] / 2**20:.2f} MB'
-        print(f'| {name} | {in_words(found["times"])} | {sent} | {found["bank_mb"]:.0f} MB |', flush=True)
+        sent = f'{found["bytes"] / 2**20:.2f} MiB | {found["ideal"] / 2**20:.2f} MiB'
+        print(f'| {name} | {in_words(found["times"])} | {sent} | {found["bank_mib"]:.0f} MiB |', flush=True)
     return figures

@@ -14,9 +14,9 @@ from .sizes import D, M
 
 
 def peak_of_pedal(device: torch.device, images: int, batch: int = 40) -> dict[str, float]:
-    """MB of the bank, and of the peak beside it in a step of bank update + PEDAL."""
+    """MiB of the bank, and of the peak beside it in a step of bank update + PEDAL."""
     run = bench_pedal(device, images, batch)['ours']
-    return {'bank_mb': images * M * D * 4 / 2**20, 'extra_mb': extra_peak(run, device)}
+    return {'bank_mib': images * M * D * 4 / 2**20, 'extra_mib': extra_peak(run, device)}
 
 
 def peak_in_a_process(device: torch.device, images: int) -> dict[str, float]:
@@ -45,6 +45,6 @@ def pedal_growth(device: torch.device, repeats: int) -> dict[int, dict]:
         peak = peak_in_a_process(device, n)
         figures[n] = {'times': times, **peak}
         per_row = statistics.median(times) / n * 1e6
-        bank, extra = peak['bank_mb'], peak['extra_mb']
-        print(f'| {n:,} | {in_words(times)} | {per_row:.2f} us | {bank:.0f} MB | {extra:.0f} MB |', flush=True)
+        bank, extra = peak['bank_mib'], peak['extra_mib']
+        print(f'| {n:,} | {in_words(times)} | {per_row:.2f} us | {bank:.0f} MiB | {extra:.0f} MiB |', flush=True)
     return figures

@@ -65,7 +65,7 @@ def run_job(
         until: ends the job, by force, after the first line that holds this.
 
     Returns:
-        Seconds, MB of the main process at its peak, and the seconds of each stage.
+        Seconds, MiB of the main process at its peak, and the seconds of each stage.
 
     Raises:
         CalledProcessError: if it fails; its last lines are printed.
@@ -123,10 +123,10 @@ def job_by_stage(
     for stage in dict.fromkeys(stage for found in runs.values() for _, _, stages in found for stage in stages):
         shown = (statistics.median(stages.get(stage, 0.0) for _, _, stages in found) for found in runs.values())
         print(f'| {stage} | {" | ".join(f"{seconds:.1f}" for seconds in shown)} |')
-    for place, name in enumerate(('in all', 'peak memory, MB')):
+    for place, name in enumerate(('in all', 'peak memory, MiB')):
         shown = (statistics.median(run[place] for run in found) for found in runs.values())
         print(f'| {name} | {" | ".join(f"{number:.1f}" for number in shown)} |', flush=True)
     return {
-        name: {'seconds': [run[0] for run in found], 'peak_mb': [run[1] for run in found], 'stages': found[-1][2]}
+        name: {'seconds': [run[0] for run in found], 'peak_mib': [run[1] for run in found], 'stages': found[-1][2]}
         for name, found in runs.items()
     }

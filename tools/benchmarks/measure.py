@@ -31,7 +31,7 @@ def in_words(times: list[float]) -> str:
 
 
 def extra_peak(run: Callable[[], object], device: torch.device) -> float:
-    """MB that a run takes at its peak beyond what was held before it."""
+    """MiB that a run takes at its peak beyond what was held before it."""
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -47,6 +47,6 @@ def extra_peak(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _resident(field: str = 'VmRSS') -> float:
-    """MB of this process that are in memory now, or with VmHWM were at its peak."""
+    """MiB of this process that are in memory now, or with VmHWM were at its peak."""
     with open('/proc/self/status') as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))

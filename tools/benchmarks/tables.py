@@ -66,8 +66,8 @@ def print_part(name: str, times: dict[str, list[float]], peaks: dict[str, float]
 
 
 def time_parts(device: torch.device, amp: str, repeats: int, only: Sequence[str] | None) -> dict[str, dict]:
-    """Times the parts that are asked for, and prints them: name -> seconds and MB of each implementation."""
-    print('| part | straightforward | ours | ratio | peak memory, MB |\n| --- | --- | --- | --- | --- |')
+    """Times the parts that are asked for, and prints them: name -> seconds and MiB of each implementation."""
+    print('| part | straightforward | ours | ratio | peak memory, MiB |\n| --- | --- | --- | --- | --- |')
     figures = {}
     for name, make_runs in ROWS.items():
         if not wanted(name, only):
@@ -75,7 +75,7 @@ def time_parts(device: torch.device, amp: str, repeats: int, only: Sequence[str]
         runs = make_runs(device, amp)
         times = in_turn(runs, repeats, device)
         peaks = {variant: extra_peak(run, device) for variant, run in runs.items()}
-        figures[name] = {'seconds': times, 'peak_mb': peaks}
+        figures[name] = {'seconds': times, 'peak_mib': peaks}
         print_part(name, times, peaks)
     return figures
 

@@ -7,6 +7,7 @@ _QUANTITIES = {
     'mAP': ('mAP, %', 100),
     'rank1': ('Rank-1, %', 100),
     'agreement': ('Patch agreement', 1),
+    'effective_rank': ('Effective rank of descriptors', 1),
     'mutuality': ('Camera mutuality', 1),
     'mixing': ('Camera mixing', 1),
     'loss': ('Loss', 1),

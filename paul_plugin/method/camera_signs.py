@@ -1,7 +1,7 @@
 """Signs, without labels, of how well descriptors find a person again in another camera.
 
-Neither is the paper's: PAUL (Yang et al., CVPR 2019) has no way to tell whether it helped. Both look at the crops of
-other cameras, because a crop's nearest neighbours are mostly of its own camera, whoever is on them.
+None is the paper's: PAUL (Yang et al., CVPR 2019) has no way to tell whether it helped. All but the effective rank look
+at the crops of other cameras, because a crop's nearest neighbours are mostly of its own camera, whoever is on them.
 """
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .camera_means import without_camera_means
 
 _ROWS = 512  # of the distances that are sorted at a time
+_NOTHING = 1e-6  # a length below it is rounding
 
 
 def camera_mixing(descriptors: Tensor, cameras: Tensor, k: int = 10) -> float:
@@ -98,6 +99,35 @@ def patch_agreement(features: Tensor, cameras: Tensor, k: int = 5) -> float:
     near = _nearest(centred.flatten(1), other, k)
     agree = [(_nearest(centred[:, patch], other, 1) & near).sum() for patch in range(features.shape[1])]
     return torch.stack(agree).sum().item() / (len(features) * features.shape[1])
+
+
+def effective_rank(descriptors: Tensor, cameras: Tensor) -> float:
+    """In how many directions descriptors differ: a network that draws different people together loses directions.
+
+    Of the descriptors, each camera's mean subtracted and L2-normalised again, the exponential of the entropy of the
+    covariance's eigenvalues, divided by their sum (Roy and Vetterli, "The effective rank: A measure of effective
+    dimensionality", EUSIPCO 2007).
+
+    Args:
+        descriptors: (N, E).
+        cameras: (N,), int64, the camera of each.
+
+    Returns:
+        From 1 to the smaller of N - 1 and E; 0 where all are equal.
+
+    Example:
+        >>> descriptors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> round(effective_rank(descriptors, torch.tensor([0, 0, 0, 0])), 6)
+        2.0
+    """
+    centred = F.normalize(without_camera_means(descriptors, cameras).double(), dim=1, eps=_NOTHING)
+    centred = centred - centred.mean(0)
+    # Of the two products, which have the same eigenvalues but for zeros, the smaller one.
+    product = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    shares = torch.linalg.eigvalsh(product).clamp_min(0)
+    if shares.sum() < _NOTHING * len(centred):
+        return 0.0
+    return torch.special.entr(shares / shares.sum()).sum().exp().item()
 
 
 def _other_cameras(cameras: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def kept_in(folder):
 
 @pytest.mark.parametrize(
     ('agreements', 'name'),
-    [((0.5, 0.4, 0.3), 'start'), ((0.5, 0.6, 0.3), 'filled'), ((0.5, 0.4, 0.6, 0.6), 'epoch 1')],
+    [((0.5, 0.4, 0.3), 'start'), ((0.5, 0.6, 0.3), 'filled'), ((0.5, 0.4, 0.7, 0.7), 'epoch 1')],
 )
 def test_the_best_is_kept(make_keeping, tmp_path, monkeypatch, agreements, name):
     make_up_signs(monkeypatch, *agreements)
@@ -60,7 +60,7 @@ def test_the_best_is_kept(make_keeping, tmp_path, monkeypatch, agreements, name)
 def test_a_run_that_is_killed_between_its_checkpoint_and_the_kept_model(
     make_keeping, undisturbed, tmp_path, monkeypatch
 ):
-    make_up_signs(monkeypatch, 0.5, 0.4, 0.6, 0.2)
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.7, 0.2)
     keep = CheckpointFolder.keep_as_best
 
     def crash(*_):
@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_between_its_checkpoint_and_the_kept_model(
 
 def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, capsys):
     """What was kept before it is gone, but for the epoch whose checkpoint is there."""
-    make_up_signs(monkeypatch, 0.5, 0.4, 0.3, 0.6)
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.3, 0.7)
     make_keeping().run(save_dir=str(tmp_path), **RUN)
     engine = make_keeping()
     make_up_signs(monkeypatch, 0.5, 0.4, 0.3, 0.2, 0.35)
@@ -103,7 +103,7 @@ def test_going_back_before_the_kept_model(make_keeping, tmp_path, monkeypatch, c
 
 
 def test_a_model_that_was_not_measured_is_not_kept(make_keeping, tmp_path, monkeypatch):
-    make_up_signs(monkeypatch, 0.5, 0.4, 0.6)
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.7)
     engine = make_keeping()
     engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
     engine.done = (2, 0)

@@ -10,9 +10,9 @@ from programs.kill_and_resume import differences
 from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.data.descriptors import describe
 from paul_plugin.engines.watch.signs import CameraSigns, crops_described, why_unknown
-from paul_plugin.engines.watch.verdict import SIGN_NAMES
+from paul_plugin.engines.watch.verdict import RANK, SIGN_NAMES
 from paul_plugin.host.data import training_cameras, training_images
-from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
+from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality, effective_rank, patch_agreement
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def test_the_run_is_that_without_signs_and_goes_on(make_watched, undisturbed, tm
     ]  # fmt: skip
     assert json.loads((tmp_path / 'signs.json').read_text()) == signs
     for entry, sign in zip(found['history'], signs[2:], strict=True):
-        assert [entry.pop(sort) for sort in SIGN_NAMES] == [sign[sort] for sort in SIGN_NAMES]
+        sorts = *SIGN_NAMES, RANK
+        assert [entry.pop(sort) for sort in sorts] == [sign[sort] for sort in sorts]
     assert differences(found, expected) == []
 
     assert make_watched().resume(read_checkpoint(tmp_path / 'model/model.pth.tar-2')) == 2
@@ -61,6 +62,8 @@ def test_what_is_measured(make_watched, tmp_path):
         'mutuality': camera_mutuality(descriptors, cameras),
         'mixing': camera_mixing(descriptors, cameras),
         'agreement': patch_agreement(descriptors.unflatten(1, (6, -1)), cameras),
+        'effective_rank': effective_rank(descriptors, cameras),
+        'crops': len(cameras),
     }
     assert observer.signs == [{'name': 'start', 'epoch': 0, **expected}]
     assert [module.training for module in engine.model.modules()] == modes

@@ -1,10 +1,12 @@
 """Camera mixing, camera mutuality and patch agreement against brute-force loops over crops."""
 
+import math
+
 import pytest
 import torch
 
 from paul_plugin.method import camera_signs
-from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
+from paul_plugin.method.camera_signs import camera_mixing, camera_mutuality, effective_rank, patch_agreement
 
 
 def nearest(descriptors, i, candidates, k):
@@ -77,3 +79,33 @@ def test_of_equally_near_crops_the_first():
 def test_one_camera(sign):
     with pytest.raises(ValueError, match='two cameras'):
         sign(torch.randn(5, 2, 3) if sign is patch_agreement else torch.randn(5, 3), torch.zeros(5, dtype=torch.int64))
+
+
+def rank_by_loops(descriptors, cameras):
+    """By the singular values, of one crop after the other."""
+    rows = []
+    for i in range(len(cameras)):
+        own = [descriptors[j] for j in range(len(cameras)) if cameras[j] == cameras[i]]
+        row = descriptors[i] - sum(own) / len(own) if len(own) > 1 else descriptors[i]
+        rows.append(row / row.norm())
+    mean = sum(rows) / len(rows)
+    squares = [value.item() ** 2 for value in torch.linalg.svdvals(torch.stack([row - mean for row in rows]))]
+    shares = [square / sum(squares) for square in squares if square > 1e-20]
+    return math.exp(-sum(share * math.log(share) for share in shares))
+
+
+@pytest.mark.parametrize(('number', 'length'), [(60, 8), (7, 20), (30, 30)])
+def test_effective_rank_against_loops(number, length):
+    """More crops than numbers, fewer, and a camera with a single crop."""
+    descriptors = torch.randn(number, length, dtype=torch.float64)
+    of = torch.arange(number) % 3
+    of[-1] = 5
+    assert effective_rank(descriptors, of) == pytest.approx(rank_by_loops(descriptors, of), rel=1e-9)
+
+
+def test_effective_rank_of_what_has_lost_directions():
+    descriptors = torch.randn(200, 16)
+    of = torch.arange(200) % 4
+    assert effective_rank(descriptors, of) > 14
+    assert effective_rank(descriptors[:, :3] @ torch.randn(3, 16), of) < 3.01
+    assert effective_rank(descriptors[:1].expand(200, 16), of) == 0

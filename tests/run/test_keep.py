@@ -42,7 +42,7 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
     assert 'Test of the model that the run keeps' not in log  # which was tested as the start
 
     # Going on, until another is the best; its figures are not measured twice.
-    log = job((0.5, 0.4, 0.3, 0.6), 'paul.keep', 'best', 'model.resume', 'auto', 'train.max_epoch', '2')
+    log = job((0.5, 0.4, 0.3, 0.7), 'paul.keep', 'best', 'model.resume', 'auto', 'train.max_epoch', '2')
     assert read_checkpoint(folder / 'model/kept.pth.tar')['epoch'] == 2
     results = json.loads((folder / 'results.json').read_text())
     assert results['kept'] == results['adapted']

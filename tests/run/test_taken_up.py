@@ -20,7 +20,7 @@ def crash(*_):
 
 def test_killed_between_the_last_checkpoint_and_what_is_beside_it(run, bare, monkeypatch, tmp_path):
     """Without labels no epoch and no test is left: the kept model and the record are those of an undisturbed run."""
-    make_up_signs(monkeypatch, 0.5, 0.4, 0.3, 0.6)
+    make_up_signs(monkeypatch, 0.5, 0.4, 0.3, 0.7)
     assert run(bare, *BEST, log='undisturbed')[0] == 0
     with monkeypatch.context() as killed:
         killed.setattr(CheckpointFolder, 'keep_as_best', crash)

@@ -13,11 +13,11 @@ from ...data.images import read_image
 from ...host.data import test_stages, training_cameras, training_images
 from ...host.engine import unwrap
 from ...host.progress import bar
-from ...method.camera_signs import camera_mixing, camera_mutuality, patch_agreement
+from ...method.camera_signs import camera_mixing, camera_mutuality, effective_rank, patch_agreement
 from ...runtime import processes
 from .history import write_record
 from .observer import Observer
-from .verdict import FILLED, SIGN_NAMES, START, UNKNOWN, name_of, signs_of, verdict
+from .verdict import CROPS, FILLED, RANK, SIGN_NAMES, START, UNKNOWN, name_of, signs_of, verdict
 
 SIGNS = 'signs.json'  # in the run's folder, beside history.json
 _FEWEST, _MOST = 300, 2000
@@ -104,7 +104,7 @@ class CameraSigns(Observer):
     def after_epoch(self, engine) -> None:
         entry = engine.history[-1]
         sign = self._record(engine, name_of(entry['epoch']))
-        entry.update({name: sign[name] for name in SIGN_NAMES if sign})
+        entry.update({name: sign[name] for name in (*SIGN_NAMES, RANK) if name in sign})
 
     def _record(self, engine, name: str) -> dict:
         found = processes.from_first(self._measure(engine) if processes.is_first() else None)
@@ -113,14 +113,16 @@ class CameraSigns(Observer):
         sign = {'name': name, 'epoch': engine.done[0], **found}
         self.signs.append(sign)
         self.write(engine)
-        print(f'Signs of cameras, {name}: {", ".join(f"{sort} {value:.3f}" for sort, value in found.items())}')
+        measured = {sort: found[sort] for sort in (*SIGN_NAMES, RANK) if sort in found}
+        words = (f'{sort.replace("_", " ")} {value:.3f}' for sort, value in measured.items())
+        print(f'Signs of cameras, {name}: {", ".join(words)}')
         if name == START and found['mixing'] > 1:
             print(
                 f'warning: camera mixing is {found["mixing"]:.3f}, above chance: crops of different cameras are nearer '
                 'than those of one. Where the cameras were read from names, they may be no cameras: see folder.camera'
             )
         if engine.writer is not None and processes.is_first() and name != START:
-            for sort, value in found.items():
+            for sort, value in measured.items():
                 engine.writer.add_scalar(f'Signs/{sort}', value, engine.done[0])
         return sign
 
@@ -139,6 +141,8 @@ class CameraSigns(Observer):
             'mutuality': camera_mutuality(descriptors, self._cameras),
             'mixing': camera_mixing(descriptors, self._cameras),
             'agreement': patch_agreement(patches, self._cameras),
+            RANK: effective_rank(descriptors, self._cameras),
+            CROPS: len(self._images),
         }
 
     def _read(self, engine) -> Tensor:

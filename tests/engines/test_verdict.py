@@ -67,25 +67,29 @@ def test_the_word(agreements, word):
 @pytest.mark.parametrize(
     ('agreement', 'rank', 'word'),
     [
-        (0.61, 50.0, KEEP),
-        (0.61, 49.9, CANNOT_TELL),
+        (0.61, 65.0, KEEP),
+        (0.61, 63.0, CANNOT_TELL),
+        (0.81, 25.0, KEEP),
+        (0.79, 25.0, DO_NOT_KEEP),
+        (0.59, 50.1, CANNOT_TELL),
         (0.59, 49.9, DO_NOT_KEEP),
-        (0.59, 50.0, CANNOT_TELL),
         (0.4, 100.0, DO_NOT_KEEP),
+        (0.99, 0.0, DO_NOT_KEEP),
     ],
 )
-def test_agreement_in_few_directions_is_not_trusted(agreement, rank, word):
+def test_agreement_in_few_directions_must_rise_by_more(agreement, rank, word):
     """A network that draws different people together makes a patch and its image agree as well."""
     found = signs(0.5, 0.4, agreement)
     for sign, of_sign in zip(found, (100.0, 70.0, rank), strict=True):
         sign['effective_rank'] = of_sign
     assert word_of(found) == word
     assert best_of(found)['name'] == ('epoch 1' if word == KEEP else 'start')
-    assert f'effective rank, {rank:.1f}, must not fall below 50.0 (before: 100.0)' in verdict(found)
+    change = 'stayed at' if rank == 100 else 'fell from 100.0 to'
+    assert f'it was 0.500, effective rank {change} {rank:.1f})' in verdict(found)
 
 
 def test_the_best_is_not_one_of_few_directions():
-    found = signs(0.5, 0.4, 0.7, 0.9)
+    found = signs(0.5, 0.4, 0.7, 0.8)
     for sign, rank in zip(found, (100.0, 100.0, 80.0, 20.0), strict=True):
         sign['effective_rank'] = rank
     assert best_of(found)['name'] == 'epoch 1'
@@ -129,7 +133,7 @@ def test_a_lost_model_is_not_the_best():
     ('agreements', 'keep', 'words'),
     [
         ((0.5, 0.5, 0.7), 'last', 'Is the model of epoch 1 better? Verdict without labels: keep it. The rule: patch '
-         'agreement, 0.700, must pass 0.600 (before training: 0.500). From the start to epoch 1 camera mutuality '
+         'agreement, 0.700, must pass 0.600 (before training it was 0.500). From the start to epoch 1 camera mutuality '
          'stayed at 0.400, camera mixing stayed at 0.500. A sign'),
         ((0.5, 0.45, 0.4), 'best', 'do not keep it; the run keeps (paul.keep best) the start, as it was loaded, 0.500'),
         ((0.5, 0.6, 0.4), 'last', 'do not keep it; paul.keep best would keep the start with BatchNorm statistics of'),

@@ -69,9 +69,9 @@ def _explain_curves(cfg: CfgNode, history: list[dict[str, float]]) -> str:
     if any('mutuality' in entry for entry in history):
         parts += [
             'Patch agreement is how often a patch and its whole image choose the same crops of other cameras: the run',
-            'keeps a model by it. It must rise by more where the effective rank falls, in how many directions descriptors',
-            'differ. Camera mutuality is how often two crops of different cameras choose each other as nearest, camera',
-            'mixing how many of the nearest crops come from other cameras, 1 by chance: both also rise',
+            'keeps a model by it. It must rise by more where the effective rank falls: in how many directions the',
+            'descriptors differ. Camera mutuality is how often two crops of different cameras choose each other as',
+            'nearest, camera mixing how many of the nearest crops come from other cameras, 1 by chance: both also rise',
             'where people are confused.',
         ]
     if any('mAP' in entry for entry in history):

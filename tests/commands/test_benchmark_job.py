@@ -36,6 +36,17 @@ def test_seconds_go_to_the_stage_that_a_line_ends():
     }
 
 
+def test_a_bank_that_is_filled_to_try_rates_is_no_choice_of_positives():
+    lines = [
+        (1.0, 'Signs of cameras, start: mutuality 0.5'),
+        (1.5, 'train.lr auto: tries up to 30 steps at each rate, the largest first'),
+        (8.0, 'Positives: 9.99 an image'),
+        (9.0, '  rate 0.01: bank recall at the start and the end of 5 steps: 0.90, 0.90, taken'),
+        (9.5, 'Positives: 9.99 an image'),
+    ]
+    assert seconds_of_stages(lines) == {'signs': 1.0, 'filling the bank, trying rates': 8.0, 'choosing positives': 0.5}
+
+
 def checkout(folder, program):
     """A checkout whose `tools/main.py` is this program."""
     (folder / 'tools').mkdir(parents=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paul_plugin.runtime.errors import UserError, printable
 
+_TRIES, _RATE, _POSITIVES = 'train.lr auto: tries', '  rate ', 'Positives'
 # How a line begins -> the stage that it ends. Lines of no stage go to the stage of the next one that has one.
 STAGES = {
     'Building model': 'start of the program, data set',
@@ -21,9 +22,9 @@ STAGES = {
     'Done, obtained': 'tests: describing',
     '** Results': 'tests: ranking',
     'Signs of cameras, filled': 'filling the bank',
-    '  rate ': 'filling the bank, trying rates',
+    _RATE: 'filling the bank, trying rates',
     'Signs of cameras': 'signs',
-    'Positives': 'choosing positives',
+    _POSITIVES: 'choosing positives',
     'epoch: [': 'steps',
     'Checkpoint saved': 'saving',
 }
@@ -40,8 +41,11 @@ def seconds_of_stages(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
         {'start of the program, data set': 2.0, 'choosing positives': 3.0}
     """
     seconds, last, now, waits = defaultdict(float), 0.0, 0.0, {}
+    trying = False  # rates: the bank is filled first, without a line of its own, and positives are chosen
     for now, line in lines:
         stage = next((stage for start, stage in STAGES.items() if line.startswith(start)), None)
+        trying = (trying or line.startswith(_TRIES)) and not line.startswith(_RATE)
+        stage = STAGES[_RATE] if trying and stage == STAGES[_POSITIVES] else stage
         if stage is not None:
             seconds[stage] += now - last
             last = now

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data.labels import camera_name
+from ..data.ids import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
 from ..deploy.centred import training_means
+from ..engines.centring import lone_in_words
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
@@ -185,7 +186,12 @@ class Pictures:
                 f'{printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}, which are not those that '
                 f'{printable(trained.path)} was trained on'
             )
-        return training_means(self.trained, self.datamanager)
+        means = training_means(self.trained, self.datamanager)
+        if means.lone:
+            dataset = self.datamanager.train_loader.dataset
+            names = [camera_name(dataset, number) for number in sorted(means.lone)]
+            print(f'warning: {lone_in_words(names, len(means.means), "training image")}')
+        return means
 
     def rows(self, items: Sequence[tuple]) -> Tensor:
         """Descriptors of torchreid's items as the run's test compares them, (N, E).

@@ -72,6 +72,26 @@ def test_refuses_in_one_line(embedded_run, tmp_path, bare):
     assert not list(tmp_path.glob('*.*'))
 
 
+def test_a_camera_with_a_single_training_image_is_refused(embedded_run, bare):
+    """The other one is written, though there are but two; where each camera has one, none is."""
+    *others, last = sorted(bare.rglob('*.jpg'))
+    last.rename(last.with_name('gate.jpg'))
+    for pattern, camera, way_out in (
+        ('(gate|[0-9])[^/]*$', 'gate', 'one of [0-9, ]+'),
+        ('([^/]+)$', 'gate.jpg', 'leave it out, no camera has more'),
+    ):
+        options = ('data.sources', "['folder']", 'folder.path', str(bare), 'folder.camera', pattern)
+        trained = open_trained(embedded_run, opts=options)
+        trained = trained._replace(checkpoint={'images': images_digest(trained.datamanager())})
+        with pytest.raises(UserError, match=f'^--camera {camera}: a single training image of .* no mean: {way_out}$'):
+            for_camera(trained, camera)
+    for path in others:
+        path.rename(path.with_name(f'door{path.name}'))
+    trained = open_trained(embedded_run, opts=(*options[:-1], '(gate|door)'))
+    trained = trained._replace(checkpoint={'images': images_digest(trained.datamanager())})
+    assert for_camera(trained, 'door').model.camera == 'door'
+
+
 def test_training_images_that_have_changed(embedded_run, capsys):
     """Others by name are refused; of others by size or time, and of a file that tells of none, a line is said."""
     trained = open_trained(embedded_run)

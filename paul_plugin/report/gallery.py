@@ -160,9 +160,9 @@ class Pictures:
         return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
 
     def _positives(self, images: Sequence[str], number: int) -> Positives:
-        chosen = self.trained.checkpoint.get('positives')
-        if not isinstance(chosen, Tensor):
-            raise UserError(f'{printable(self.trained.path)} holds no positives: name a checkpoint from after an epoch')
+        if not _has_positives(self.trained.checkpoint):
+            raise self.trained.lacks('positives', _has_positives, 'name a checkpoint from after an epoch')
+        chosen = self.trained.checkpoint['positives']
         self.trained.check_images(self.datamanager)
         dataset = self.datamanager.train_loader.dataset
         cameras = [camera_name(dataset, camera) for camera in sorted({item[2] for item in dataset.data})]
@@ -250,6 +250,10 @@ class Pictures:
     def ranking(self, images: Sequence[str] = (), **options) -> Image.Image:
         """The picture of `ranked`, right and wrong framed."""
         return draw_labelled(*self.ranked(images, **options), self.pixels)
+
+
+def _has_positives(checkpoint: dict) -> bool:
+    return isinstance(checkpoint.get('positives'), Tensor)
 
 
 # What stands in the place of cyclic ranking for a run whose positives are whole images

@@ -125,6 +125,8 @@ def extract(
 def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> Path:
     """Refuses what cannot be read or written; returns the folder of what is done."""
     if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f'{printable(folder)} is no folder of images but a file: name a folder')
         raise UserError(f'no folder of images at {printable(folder)}: check the path')
     check_targets([path], force, SUFFIXES, [folder, trained.path])
     if path.suffix == '.parquet':

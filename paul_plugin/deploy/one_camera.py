@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from ..checkpoints.weights_file import WeightsFile
 from ..data.cameras import normal
 from ..data.ids import camera_name
 from ..method.unit import UnitLength, unit_length
@@ -47,7 +48,15 @@ def for_camera(trained: Trained, camera: str) -> Trained:
         >>> for_camera(open_trained('log/paul_market'), '3').model.camera
         '3'
     """
-    datamanager = trained.datamanager()
+    try:
+        datamanager = trained.datamanager()
+    except UserError:
+        if WeightsFile(trained.path, trained.checkpoint).config:
+            raise
+        raise UserError(  # the data set that is missing is the default, which the user never named
+            f'--camera {printable(camera)}: the mean of a camera is that of training images, of which '
+            f'{printable(trained.path)} tells nothing: name the folder of a run, or the data by --opts data.sources'
+        ) from None
     if trained.checkpoint.get('images') is None:
         print(
             f'warning: {printable(trained.path)} does not tell which images it was trained on: the mean is that of '

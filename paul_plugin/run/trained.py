@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from yacs.config import CfgNode
 
-from ..checkpoints.folder import KEPT, CheckpointFolder
+from ..checkpoints.folder import CheckpointFolder
+from ..checkpoints.places import KEPT
 from ..checkpoints.reading import read_checkpoint
 from ..checkpoints.weights import load_weights
 from ..checkpoints.weights_file import WeightsFile

@@ -154,5 +154,7 @@ def test_refusals_in_user_code(make_datamanager, tmp_path, monkeypatch):
     monkeypatch.chdir(pictures(tmp_path, '1.jpg'))
     make = functools.partial(make_datamanager, sources='folder')
     assert "the folder of crops '' is not there" in refusal(lambda: make(root=''))
+    (tmp_path / '1.jpg').touch()
+    assert 'is no folder of crops but a file: name a folder' in refusal(lambda: make(root=str(tmp_path / '1.jpg')))
     (tmp_path / 'empty/nested').mkdir(parents=True)
     assert f'no image to train on in the folder {tmp_path}/empty' in refusal(lambda: make(root='empty'))

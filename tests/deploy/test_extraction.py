@@ -236,6 +236,7 @@ def test_a_name_that_is_no_text_is_left_out(trained, crops, tmp_path):
 
 def test_refuses(trained, crops, tmp_path):
     assert 'no folder of images' in refuse(trained, tmp_path / 'nowhere', tmp_path / 'a.npz')
+    assert 'is no folder of images but a file' in refuse(trained, crops / '00.jpg', tmp_path / 'a.npz')
     assert 'must end in .npz or .parquet' in refuse(trained, crops, tmp_path / 'a.csv')
     assert 'lies among the images' in refuse(trained, crops, crops / 'b/a.npz')
     (tmp_path / 'empty').mkdir()

@@ -67,6 +67,10 @@ def test_refuses_in_one_line(embedded_run, tmp_path, bare):
         for_camera(of_these, '1')
     with pytest.raises(UserError, match='the training images in .* are not those that .* was trained on'):
         for_camera(unknown, '1')
+    (tmp_path / 'weights').mkdir()
+    torch.save(trained.model.state_dict(), tmp_path / 'weights/start.pth')
+    with pytest.raises(UserError, match='^--camera gate: the mean .*start.pth tells nothing: name the folder of a run'):
+        for_camera(open_trained(tmp_path / 'weights/start.pth'), 'gate')
     with pytest.raises(SystemExit):
         command.main(tool, [str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
     assert not list(tmp_path.glob('*.*'))

@@ -1,22 +1,13 @@
 """The checkpoints of a run: files that are whole or not there, the newest of them, and which ones are kept."""
 
 import os
-import re
 from pathlib import Path
 
 from ..runtime.errors import UserError, printable
 from ..runtime.files import link_or_copy, save_atomically
 from .damaged import Damaged
+from .places import BEST, KEPT, place
 from .reading import read_checkpoint
-
-BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
-KEPT = 'kept.pth.tar'  # what the run recommends, of whichever epoch
-
-
-def _place(name: str) -> tuple[int, int] | None:
-    """The epochs that are done, and the steps of the next one, by a checkpoint's name; None for another file's."""
-    match = re.fullmatch(r'model\.pth\.tar-(\d+)(?:-(\d+))?', name, re.ASCII)
-    return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def _is_later(path: Path, after: tuple[int, int]) -> bool:
@@ -72,7 +63,7 @@ class CheckpointFolder:
             return []
         except OSError as error:
             raise UserError(f'cannot read the folder {printable(self.path)}: {error.strerror}') from None
-        return [self.path / name for name in sorted(filter(_place, names), key=_place, reverse=True)]
+        return [self.path / name for name in sorted(filter(place, names), key=place, reverse=True)]
 
     @property
     def kept(self) -> Path:
@@ -178,7 +169,7 @@ class CheckpointFolder:
         Returns:
             The new folder; None where there is nothing to move.
         """
-        moved = [path for path in self.files() if after is None or _place(path.name) > after]
+        moved = [path for path in self.files() if after is None or place(path.name) > after]
         if after is None:
             return self._move(None, 'checkpoints') if moved or os.path.lexists(self.kept) else None
         if not moved:

@@ -16,6 +16,7 @@ from ..runtime.errors import UserError, printable
 from ..runtime.files import is_special
 from .damaged import Damaged, refuse_unreadable
 from .onnx_weights import read_onnx
+from .places import model_in
 from .safetensors_file import is_safetensors, read_safetensors
 
 # What torchreid puts into a checkpoint beside tensors (`rank1`). They build a number from bytes and run nothing.
@@ -50,7 +51,9 @@ def read_checkpoint(path: str | Path) -> dict:
     except FileNotFoundError:
         raise UserError(f'no weight file at {name}: check the path') from None
     except IsADirectoryError:
-        raise UserError(f'{name} is a folder: name the weight file in it') from None
+        model = model_in(path)
+        such = f', {printable(model)}' if model else ''
+        raise UserError(f'{name} is a folder: name the weight file in it{such}') from None
     except PermissionError:
         raise UserError(f'no permission to read {name}') from None
     except UserError:

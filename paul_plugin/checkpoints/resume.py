@@ -1,5 +1,8 @@
 """Which checkpoint a run goes on from, and an engine put into its state."""
 
+import os
+from pathlib import Path
+
 from ..runtime import processes
 from ..runtime.errors import UserError, printable, reason
 from .folder import CheckpointFolder
@@ -27,6 +30,10 @@ def find(asked: str, checkpoints: CheckpointFolder) -> WeightsFile | None:
         if path is None:
             return None
         return WeightsFile(path, newest[1] if newest else read_checkpoint(path))
+    if os.path.isdir(asked):
+        newest_there = CheckpointFolder(Path(asked, 'model')).newest()
+        such = f', such as {printable(newest_there)}' if newest_there else ''
+        raise UserError(f'{printable(asked)} is a folder: name a checkpoint in it{such} (model.resume)')
     try:
         return WeightsFile(asked, read_checkpoint(asked))  # now: a run that saves there may remove it
     except UserError as error:

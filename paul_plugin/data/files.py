@@ -13,10 +13,11 @@ from .images import is_image
 _LISTED = 5  # files of each kind that are named
 _THREADS = 8  # they wait for a network disk together
 _LOG = re.compile(r'(train|test)\.log-\d{4}-\d\d-\d\d')  # it tells the folder of a run
+OF_RUN = 'folder that a run writes to'
 Odd = dict[str, list[str]]  # what was left out: kind -> absolute paths
 
 
-def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] | None = None) -> tuple[list[str], Odd]:
+def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] = ()) -> tuple[list[str], Odd]:
     """The images in a tree, sorted by path, and what else lies in it, kind -> paths.
 
     An image has an image's suffix, damaged or not, or an image's header. A folder that several links lead to is read
@@ -26,14 +27,14 @@ def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] | No
         top: the folder.
         skip: paths in it that are not looked at.
         outputs: folders that a run is to write to, by any path, there or not. Pictures that runs have drawn are no
-            crops: these folders, and those that the log of a run tells, are left out. None leaves out nothing.
+            crops: these folders, and those in the tree that the log of a run tells, are left out.
 
     Raises:
         UserError: if the folder itself is one of `outputs`.
     """
     images, odd = [], defaultdict(list)
     read = set()
-    written = {_identity(os.stat(path)) for path in outputs or () if os.path.isdir(path)}
+    written = {_identity(os.stat(path)) for path in outputs if os.path.isdir(path)}
     folders = deque([top])
     while folders:
         folder = folders.popleft()
@@ -50,9 +51,9 @@ def find_images(top: str, skip: Container[str] = (), outputs: Iterable[str] | No
         read.add(identity)
         if identity in written and folder == top:
             raise UserError(f'the crops in {printable(top)} are where the run writes to: choose another data.save_dir')
-        of_run = outputs is not None and folder != top and any(_LOG.match(entry.name) for entry in entries)
+        of_run = folder != top and any(_LOG.match(entry.name) for entry in entries)
         if identity in written or of_run:
-            odd['folder that a run writes to'].append(folder)
+            odd[OF_RUN].append(folder)
             continue
         for entry in entries:
             if entry.path in skip:
@@ -95,6 +96,12 @@ def _digest(path: str) -> str:
             return hashlib.sha256(file.read()).hexdigest()
     except OSError:
         return ''
+
+
+def say_of_runs(odd: Odd, top: str) -> None:
+    """Says which folders of runs were left out, if any: who finds pictures missing must see why."""
+    for line in odd_in_words({OF_RUN: odd.get(OF_RUN, [])}, top, {}):
+        print(line)
 
 
 def odd_in_words(odd: Odd, top: str, copies: dict[str, str]) -> list[str]:

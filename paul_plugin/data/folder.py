@@ -225,9 +225,11 @@ def check_folder(path: str) -> str:
     """The absolute path of a folder of crops.
 
     Raises:
-        UserError: if it is not there.
+        UserError: if it is not there, or no folder.
     """
     top = os.path.abspath(os.path.expanduser(path))
+    if path and os.path.exists(top) and not os.path.isdir(top):
+        raise UserError(f'{show(path)} is no folder of crops but a file: name a folder (folder.path in a config)')
     if not path or not os.path.isdir(top):
         raise UserError(f'the folder of crops {show(path)} is not there: name a folder (folder.path in a config)')
     return top

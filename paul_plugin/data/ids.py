@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from ..runtime.errors import printable
+
 # What data frames write for nothing. A person can be called Nan or Null: no other spelling is among them.
 _NOTHING = frozenset(('nan', 'NaN', 'None', '<NA>', 'NaT', 'null', 'NULL'))
 _WHOLE = re.compile(r'([+-]?[0-9]+)\.0+')
@@ -31,3 +33,15 @@ def as_id(text: str) -> str:
 def is_rounded(name: str) -> bool:
     """Whether a name is a number that was too long for who wrote it: 1.23457E+11 stands for many."""
     return _ROUNDED.fullmatch(name) is not None
+
+
+def person_name(dataset: object, pid: int) -> str:
+    """A person of a data set of torchreid by the user's name for it, if it keeps one, otherwise by its number."""
+    people = getattr(dataset, 'people', None)
+    return printable(people[pid]) if people else str(pid)
+
+
+def camera_name(dataset: object, camid: int) -> str:
+    """The same of a camera; torchreid's data sets number theirs from 0 on, the names of their files from 1 on."""
+    cameras = getattr(dataset, 'cameras', None)
+    return printable(cameras[camid]) if cameras else str(camid + 1)

@@ -32,18 +32,6 @@ class Labels(NamedTuple):
     cameras: dict[str, str]
 
 
-def person_name(dataset: object, pid: int) -> str:
-    """A person of a data set of torchreid by the user's name for it, if it keeps one, otherwise by its number."""
-    people = getattr(dataset, 'people', None)
-    return printable(people[pid]) if people else str(pid)
-
-
-def camera_name(dataset: object, camid: int) -> str:
-    """The same of a camera; torchreid's data sets number theirs from 0 on, the names of their files from 1 on."""
-    cameras = getattr(dataset, 'cameras', None)
-    return printable(cameras[camid]) if cameras else str(camid + 1)
-
-
 def find_labelled(top: str, labels: str, camera: str = '', outputs: tuple[str, ...] = ()) -> Labels:
     """The images of query and of gallery, by the folders of these names in a folder or by a CSV file.
 

@@ -1,5 +1,6 @@
 """Camera centring outside of a run's test: the cameras' means of a folder, of a gallery, of a run's training images."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.cameras import cameras_by_name, natural, normal
-from ..engines.centring import images_of_means
+from ..engines.centring import images_of_means, lone_in_words
 from ..host.data import DataManager
 from ..method.camera_means import CameraMeans
 from ..method.unit import unit_length
@@ -40,7 +41,7 @@ def cameras_in(trained: Trained, paths: Sequence[str], top: str) -> list[str]:
         top: their folder.
 
     Raises:
-        UserError: if they are not known of all.
+        UserError: if they are not known of all, or if each has a single crop, of which there is no mean.
     """
     found = cameras_by_name(paths, top, trained.cfg.folder.camera)
     unknown = [path for path in paths if found[path] is None]
@@ -50,11 +51,19 @@ def cameras_in(trained: Trained, paths: Sequence[str], top: str) -> list[str]:
             f'such as {printable(unknown[0])}: name it by --opts folder.camera, a regular expression, or by _c1, _c2, '
             '... in all names'
         )
-    return [found[path] for path in paths]
+    cameras = [found[path] for path in paths]
+    if cameras and max(Counter(cameras).values()) == 1:
+        raise UserError(
+            f'--centre-cameras: a single image makes no mean, and no camera in {printable(top)} has more '
+            f'({len(cameras)} images): leave it out, or correct folder.camera'
+        )
+    return cameras
 
 
 def centred_blocks(read: Callable[[], Iterable[np.ndarray]], cameras: Sequence[str]) -> Iterator[np.ndarray]:
     """Descriptors without the mean of their camera, of length 1 again, read twice, a block at a time.
+
+    Cameras with a single one are named in a warning.
 
     Args:
         read: gives (n, E) each, together N rows.
@@ -68,13 +77,20 @@ def centred_blocks(read: Callable[[], Iterable[np.ndarray]], cameras: Sequence[s
             start += len(block)
 
     means = CameraMeans.of(pairs())
+    _warn_of_lone(means)
     return (unit_length(means.centred(*pair)).numpy() for pair in pairs())
+
+
+def _warn_of_lone(means: CameraMeans) -> None:
+    if means.lone:
+        names = [printable(name) for name in sorted(means.lone, key=natural)]
+        print(f'warning: {lone_in_words(names, len(means.means), "image")}')
 
 
 def centring_of(
     trained: Trained, gallery: tuple[Sequence[str], Tensor], top: str, camera: str | None = None
 ) -> Centring:
-    """The centring of a search in a gallery.
+    """The centring of a search in a gallery; cameras with a single image are named in a warning.
 
     Args:
         trained: the model.
@@ -83,7 +99,7 @@ def centring_of(
         camera: that of the queries, one of the gallery's; None where it is none of them, or not known.
 
     Raises:
-        UserError: if the gallery's cameras are not known, or `camera` is none of them.
+        UserError: as `cameras_in`, or if `camera` is none of the gallery's.
     """
     paths, descriptors = gallery
     cameras = cameras_in(trained, paths, top)
@@ -93,7 +109,9 @@ def centring_of(
             f'--camera {printable(camera)}: the gallery has no such camera{nearest(camera, known)}: '
             f'one of {", ".join(map(printable, known[:20]))}, or none for the mean over all'
         )
-    return Centring(CameraMeans.of([(descriptors, cameras)]), cameras, None if camera is None else normal(camera))
+    means = CameraMeans.of([(descriptors, cameras)])
+    _warn_of_lone(means)
+    return Centring(means, cameras, None if camera is None else normal(camera))
 
 
 def training_means(trained: Trained, datamanager: DataManager) -> CameraMeans:

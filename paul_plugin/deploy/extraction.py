@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.descriptors import describe
-from ..data.files import find_images
+from ..data.files import find_images, say_of_runs
 from ..data.images import BadImage, bad_in_words, check_images
 from ..method.unit import unit_length
 from ..run.trained import Trained
@@ -50,10 +50,14 @@ class Extracted(NamedTuple):
     runtime: str = 'torch'
 
 
-def list_files(folder: Path) -> list[str]:
-    """The files of a tree that are not hidden, linked folders included; paths relative to it, sorted."""
-    images, odd = find_images(os.path.abspath(folder))
-    return sorted(os.path.relpath(path, os.path.abspath(folder)) for path in [*images, *odd['no image']])
+def list_files(top: str) -> tuple[list[str], list[str]]:
+    """The images of a tree, linked folders included, and all files in it that are not hidden, relative to it, sorted.
+
+    The folders that runs write to are left out, which is said.
+    """
+    images, odd = find_images(top)
+    say_of_runs(odd, top)
+    return images, sorted(os.path.relpath(path, top) for path in [*images, *odd['no image']])
 
 
 def extract(
@@ -75,7 +79,8 @@ def extract(
 
     Args:
         trained: the model.
-        folder: of the images. What is no image, or cannot be read, is left out; hidden files are not looked at.
+        folder: of the images. What is no image, or cannot be read, is left out; hidden files, and folders in it that
+            runs write to, are not looked at.
         path: the file to write, `.npz` or `.parquet`, outside of `folder`.
         batch_size: images at a time; with another one the last digits of a descriptor may differ.
         workers: processes that read images.
@@ -94,9 +99,9 @@ def extract(
     """
     folder, path, top = Path(folder), Path(path), os.path.abspath(folder)
     parts = _check_places(trained, folder, path, force)
-    names = list_files(folder)
+    images, names = list_files(top)
     if centre_cameras:  # refused before the long work
-        cameras_in(trained, find_images(top)[0], top)
+        cameras_in(trained, images, top)
     model = fingerprint(trained)
     runtime, describing = at_runtime(runtime, trained, len(names))
     manifest = {'model': model, 'images': _digest_of_files(folder, names), 'chunk': chunk, 'runtime': runtime}
@@ -120,6 +125,8 @@ def extract(
 def _check_places(trained: Trained, folder: Path, path: Path, force: bool) -> Path:
     """Refuses what cannot be read or written; returns the folder of what is done."""
     if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f'{printable(folder)} is no folder of images but a file: name a folder')
         raise UserError(f'no folder of images at {printable(folder)}: check the path')
     check_targets([path], force, SUFFIXES, [folder, trained.path])
     if path.suffix == '.parquet':

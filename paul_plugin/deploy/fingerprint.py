@@ -36,8 +36,8 @@ def check_fingerprint(path: str | Path, trained: Trained) -> None:
     meta = read_meta(path)
     if meta.get('centred_cameras'):
         raise UserError(
-            f'{printable(path)} holds descriptors without the mean of their camera, which no other images have: make '
-            'it again without --centre-cameras, and give --centre-cameras to the search'
+            f'{printable(path)} holds descriptors without the mean of their camera, which no query and no threshold '
+            'fits: make it again without --centre-cameras; a search by paul visualize ranking has that option itself'
         )
     own = fingerprint(trained)
     if any(meta.get(key) != value for key, value in {'stretch': None, **own}.items()):

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from ..checkpoints.weights_file import WeightsFile
 from ..data.cameras import normal
-from ..data.labels import camera_name
+from ..data.ids import camera_name
 from ..method.unit import UnitLength, unit_length
 from ..run.data import root_of
 from ..run.trained import Trained
@@ -41,13 +42,21 @@ def for_camera(trained: Trained, camera: str) -> Trained:
 
     Raises:
         UserError: if the training images are not there, are not those that the model was trained on, are of one
-            camera, or none is of that camera.
+            camera, or none or a single one is of that camera.
 
     Example:
         >>> for_camera(open_trained('log/paul_market'), '3').model.camera
         '3'
     """
-    datamanager = trained.datamanager()
+    try:
+        datamanager = trained.datamanager()
+    except UserError:
+        if WeightsFile(trained.path, trained.checkpoint).config:
+            raise
+        raise UserError(  # the data set that is missing is the default, which the user never named
+            f'--camera {printable(camera)}: the mean of a camera is that of training images, of which '
+            f'{printable(trained.path)} tells nothing: name the folder of a run, or the data by --opts data.sources'
+        ) from None
     if trained.checkpoint.get('images') is None:
         print(
             f'warning: {printable(trained.path)} does not tell which images it was trained on: the mean is that of '
@@ -55,17 +64,24 @@ def for_camera(trained: Trained, camera: str) -> Trained:
         )
     else:
         trained.check_images(datamanager)
-    means = training_means(trained, datamanager).means
-    named = {camera_name(datamanager.train_loader.dataset, number): mean for number, mean in sorted(means.items())}
-    shown = camera if camera in named else printable(normal(camera))
-    if len(named) == 1:
+    means, dataset = training_means(trained, datamanager), datamanager.train_loader.dataset
+    named = {camera_name(dataset, number): mean for number, mean in sorted(means.means.items())}
+    lone = {camera_name(dataset, number) for number in means.lone}
+    shown = camera if camera in {*named, *lone} else printable(normal(camera))
+    if len(named) + len(lone) == 1:
         raise UserError(
             f'--camera {printable(camera)}: the training images of {printable(trained.path)} are of one camera, or '
             'their cameras are unknown: name them by folder.camera when you train'
         )
+    others = f'one of {", ".join(list(named)[:20])}' if named else 'leave it out, no camera has more'
+    if shown in lone:
+        raise UserError(
+            f'--camera {printable(camera)}: a single training image of {printable(trained.path)} is of that camera, '
+            f'which makes no mean: {others}'
+        )
     if shown not in named:
         raise UserError(
             f'--camera {printable(camera)}: no training image of {printable(trained.path)} is of that camera'
-            f'{nearest(shown, named)}: one of {", ".join(list(named)[:20])}'
+            f'{nearest(shown, named)}: {others}'
         )
     return with_layers(trained, UnitLength(), WithoutMean(named[shown]), camera=shown)

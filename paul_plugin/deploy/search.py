@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..data.files import find_images
+from ..data.files import find_images, say_of_runs
 from ..data.folder import check_folder
 from ..data.images import bad_in_words, check_images
 from ..run.trained import Trained
@@ -55,7 +55,7 @@ def model_for(trained: Trained, gallery: str | Path) -> Trained:
 def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]:
     """A folder of crops, described now, or a file of descriptors (.npz, .parquet) that `paul extract` made.
 
-    Crops that cannot be read are passed over, and counted in a line that is printed.
+    Crops that cannot be read, and the pictures of runs in the folder, are passed over, which is said.
 
     Returns:
         G files and their descriptors, (G, E), of length 1.
@@ -66,7 +66,9 @@ def read_gallery(trained: Trained, path: str | Path) -> tuple[list[str], Tensor]
     if Path(path).suffix in SUFFIXES:
         check_fingerprint(path, trained)
         return read_descriptors(path)
-    paths = find_images(check_folder(str(path)))[0]
+    top = check_folder(str(path))
+    paths, odd = find_images(top)
+    say_of_runs(odd, top)
     if not paths:
         raise UserError(f'no image in the folder {printable(path)}: name a folder of crops')
     bad = check_images(paths, decode=True)

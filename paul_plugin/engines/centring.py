@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.data import DataLoader
 
+from ..data.ids import camera_name
 from ..host.engine import unwrap
 from ..host.progress import Shown
 from ..method.camera_means import CameraMeans
@@ -15,6 +16,7 @@ from ..runtime.randomness import CENTRING, seeded
 from .parallel import SplitTest
 
 MOST = 4096  # training images that are described for the means, of all cameras together
+_LISTED = 20  # cameras that are named
 
 
 def images_of_means(items: Sequence[tuple], seed: int, most: int = MOST) -> list[tuple]:
@@ -23,7 +25,7 @@ def images_of_means(items: Sequence[tuple], seed: int, most: int = MOST) -> list
     Args:
         items: torchreid's, (path, pid, camid, ...), in any order.
         seed: at least 0.
-        most: how many in all; of each camera at least one.
+        most: how many in all; of each camera at least two, where it has them, as one makes no mean.
 
     Returns:
         The items, sorted by path.
@@ -32,7 +34,7 @@ def images_of_means(items: Sequence[tuple], seed: int, most: int = MOST) -> list
     for item in sorted(items, key=lambda item: item[0]):
         of_camera[item[2]].append(item)
     if len(items) > most:
-        share = max(1, most // len(of_camera))
+        share = max(2, most // len(of_camera))
         with seeded(seed, CENTRING):
             for camera in sorted(of_camera):
                 own = of_camera[camera]
@@ -63,20 +65,39 @@ def camera_means(engine) -> CameraMeans:
     engine.set_model_mode('eval')
     batches = Shown(SplitTest(loader, engine.described), 'camera means')
     means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
-    cameras = len(means.means)
+    cameras = len(means.means) + len(means.lone)
     print(f'Camera centring: by the mean descriptors of {len(dataset.data)} training images of {cameras} cameras')
     if cameras == 1:
         print('* one mean for all images: the training images are of one camera, or their cameras are unknown')
     else:
+        if means.lone:
+            names = [camera_name(dataset, number) for number in sorted(means.lone)]
+            print(f'* {lone_in_words(names, len(means.means), "training image")}')
         _say_unknown(engine, means)
     return means
+
+
+def lone_in_words(names: Sequence[str], others: int, image: str) -> str:
+    """Which cameras have a single image, and what is taken off in the place of a mean; one line.
+
+    Args:
+        names: of these cameras, at least one, as they are shown.
+        others: cameras that have more.
+        image: what one is called.
+    """
+    more = ', ...' if len(names) > _LISTED else ''
+    mean = "the mean over the other cameras' means" if others else 'the mean over them'
+    return (
+        f'cameras with a single {image}, which makes no mean ({len(names)} of {len(names) + others}): '
+        f'{", ".join(names[:_LISTED])}{more}: {mean} is taken off'
+    )
 
 
 def _say_unknown(engine, means: CameraMeans) -> None:
     """Says which images to test on have a camera that no training image is of."""
     for name, parts in engine.test_loader.items():
         camids = [item[2] for loader in parts.values() for item in loader.dataset.data]
-        others = sum(camera not in means.means for camera in camids)
+        others = sum(camera not in means.means and camera not in means.lone for camera in camids)
         if others:
             print(
                 f'* {name}: {others} of {len(camids)} images are of cameras without a training image: the mean '

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..data.ids import camera_name, person_name
 from ..data.images import read_image
-from ..data.labels import camera_name, person_name
 from .sheet import GREY, RIGHT, WRONG, Cell, Colour, Heading, sheet, to_height
 
 

@@ -33,10 +33,12 @@ class CameraMeans:
 
     Args:
         means: camera, by number or name -> (E,).
+        lone: the same of cameras with a single descriptor. It is no mean: less itself, nothing would be left of it.
 
     Attributes:
-        means: the same.
-        overall: (E,), the mean over cameras, each counted once; it stands for a camera that is not among them.
+        means, lone: the same.
+        overall: (E,), the mean over `means`, each counted once; it stands for a camera that is not among them, a lone
+            one as well. Where all cameras are lone, it is the mean over these.
 
     Raises:
         ValueError: without a camera.
@@ -47,11 +49,11 @@ class CameraMeans:
         tensor([[ 0., -1.]])
     """
 
-    def __init__(self, means: Mapping[Hashable, Tensor]) -> None:
-        if not means:
+    def __init__(self, means: Mapping[Hashable, Tensor], lone: Mapping[Hashable, Tensor] | None = None) -> None:
+        if not means and not lone:
             raise ValueError('CameraMeans: no camera')
-        self.means = dict(means)
-        self.overall = torch.stack([*self.means.values()]).mean(0)
+        self.means, self.lone = dict(means), dict(lone or {})
+        self.overall = torch.stack([*(self.means or self.lone).values()]).mean(0)
 
     @classmethod
     def of(cls, blocks: Iterable[tuple[Tensor, Sequence[Hashable]]]) -> 'CameraMeans':
@@ -66,10 +68,11 @@ class CameraMeans:
                 places = [place for place, other in enumerate(cameras) if other == camera]
                 sums[camera] = sums.get(camera, 0) + descriptors[places].double().sum(0).cpu()
                 counts[camera] = counts.get(camera, 0) + len(places)
-        return cls({camera: sums[camera] / counts[camera] for camera in sums})
+        lone = {camera: sums[camera] for camera in sums if counts[camera] == 1}
+        return cls({camera: sums[camera] / counts[camera] for camera in sums if camera not in lone}, lone)
 
     def centred(self, descriptors: Tensor, cameras: Sequence[Hashable]) -> Tensor:
-        """Takes off each descriptor the mean of its camera: (B, E) and B cameras -> (B, E)."""
+        """Takes off each descriptor the mean of its camera, or `overall`: (B, E) and B cameras -> (B, E)."""
         rows = {camera: row for row, camera in enumerate(self.means)}
         table = torch.stack([*self.means.values(), self.overall]).to(descriptors)
         return descriptors - table[[rows.get(camera, -1) for camera in cameras]]

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data.labels import camera_name
+from ..data.ids import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
 from ..deploy.centred import training_means
+from ..engines.centring import lone_in_words
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
@@ -159,9 +160,9 @@ class Pictures:
         return draw_mining(mining, len(images) or number, paul.ipfl == 'centroid', self.pixels)
 
     def _positives(self, images: Sequence[str], number: int) -> Positives:
-        chosen = self.trained.checkpoint.get('positives')
-        if not isinstance(chosen, Tensor):
-            raise UserError(f'{printable(self.trained.path)} holds no positives: name a checkpoint from after an epoch')
+        if not _has_positives(self.trained.checkpoint):
+            raise self.trained.lacks('positives', _has_positives, 'name a checkpoint from after an epoch')
+        chosen = self.trained.checkpoint['positives']
         self.trained.check_images(self.datamanager)
         dataset = self.datamanager.train_loader.dataset
         cameras = [camera_name(dataset, camera) for camera in sorted({item[2] for item in dataset.data})]
@@ -185,7 +186,12 @@ class Pictures:
                 f'{printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}, which are not those that '
                 f'{printable(trained.path)} was trained on'
             )
-        return training_means(self.trained, self.datamanager)
+        means = training_means(self.trained, self.datamanager)
+        if means.lone:
+            dataset = self.datamanager.train_loader.dataset
+            names = [camera_name(dataset, number) for number in sorted(means.lone)]
+            print(f'warning: {lone_in_words(names, len(means.means), "training image")}')
+        return means
 
     def rows(self, items: Sequence[tuple]) -> Tensor:
         """Descriptors of torchreid's items as the run's test compares them, (N, E).
@@ -244,6 +250,10 @@ class Pictures:
     def ranking(self, images: Sequence[str] = (), **options) -> Image.Image:
         """The picture of `ranked`, right and wrong framed."""
         return draw_labelled(*self.ranked(images, **options), self.pixels)
+
+
+def _has_positives(checkpoint: dict) -> bool:
+    return isinstance(checkpoint.get('positives'), Tensor)
 
 
 # What stands in the place of cyclic ranking for a run whose positives are whole images

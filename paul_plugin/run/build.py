@@ -190,12 +190,15 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
         words = 'neighbours positives similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
         options |= {'shard_memory': method.memory.shard, 'recall_guard': method.guard}
+        count = len(datamanager.train_loader.dataset)
+        if count <= method.k:
+            raise UserError(f'paul.k {method.k} needs more training images than that, there are {count}: lower it')
         try:
             return ImagePAULEngine(
                 datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common
             )
         except ValueError as error:
-            raise UserError(str(error)) from None
+            raise UserError(str(error).removeprefix('ImagePAULEngine: ')) from None  # who types keys knows no class
     common['label_smooth'] = cfg.loss.softmax.label_smooth
     if cfg.loss.name == 'triplet':
         common |= {name: cfg.loss.triplet[name] for name in ('margin', 'weight_t', 'weight_x')}

@@ -11,8 +11,9 @@ from yacs.config import CfgNode
 
 from ..config import arguments
 from ..data.folder import NAME, FolderDataset, check_folder, read_crops
+from ..data.ids import camera_name, person_name
 from ..data.images import bad_in_words, check_images, stretched
-from ..data.labels import JUNK, camera_name, person_name, without_match
+from ..data.labels import JUNK, without_match
 from ..data.synthetic.datasets import SYNTHETIC
 from ..data.synthetic.render import already_rendered, manifest_of, render
 from ..host.data import (

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from yacs.config import CfgNode
 
 from ..checkpoints.folder import CheckpointFolder
+from ..checkpoints.places import KEPT
+from ..checkpoints.reading import read_checkpoint
 from ..checkpoints.weights import load_weights
 from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments, checks
@@ -122,13 +124,31 @@ class Trained(NamedTuple):
         Raises:
             UserError: if the file holds none.
         """
-        memory = self.checkpoint.get('memory')
-        if not isinstance(memory, dict) or 'bank' not in memory:
-            raise UserError(
-                f'{printable(self.path)} holds no memory bank: name the folder of a run of the unsupervised stage, or '
-                'a checkpoint in its folder model'
-            )
+        if not _has_bank(self.checkpoint):
+            way_out = 'name the folder of a run of the unsupervised stage, or a checkpoint in its folder model'
+            raise self.lacks('memory bank', _has_bank, way_out)
+        memory = self.checkpoint['memory']
         return memory['bank'].float(), memory['filled']
+
+    def lacks(self, what: str, has: Callable[[dict], bool], way_out: str) -> UserError:
+        """The error for a file that lacks what training makes.
+
+        The start that a run keeps has none of it. There the way out is the run's newest checkpoint that has it: who
+        named the run has done what `way_out` asks for.
+
+        Args:
+            what: in words.
+            has: whether a checkpoint has it.
+            way_out: for any other file.
+        """
+        signs = signs_of(self.checkpoint.get('signs'))
+        if self.path.name == KEPT and signs and signs[-1]['epoch'] == 0:
+            others = CheckpointFolder(self.path.parent).files()
+            found = next((path for path in others if _is_such(path, has)), None)
+            named = f'name {printable(found)}' if found else 'no other checkpoint of the run has that, name another run'
+            kept = in_words(signs[-1]['name'])
+            way_out = f'it is what the run keeps (paul.keep best), {kept}, before training: {named}'
+        return UserError(f'{printable(self.path)} holds no {what}: {way_out}')
 
     def check_images(self, datamanager: DataManager) -> None:
         """Refuses training images that are not those of the run, and of its memory bank.
@@ -148,6 +168,19 @@ class Trained(NamedTuple):
                 f'warning: the training images have changed since {printable(self.path)} was saved, by their sizes or '
                 'times: a copy may have other times; were they replaced, take those that it was trained on'
             )
+
+
+def _has_bank(checkpoint: dict) -> bool:
+    memory = checkpoint.get('memory')
+    return isinstance(memory, dict) and 'bank' in memory
+
+
+def _is_such(path: Path, has: Callable[[dict], bool]) -> bool:
+    """Whether a checkpoint can be read, and has what is looked for."""
+    try:
+        return has(read_checkpoint(path))
+    except UserError:
+        return False
 
 
 def open_trained(path: str | Path, height: int = 0, width: int = 0, opts: tuple[object, ...] = ()) -> Trained:

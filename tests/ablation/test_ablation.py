@@ -263,7 +263,7 @@ def test_a_small_table(rendered, tmp_path, monkeypatch, capsys):
     assert stop.value.code == 1
     assert '[1/3] pre-training, seed 5: synthetic_target: mAP' in out
     (failed,) = err.splitlines()
-    assert failed.startswith('failed: k = 48, seed 5: error: ImagePAULEngine: k=48 needs more than k training images')
+    assert failed.startswith('failed: k = 48, seed 5: error: paul.k 48 needs more training images than that')
     assert Path(failed[failed.rindex('(') + 1 : -1]).is_file()
 
     plan = plan_of('k', tmp_path, '--root', str(rendered), seeds=[5], values=['3', '48'])

@@ -12,7 +12,9 @@ from PIL import Image
 from paul_plugin.commands import command
 from paul_plugin.commands import group as tool
 from paul_plugin.deploy.as_tested import described, distances
+from paul_plugin.deploy.descriptor_file import write_descriptors
 from paul_plugin.deploy.extraction import extract
+from paul_plugin.deploy.fingerprint import fingerprint
 from paul_plugin.report.thresholds.measured import labelled_threshold
 from paul_plugin.run.trained import open_trained
 
@@ -106,6 +108,13 @@ def test_refuses_in_one_line(trained, crops, tmp_path, capsys):
     assert 'a.txt must end in .csv' in refusal([*words[:2], tmp_path / 'a.txt'], capsys)
     assert 'must be above 0 and at most 1, got 0' in refusal([*words, '--overlap', '0'], capsys)
     assert '--threshold: must be a number, got x' in refusal([*words, '--threshold', 'x'], capsys)
+    centred = {**fingerprint(trained), 'root': str(crops), 'centred_cameras': True}
+    write_descriptors(tmp_path / 'centred.npz', ['0_0.jpg'], [np.ones((1, trained.dim), np.float32)], centred)
+    refused = refusal([words[0], tmp_path / 'centred.npz', words[2]], capsys)
+    assert 'without the mean of their camera' in refused
+    assert refused.endswith(
+        'make it again without --centre-cameras; a search by paul visualize ranking has that option itself'
+    )
     inside = refusal([*words[:2], crops / 'groups.csv', '--force'], capsys)
     assert 'groups.csv lies among the images that are read' in inside
     assert not (tmp_path / 'a.csv').exists()

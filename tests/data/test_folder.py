@@ -92,7 +92,8 @@ def test_pictures_that_runs_have_drawn_are_no_crops(tmp_path):
         images, odd = find_images(str(top), outputs=outputs)
         assert names(images, top) == ['1.jpg', 'a/model/3.jpg']
         assert odd == {'folder that a run writes to': [str(top / 'log'), str(top / 'old/deep/run')]}
-    assert len(find_images(str(top))[0]) == 4  # as any folder is read whose images are to be described
+    assert names(find_images(str(top))[0], top) == ['1.jpg', 'a/model/3.jpg', 'log/visrank_folder/1.jpg']
+    assert len(find_images(str(top / 'old/deep/run'))[0]) == 1  # who names a run's folder means its pictures
     message = refusal(functools.partial(read_crops, outputs=(str(top),)), str(top))
     assert message == f'the crops in {top} are where the run writes to: choose another data.save_dir'
 
@@ -153,5 +154,7 @@ def test_refusals_in_user_code(make_datamanager, tmp_path, monkeypatch):
     monkeypatch.chdir(pictures(tmp_path, '1.jpg'))
     make = functools.partial(make_datamanager, sources='folder')
     assert "the folder of crops '' is not there" in refusal(lambda: make(root=''))
+    (tmp_path / '1.jpg').touch()
+    assert 'is no folder of crops but a file: name a folder' in refusal(lambda: make(root=str(tmp_path / '1.jpg')))
     (tmp_path / 'empty/nested').mkdir(parents=True)
     assert f'no image to train on in the folder {tmp_path}/empty' in refusal(lambda: make(root='empty'))

@@ -9,7 +9,7 @@ import torchreid
 from helpers.crops import GALLERY, QUERY, TRAIN, UNKNOWN_CAMERAS, labelled, names, pictures, refusal
 
 from paul_plugin.data.folder import read_crops
-from paul_plugin.data.labels import camera_name, person_name
+from paul_plugin.data.ids import camera_name, person_name
 
 # ---- query and gallery ---------------------------------------------------------------------------------------------
 

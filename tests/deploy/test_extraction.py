@@ -236,6 +236,7 @@ def test_a_name_that_is_no_text_is_left_out(trained, crops, tmp_path):
 
 def test_refuses(trained, crops, tmp_path):
     assert 'no folder of images' in refuse(trained, tmp_path / 'nowhere', tmp_path / 'a.npz')
+    assert 'is no folder of images but a file' in refuse(trained, crops / '00.jpg', tmp_path / 'a.npz')
     assert 'must end in .npz or .parquet' in refuse(trained, crops, tmp_path / 'a.csv')
     assert 'lies among the images' in refuse(trained, crops, crops / 'b/a.npz')
     (tmp_path / 'empty').mkdir()
@@ -294,7 +295,7 @@ def test_killed_program(trained, crops, tmp_path):
     assert target.read_bytes() == expected.read_bytes()
 
 
-def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
+def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path, capsys):
     """In chunks, one of them without an image; and cameras that are not known of all images."""
     plain, target = tmp_path / 'plain.npz', tmp_path / 'centred.npz'
     extract(trained, crops, plain)
@@ -311,14 +312,26 @@ def test_centred_by_the_cameras_of_the_folder(trained, crops, tmp_path):
     for name in BAD - {'notes.txt'}:
         (crops / name).rename((crops / name).with_stem(f'{Path(name).stem}-0'))
     assert extract(told, crops, target, chunk=1, centre_cameras=True).cameras == 10
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        'warning: cameras with a single image, which makes no mean (2 of 10): 8, 9: '
+        "the mean over the other cameras' means is taken off"
+    )
     (paths, before), (others, after) = map(read_descriptors, (plain, target))
     assert paths == others
+    torch.testing.assert_close(after.norm(dim=1), torch.ones(18))
+    own = {path[-5]: [row for row, file in zip(before, paths) if file[-5] == path[-5]] for path in paths}
+    means = {camera: sum(rows) / len(rows) for camera, rows in own.items() if len(rows) > 1}
+    overall = sum(means.values()) / len(means)
     for row, path, found in zip(before, paths, after):
-        own = [other for other, file in zip(before, paths) if file[-5] == path[-5]]
-        off = row - sum(own) / len(own)
+        off = row - means.get(path[-5], overall)
         torch.testing.assert_close(found, off / off.norm().clamp(min=1e-6), atol=1e-3, rtol=0)
     with pytest.raises(UserError, match='without the mean of their camera'):
         read_gallery(trained, target)
+
+    each = trained._replace(cfg=with_keys(trained.cfg, {'folder.camera': '([^/]+)$'}))
+    with pytest.raises(UserError, match='a single image makes no mean, and no camera in .* has more .21 images.:'):
+        extract(each, crops, tmp_path / 'each.npz', centre_cameras=True)
+    assert not list(tmp_path.glob('each*'))
 
 
 def test_a_damaged_part_is_named(trained, dozen, tmp_path, monkeypatch):

@@ -67,9 +67,33 @@ def test_refuses_in_one_line(embedded_run, tmp_path, bare):
         for_camera(of_these, '1')
     with pytest.raises(UserError, match='the training images in .* are not those that .* was trained on'):
         for_camera(unknown, '1')
+    (tmp_path / 'weights').mkdir()
+    torch.save(trained.model.state_dict(), tmp_path / 'weights/start.pth')
+    with pytest.raises(UserError, match='^--camera gate: the mean .*start.pth tells nothing: name the folder of a run'):
+        for_camera(open_trained(tmp_path / 'weights/start.pth'), 'gate')
     with pytest.raises(SystemExit):
         command.main(tool, [str(embedded_run), str(tmp_path / 'a.safetensors'), '--camera', '3'])
     assert not list(tmp_path.glob('*.*'))
+
+
+def test_a_camera_with_a_single_training_image_is_refused(embedded_run, bare):
+    """The other one is written, though there are but two; where each camera has one, none is."""
+    *others, last = sorted(bare.rglob('*.jpg'))
+    last.rename(last.with_name('gate.jpg'))
+    for pattern, camera, way_out in (
+        ('(gate|[0-9])[^/]*$', 'gate', 'one of [0-9, ]+'),
+        ('([^/]+)$', 'gate.jpg', 'leave it out, no camera has more'),
+    ):
+        options = ('data.sources', "['folder']", 'folder.path', str(bare), 'folder.camera', pattern)
+        trained = open_trained(embedded_run, opts=options)
+        trained = trained._replace(checkpoint={'images': images_digest(trained.datamanager())})
+        with pytest.raises(UserError, match=f'^--camera {camera}: a single training image of .* no mean: {way_out}$'):
+            for_camera(trained, camera)
+    for path in others:
+        path.rename(path.with_name(f'door{path.name}'))
+    trained = open_trained(embedded_run, opts=(*options[:-1], '(gate|door)'))
+    trained = trained._replace(checkpoint={'images': images_digest(trained.datamanager())})
+    assert for_camera(trained, 'door').model.camera == 'door'
 
 
 def test_training_images_that_have_changed(embedded_run, capsys):

@@ -24,6 +24,7 @@ def by_hand(engine):
     means = {
         camera: torch.stack([row for row, other in zip(training, cameras) if other == camera]).mean(0)
         for camera in set(cameras)
+        if cameras.count(camera) > 1
     }
     overall = torch.stack([*means.values()]).mean(0)
     parts = engine.test_loader['synthetic_target']
@@ -81,10 +82,29 @@ def test_cameras_without_training_images(engine, capsys):
     items = training.data
     training.data = [item for item in items if item[2] > 1]
     assert map_of(engine) == pytest.approx(by_hand(engine)[0], abs=1e-6)
-    assert 'are of cameras without a training image' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'are of cameras without a training image' in out
+    assert 'single' not in out
     training.data = [(path, pid, 0, *rest) for path, pid, _, *rest in items]
     assert map_of(engine) == pytest.approx(plain, abs=1e-6)
     assert 'or their cameras are unknown' in capsys.readouterr().out
+
+
+def test_cameras_with_a_single_training_image(engine, capsys):
+    """They are named as the user names them, and take off the mean over the other cameras' means."""
+    engine.centre_cameras = True
+    training = engine.datamanager.train_loader.dataset
+    items = training.data
+    first = {item[2]: item for item in items}
+    training.data = [item for item in items if item[2] > 1] + [first[0], first[1]]
+    assert map_of(engine) == pytest.approx(by_hand(engine)[0], abs=1e-6)
+    told = "(2 of 6): 1, 2: the mean over the other cameras' means is taken off"
+    out = capsys.readouterr().out
+    assert f'* cameras with a single training image, which makes no mean {told}' in out
+    assert 'without a training image' not in out
+    training.data = [*first.values()]
+    map_of(engine)
+    assert '(6 of 6): 1, 2, 3, 4, 5, 6: the mean over them is taken off' in capsys.readouterr().out
 
 
 def test_the_images_of_the_means():
@@ -95,3 +115,5 @@ def test_the_images_of_the_means():
     assert Counter(item[2] for item in some) == {0: 10, 1: 10}
     assert some == sorted(some) == images_of_means(items, seed=1, most=20)
     assert some != images_of_means(items, seed=2, most=20)
+    few = images_of_means([(f'{number:03d}.jpg', 0, number % 9) for number in range(28)], seed=1, most=10)
+    assert {*Counter(item[2] for item in few).values()} == {2}  # one makes no mean

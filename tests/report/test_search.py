@@ -142,6 +142,21 @@ def test_a_centred_search(embedded_run, trained, queries, rendered, tmp_path, ca
         centring_of(trained, (paths, gallery), str(top), '77')
 
 
+def test_a_centred_search_names_cameras_with_a_single_image(trained, queries, tmp_path, capsys):
+    """A query of such a camera, which the gallery knows, takes off the mean over the others."""
+    top = tmp_path / 'crops'
+    top.mkdir()
+    for place, path in enumerate(queries[:5]):
+        (top / f'{place}_c{place // 2 + 1}.jpg').write_bytes(Path(path).read_bytes())
+    paths, gallery = read_gallery(trained, top)
+    centring = centring_of(trained, (paths, gallery), str(top), '3')
+    assert capsys.readouterr().out.startswith('warning: cameras with a single image, which makes no mean (1 of 3): 3: ')
+    (found,) = search(trained, queries[4], (paths, gallery), centring=centring)
+    overall = (gallery[:2].mean(0) + gallery[2:4].mean(0)) / 2
+    expected = distances(trained, gallery[4:] - overall, centring.means.centred(gallery, centring.cameras))[0]
+    assert found.distances == pytest.approx(expected.sort().values.clamp(min=0).tolist(), abs=1e-4)
+
+
 def test_a_folder_without_a_crop_that_can_be_read_is_no_gallery(trained, tmp_path):
     (tmp_path / 'crops').mkdir()
     with pytest.raises(UserError, match='^no image in the folder .*crops: name a folder of crops'):

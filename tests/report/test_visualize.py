@@ -164,7 +164,7 @@ def test_no_labels(small):
         unlabelled.ranking()
 
 
-def test_positives_of_a_run_with_mutual_neighbours(trained):
+def test_positives_of_a_run_with_mutual_neighbours(trained, tmp_path):
     """The picture has the images that the checkpoint names, and says where there are none."""
     small = Pictures(trained, 60)
     cfg = with_keys(trained.cfg, {'paul.positives': 'mutual'})
@@ -181,6 +181,11 @@ def test_positives_of_a_run_with_mutual_neighbours(trained):
     assert run.mining(['0', '3']).height > run.mining(['0']).height
     with pytest.raises(UserError, match='holds no positives: name a checkpoint from after an epoch'):
         Pictures(trained._replace(cfg=cfg), 60).mining()
+    sign = {'name': 'filled', 'epoch': 0, 'agreement': 0.5, 'mutuality': 0.5, 'mixing': 0.5}
+    start = {'path': tmp_path / 'kept.pth.tar', 'checkpoint': {'signs': [sign]}}
+    torch.save({'positives': positives}, tmp_path / 'model.pth.tar-1')
+    with pytest.raises(UserError, match=r'holds no positives: it is what the run keeps .*: name .*/model.pth.tar-1$'):
+        Pictures(trained._replace(cfg=cfg, **start), 60).mining()
 
 
 def test_no_surrogates(trained):

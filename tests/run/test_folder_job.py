@@ -97,8 +97,9 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         (0, '', 'no image to train on in the folder'),
         (1, '', '1 training images do not make one batch of train.batch_size 12: add images, a batch has at least 5'),
         (9, '', '9 training images do not make one batch of train.batch_size 12: lower it'),
-        (9, 'train.batch_size 9 paul.k 9', 'k=9 needs more than k training images, got 9: lower k'),
+        (9, 'train.batch_size 9 paul.k 9', 'error: paul.k 9 needs more training images than that, there are 9'),
         (20, 'test.evaluate True', 'folder has no images to test on: give the folder sub-folders query and gallery'),
+        (20, 'paul.positives patch folder.camera ([0-9])[^/]*$ paul.k_camera 20', "error: neighbours='camera' with k"),
         (20, 'folder.labels none.csv', 'no file none.csv (folder.labels)'),
         (
             20,

@@ -12,6 +12,7 @@ from paul_plugin.checkpoints.reading import read_checkpoint
 from paul_plugin.engines.base import ResumableEngine
 from paul_plugin.report.summary import make_report
 from paul_plugin.run.trained import open_trained
+from paul_plugin.runtime.errors import UserError
 
 
 @pytest.fixture
@@ -37,6 +38,8 @@ def test_the_kept_model_is_the_runs(job, tmp_path, capsys):
     assert 'do not keep it; the run keeps (paul.keep best) the start, as it was loaded, 0.500' in log
     trained = open_trained(folder)
     assert (trained.path, trained.run) == (folder / 'model/kept.pth.tar', folder)
+    with pytest.raises(UserError, match=r'holds no memory bank: .* the start, .*: name .*/log/model/model.pth.tar-1$'):
+        trained.memory()
     assert capsys.readouterr().out.count('(paul.keep best): the start, as it was loaded\n') == 1
 
     assert 'Test of the model that the run keeps' not in log  # which was tested as the start

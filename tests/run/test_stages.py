@@ -143,6 +143,15 @@ def test_named_weights_that_are_not_there(tmp_path, words):
 def test_a_folder_in_the_place_of_weights_and_no_weights_at_all(tmp_path):
     with pytest.raises(UserError, match='is a folder: name the weight file in it'):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', tmp_path))
+    (tmp_path / 'model').mkdir()
+    for name in ('model.pth.tar-9', 'model.pth.tar-10', 'kept.pth.tar'):
+        (tmp_path / 'model' / name).touch()
+        for folder in (tmp_path, tmp_path / 'model'):
+            with pytest.raises(UserError, match=f'is a folder: name the weight file in it, {tmp_path}/model/{name}$'):
+                find_start(config('data.save_dir', tmp_path / 'log', 'model.load_weights', folder))
+    # A run does not go on from what it keeps.
+    with pytest.raises(UserError, match='is a folder: name a checkpoint in it, such as .*/model/model.pth.tar-10 .mod'):
+        find_start(config('data.save_dir', tmp_path / 'log', 'model.resume', tmp_path))
     with pytest.raises(UserError, match=r'no weight file at none/no.pth \(model.load_weights\): correct the name'):
         find_start(config('data.save_dir', tmp_path, 'model.load_weights', 'none/no.pth'))
     start = find_start(config('data.save_dir', tmp_path, 'paul.pretrain.config', ''), WeightsFile(''))

@@ -96,6 +96,29 @@ def test_bank_and_images_belong_together(run_folder, rendered, tmp_path):
         open_trained(bare).memory()
 
 
+def test_a_kept_start_names_the_checkpoint_with_a_bank(run_folder):
+    """Where the run has one that can be read; after an epoch the usual words are right."""
+    folder, _ = run_folder
+    kept, last = (folder / 'model' / name for name in ('kept.pth.tar', 'model.pth.tar-1'))
+    checkpoint = read_checkpoint(last)
+    del checkpoint['memory']
+    sign = {'name': 'start', 'epoch': 0, 'agreement': 0.5, 'mutuality': 0.5, 'mixing': 0.5}
+    torch.save({**checkpoint, 'signs': [sign]}, kept)
+    (folder / 'model/model.pth.tar-2').write_text('damaged')
+
+    def refusal():
+        with pytest.raises(UserError) as refused:
+            open_trained(folder).memory()
+        return str(refused.value)
+
+    kept_start = f'{kept} holds no memory bank: it is what the run keeps (paul.keep best), the start, as it was loaded'
+    assert refusal() == f'{kept_start}, before training: name {last}'
+    last.unlink()
+    assert refusal() == f'{kept_start}, before training: no other checkpoint of the run has that, name another run'
+    torch.save({**checkpoint, 'signs': [{**sign, 'name': 'epoch 1', 'epoch': 1}]}, kept)
+    assert refusal().startswith(f'{kept} holds no memory bank: name the folder of a run of the unsupervised stage')
+
+
 @pytest.mark.parametrize(
     ('name', 'source'), [('paul', 'stripe'), ('paul_osnet_x1_0', 'pgn'), ('paul_osnet_x0_25', 'random')]
 )

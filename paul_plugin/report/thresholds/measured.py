@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...config.settings import with_keys
-from ...data.labels import camera_name
+from ...data.ids import camera_name
 from ...deploy.as_tested import distances
 from ...figures.sheet import spread
 from ...host.data import items_of

@@ -76,12 +76,7 @@ def choose_rate(
             if start is None:  # the rate of 0, which comes first and tells it
                 start = fmean(recall or [0.0])
                 continue
-            low = _lowest(recall, len(engine.datamanager.train_loader))
-            # Recall that is 0 from the start has nothing to lose, and speaks for no rate.
-            healthy = low >= max(HEALTHY * start, NONE)
-            told = f'bank recall went from {start:.2f} to {low:.2f} within {len(recall)} steps'
-            print(f'  rate {rate:g}: {told if recall else "no bank recall"}'
-                  f'{", taken" if healthy else ", lost" if is_lost(recall, start) else ""}')  # fmt: skip
+            healthy = _is_healthy(rate, recall, start, len(engine.datamanager.train_loader))
             if healthy:
                 break
         else:
@@ -121,6 +116,15 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, (tuple, list)):
         return len(one) == len(other) and all(map(_same, one, other))
     return one == other
+
+
+def _is_healthy(rate: float, recall: Sequence[float], start: float, epoch: int) -> bool:
+    """Whether recall stays at its share, as `_lowest` sees it; says so. If it is 0 from the start, that speaks for none."""
+    low = _lowest(recall, epoch)
+    healthy = low >= max(HEALTHY * start, NONE)
+    told = f'bank recall went from {start:.2f} to {low:.2f} within {len(recall)} steps' if recall else 'no bank recall'
+    print(f'  rate {rate:g}: {told}{", taken" if healthy else ", lost" if is_lost(recall, start) else ""}')
+    return healthy
 
 
 def _lowest(recall: Sequence[float], epoch: int) -> float:

@@ -57,7 +57,7 @@ def choose_rate(
         Stopped: if the run was asked to stop.
     """
     modules = unwrap(engine.model), engine.memory, engine.ipfl
-    before, random = states_of(modules), randomness.get_states()
+    before, random, start = states_of(modules), randomness.get_states(), None
     amp = copy.deepcopy(engine.precision.state_dict())
     print(f'train.lr auto: tries up to {STEPS} steps at each rate, the largest first')
     try:
@@ -66,7 +66,7 @@ def choose_rate(
             engine.choose_positives()
         filled = states_of(modules)  # the same for every rate
         drew = not _same(randomness.get_states(), random)  # dropout: then a run's bank depends on when it is filled
-        positives, start = engine.objective.positives, None
+        positives = engine.objective.positives
         for rate in (0.0, *ladder):
             restore(modules, filled)
             engine.objective.take_positives(positives)
@@ -75,9 +75,7 @@ def choose_rate(
             recall = _trial(engine, rate, start, fixbase_epoch, open_layers)
             if start is None:  # the rate of 0, which comes first and tells it
                 start = fmean(recall or [0.0])
-                continue
-            healthy = _is_healthy(rate, recall, start, len(engine.datamanager.train_loader))
-            if healthy:
+            elif _is_healthy(rate, recall, start, len(engine.datamanager.train_loader)):
                 break
         else:
             print(f'warning: no rate keeps bank recall at {HEALTHY:g} of its start: takes the smallest, {rate:g}')
@@ -119,7 +117,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def _is_healthy(rate: float, recall: Sequence[float], start: float, epoch: int) -> bool:
-    """Whether recall stays at its share, as `_lowest` sees it; says so. If it is 0 from the start, that speaks for none."""
+    """Whether recall, by its lowest, stays at its share, and says so; where it is 0 from the start, no rate's does."""
     low = _lowest(recall, epoch)
     healthy = low >= max(HEALTHY * start, NONE)
     told = f'bank recall went from {start:.2f} to {low:.2f} within {len(recall)} steps' if recall else 'no bank recall'

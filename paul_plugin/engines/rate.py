@@ -64,9 +64,8 @@ def choose_rate(
         with stopping.instead_of_errors():
             engine.fill_memory()
             engine.choose_positives()
-        filled = states_of(modules)  # the same for every rate
+        filled, positives = states_of(modules), engine.objective.positives  # the same for every rate
         drew = not _same(randomness.get_states(), random)  # dropout: then a run's bank depends on when it is filled
-        positives = engine.objective.positives
         for rate in (0.0, *ladder):
             restore(modules, filled)
             engine.objective.take_positives(positives)

@@ -136,5 +136,8 @@ def test_the_config_file():
     assert cfg.data.transforms == ['random_flip']  # surrogates serve IPFL alone
     assert cfg.paul.scale == 10  # of the paper's two
     paul = {f'paul.{name}': market.paul[name] for name in ['neighbours', 'keep', 'positives', 'weight_ipfl', 'scale']}
-    others = {'test.centre_cameras': False, 'data.transforms': market.data.transforms, 'train.lr': market.train.lr}
+    assert (cfg.train.optim, cfg.train.lr_scheduler, cfg.train.max_epoch) == ('adam', 'cosine', 10)
+    train = {f'train.{name}': market.train[name] for name in ('optim', 'lr', 'lr_scheduler', 'stepsize', 'max_epoch')}
+    others = {'test.centre_cameras': False, 'data.transforms': market.data.transforms, **train}
+    others['test.eval_freq'] = market.test.eval_freq
     assert with_keys(cfg, paul | others) == market

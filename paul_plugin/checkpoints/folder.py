@@ -6,7 +6,7 @@ from pathlib import Path
 from ..runtime.errors import UserError, printable
 from ..runtime.files import link_or_copy, save_atomically
 from .damaged import Damaged
-from .places import BEST, KEPT, place
+from .places import BEST, KEPT, newest_first, place
 from .reading import read_checkpoint
 
 
@@ -63,7 +63,7 @@ class CheckpointFolder:
             return []
         except OSError as error:
             raise UserError(f'cannot read the folder {printable(self.path)}: {error.strerror}') from None
-        return [self.path / name for name in sorted(filter(place, names), key=place, reverse=True)]
+        return [self.path / name for name in newest_first(names)]
 
     @property
     def kept(self) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 BEST = 'model-best.pth.tar'  # torchreid's names, this one and `model.pth.tar-EPOCH`
@@ -14,6 +15,11 @@ def place(name: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2] or 0)) if match else None
 
 
+def newest_first(names: Iterable[str]) -> list[str]:
+    """The checkpoints among the names of files."""
+    return sorted(filter(place, names), key=place, reverse=True)
+
+
 def model_in(folder: str | Path) -> Path | None:
     """The model in a run's folder or its folder `model`: the kept one, or the newest checkpoint; None without any."""
     for inner in (Path(folder, 'model'), Path(folder)):
@@ -21,7 +27,7 @@ def model_in(folder: str | Path) -> Path | None:
             names = os.listdir(inner)
         except OSError:
             continue
-        newest = max(filter(place, names), key=place, default=None)
-        if found := KEPT if KEPT in names else newest:
+        found = KEPT if KEPT in names else next(iter(newest_first(names)), None)
+        if found:
             return inner / found
     return None

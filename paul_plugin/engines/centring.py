@@ -71,10 +71,15 @@ def camera_means(engine) -> CameraMeans:
         print('* one mean for all images: the training images are of one camera, or their cameras are unknown')
     else:
         if means.lone:
-            names = [camera_name(dataset, number) for number in sorted(means.lone)]
-            print(f'* {lone_in_words(names, len(means.means), "training image")}')
+            print(f'* {lone_of_training(means, dataset)}')
         _say_unknown(engine, means)
     return means
+
+
+def lone_of_training(means: CameraMeans, dataset: object) -> str:
+    """`lone_in_words` of a data set of torchreid, whose training images gave the means."""
+    names = [camera_name(dataset, number) for number in sorted(means.lone)]
+    return lone_in_words(names, len(means.means), 'training image')
 
 
 def lone_in_words(names: Sequence[str], others: int, image: str) -> str:

@@ -13,7 +13,7 @@ from ..data.ids import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
 from ..deploy.centred import training_means
-from ..engines.centring import lone_in_words
+from ..engines.centring import lone_of_training
 from ..figures.mining import draw_mining, mine_batch
 from ..figures.neighbours import draw_neighbours, find_neighbours
 from ..figures.patches import draw_patches, find_patches
@@ -188,9 +188,7 @@ class Pictures:
             )
         means = training_means(self.trained, self.datamanager)
         if means.lone:
-            dataset = self.datamanager.train_loader.dataset
-            names = [camera_name(dataset, number) for number in sorted(means.lone)]
-            print(f'warning: {lone_in_words(names, len(means.means), "training image")}')
+            print(f'warning: {lone_of_training(means, self.datamanager.train_loader.dataset)}')
         return means
 
     def rows(self, items: Sequence[tuple]) -> Tensor:

@@ -72,7 +72,7 @@ def best_of(signs: Sequence[dict]) -> dict:
     """
     left = [sign for sign in signs if not sign.get('lost')] or signs
     before = _best_before(left)
-    if blind(before):
+    if _why_blind(before):
         return left[0]
     better = [sign for sign in left if sign['epoch'] > before['epoch'] and passes(sign, before)]
     return max([before, *better], key=_agreement)
@@ -95,7 +95,7 @@ def needed(sign: dict, before: dict) -> float:
         >>> needed({'effective_rank': 25.0}, {'agreement': 0.5, 'effective_rank': 100.0})
         0.8
     """
-    factor = ODDS if _rank_left(sign, before) * ODDS > 1 else 1 / max(_rank_left(sign, before), 1e-9)
+    factor = max(ODDS, 1 / max(_rank_left(sign, before), 1e-9))
     return factor * _agreement(before) / (1 + (factor - 1) * _agreement(before))
 
 
@@ -104,9 +104,11 @@ def _rank_left(sign: dict, before: dict) -> float:
     return sign[RANK] / before[RANK] if RANK in sign and before.get(RANK) else 1.0
 
 
-def blind(before: dict) -> bool:
-    """Whether signs tell nothing: no crop has one of another camera near it, or there are too few crops."""
-    return before['mixing'] == 0 or before.get(CROPS, FEWEST) < FEWEST
+def _why_blind(before: dict) -> str:
+    """Why signs tell nothing, in words; '' where they do tell."""
+    if before.get(CROPS, FEWEST) < FEWEST:
+        return f'The signs of {before[CROPS]} crops are noise: {FEWEST} are needed'
+    return 'No crop had one of another camera near it before training' if before['mixing'] == 0 else ''
 
 
 def _best_before(signs: Sequence[dict]) -> dict:
@@ -130,13 +132,13 @@ def word_of(signs: Sequence[dict]) -> str:
     """The verdict on the model of the last epoch, in a word.
 
     `KEEP` where it `passes`. `DO_NOT_KEEP` where agreement fell by `FALL`, or did not pass and less than `HALF` of the
-    effective rank is left. `CANNOT_TELL` between, and where the signs are `blind`.
+    effective rank is left. `CANNOT_TELL` between, and where signs tell nothing, see `_why_blind`.
 
     Args:
         signs: those of the run, one at least.
     """
     before, last = _best_before(signs), signs[-1]
-    if blind(before):
+    if _why_blind(before):
         return CANNOT_TELL
     if passes(last, before):
         return KEEP
@@ -180,10 +182,8 @@ def verdict(signs: Sequence[dict], history: Sequence[dict] = (), keep: str = 'la
 
 def _rule(last: dict, before: dict) -> str:
     """The rule with its numbers, or why it is not asked."""
-    if before.get(CROPS, FEWEST) < FEWEST:
-        return f'The signs of {before[CROPS]} crops are noise: {FEWEST} are needed'
-    if before['mixing'] == 0:
-        return 'No crop had one of another camera near it before training'
+    if why := _why_blind(before):
+        return why
     rank = f', {_change("effective rank", before[RANK], last[RANK], 1)}' if RANK in last and RANK in before else ''
     must = f'{_agreement(last):.3f}, must pass {needed(last, before):.3f}'
     return f'The rule: patch agreement, {must} (before training it was {_agreement(before):.3f}{rank})'

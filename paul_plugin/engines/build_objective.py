@@ -81,7 +81,12 @@ def _build_pedal(
         if positives != 'patch':
             raise ValueError(f"ImagePAULEngine: positives={positives!r} needs neighbours='camera'")
         return None, PEDALLoss(k, scale)
-    if positives == 'patch' or len(cameras) == 1:
+    if len(cameras) == 1:
+        print(
+            'The training images are of one camera, or their cameras are unknown: PEDAL looks for the nearest among '
+            'all of them (folder.camera names the cameras of a folder)'
+        )
+    if positives == 'patch':
         return None, _camera_pedal(cameras, k, k_camera, scale)
     if positives == 'reciprocal':
         choose = ReciprocalNeighbours(cameras, k_camera or k, shared=k, overlap=overlap)
@@ -94,10 +99,6 @@ def _build_pedal(
 def _camera_pedal(counts: list[int], k: int, k_camera: int, scale: float) -> PEDALLoss | CameraPEDALLoss:
     """PEDAL camera by camera, of cameras with so many images each; of a single one, which tells nothing, PEDAL."""
     if len(counts) == 1:
-        print(
-            'The training images are of one camera, or their cameras are unknown: PEDAL looks for the nearest among '
-            'all of them (folder.camera names the cameras of a folder)'
-        )
         return PEDALLoss(k, scale)
     k_camera = k_camera or max(1, round(k / len(counts)))
     if max(counts) <= k_camera:

@@ -52,7 +52,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
             neighbours='camera': for all patches of an image, those of the images that are its nearest by the whole
             descriptor, in both directions, of MutualNeighbours; `image`: the same in one direction; `reciprocal`: those
             that share its nearest images, of ReciprocalNeighbours. They are chosen from the memory bank before each
-            epoch.
+            epoch, of a single camera among all images.
         overlap: of ReciprocalNeighbours, whose `shared` is k, and whose k is k_camera, or k if that is 0.
         similarity: what PEDAL compares: `patch`, the paper's, each of the M patches with its own memory bank; or, for
             the ablation, `image`: whole images, by their M patch features one after the other, with one memory bank.
@@ -201,10 +201,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         self.objective.choose_positives()
         found = self.objective.numbers
         if found:
-            print(
-                f'Positives: {found["positives"]:.2f} an image, {found["other_cameras"]:.2f} of them in other cameras; '
-                f'{found["without"]:.1%} of the images have none'
-            )
+            others = f', {found["other_cameras"]:.2f} of them in other cameras' if 'other_cameras' in found else ''
+            print(f'Positives: {found["positives"]:.2f} an image{others}; {found["without"]:.1%} of the images have none')
             if found['without'] > 0.5:
                 print(
                     'warning: most images have no positive and add nothing to the loss: set paul.k to about the '

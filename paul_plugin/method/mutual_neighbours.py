@@ -156,16 +156,17 @@ def numbers_of_positives(positives: Tensor, spans: Sequence[tuple[int, int]]) ->
         spans: the rows of each camera.
 
     Returns:
-        `positives`: the mean number of an image; `other_cameras`: of them, those in other cameras than its own;
-        `without`: the share of images without any.
+        `positives`: the mean number of an image; `other_cameras`, where there are several: of them, those in other
+        cameras than its own; `without`: the share of images without any.
     """
     found = positives != NONE
     own = torch.zeros(found.shape[:2], dtype=torch.bool, device=found.device)
     for camera, (start, end) in enumerate(spans):
         own[start:end, camera] = True
     number = len(found)
+    others = {'other_cameras': (found & ~own[:, :, None]).sum().item() / number} if len(spans) > 1 else {}
     return {
         'positives': found.sum().item() / number,
-        'other_cameras': (found & ~own[:, :, None]).sum().item() / number,
+        **others,
         'without': 1 - found.flatten(1).any(1).sum().item() / number,
     }

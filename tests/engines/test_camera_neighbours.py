@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from helpers.batches import batch_of
 from helpers.crashes import RUN
 from programs.kill_and_resume import differences
@@ -102,6 +103,24 @@ def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsy
         finals.append(read_checkpoint(tmp_path / neighbours / 'model/model.pth.tar-1'))
     assert differences(*finals) == []
     assert 'positives' not in engine.history[-1]
+
+
+@pytest.mark.parametrize('positives', ['image', 'mutual', 'reciprocal'])
+def test_of_one_camera_whole_images_choose_positives_among_all(make_fresh_engine, tmp_path, capsys, positives):
+    """On real crops without cameras the nearest patches did harm, and these helped."""
+    options = {'neighbours': 'camera', 'k': 4, 'positives': positives, 'overlap': 0.2, 'minutes': math.inf}
+    engine = make_fresh_engine(data=(('first', 48),), **options)
+    assert 'PEDAL looks for the nearest among all of them (folder.camera names' in capsys.readouterr().out
+    assert engine.objective.pedal.spans == [(0, 48)]
+    engine.run(save_dir=str(tmp_path), **{**RUN, 'max_epoch': 1})
+    entry, chosen = engine.history[-1], engine.objective.positives
+    assert chosen.shape == (48, 1, 4)
+    own = torch.arange(48)[:, None]
+    assert (chosen[:, 0] == own).sum() == 0 < (chosen >= 0).sum() == round(48 * entry['positives'])
+    assert 'other_cameras' not in entry
+    assert f'Positives: {entry["positives"]:.2f} an image; ' in capsys.readouterr().out
+    checkpoint = read_checkpoint(tmp_path / 'model/model.pth.tar-1')
+    assert checkpoint['positives'].equal(chosen.to(torch.int32))
 
 
 def test_other_cameras_are_refused_on_resume(make_fresh_engine, tmp_path):

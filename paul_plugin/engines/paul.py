@@ -202,7 +202,8 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
         found = self.objective.numbers
         if found:
             others = f', {found["other_cameras"]:.2f} of them in other cameras' if 'other_cameras' in found else ''
-            print(f'Positives: {found["positives"]:.2f} an image{others}; {found["without"]:.1%} of the images have none')
+            without = f'{found["without"]:.1%} of the images have none'
+            print(f'Positives: {found["positives"]:.2f} an image{others}; {without}')
             if found['without'] > 0.5:
                 print(
                     'warning: most images have no positive and add nothing to the loss: set paul.k to about the '

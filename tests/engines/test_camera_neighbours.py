@@ -107,7 +107,7 @@ def test_of_one_camera_it_is_pedal_to_the_bit(make_fresh_engine, tmp_path, capsy
 
 @pytest.mark.parametrize('positives', ['image', 'mutual', 'reciprocal'])
 def test_of_one_camera_whole_images_choose_positives_among_all(make_fresh_engine, tmp_path, capsys, positives):
-    """On real crops without cameras the nearest patches did harm, and these helped."""
+    """On real crops whose cameras are unknown they gained more than the nearest patches."""
     options = {'neighbours': 'camera', 'k': 4, 'positives': positives, 'overlap': 0.2, 'minutes': math.inf}
     engine = make_fresh_engine(data=(('first', 48),), **options)
     assert 'PEDAL looks for the nearest among all of them (folder.camera names' in capsys.readouterr().out

@@ -126,15 +126,17 @@ def _data_errors(cfg: CfgNode) -> Iterator[str]:
     wrong = cfg.folder.camera and why_no_camera_pattern(cfg.folder.camera)
     if wrong:
         yield _complaint(cfg, 'folder.camera', wrong)
-    if cfg.test.centre_cameras:
+    for key in ('test.centre_cameras', 'test.camera_norms'):
+        if not value_of(cfg, key):
+            continue
         if loss != 'paul':
-            yield _complaint(cfg, 'test.centre_cameras', 'needs loss.name paul: set it to False')
+            yield _complaint(cfg, key, 'needs loss.name paul: set it to False')
         if len({*cfg.data.sources, *cfg.data.targets}) > 1:
             way_out = (
                 'needs data.sources and data.targets to be one and the same data set, whose cameras it compares: set '
                 'it to False'
             )
-            yield _complaint(cfg, 'test.centre_cameras', way_out)
+            yield _complaint(cfg, key, way_out)
     if cfg.test.visrank and not cfg.test.evaluate:
         yield _complaint(cfg, 'test.visrank', 'needs test.evaluate True')
     if synthetic.train_ids + synthetic.test_ids > 1501:  # the ids that Market-1501's layout has room for

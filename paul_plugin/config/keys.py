@@ -167,6 +167,11 @@ KEYS = (
         'test.centre_cameras', False,
         "take off each descriptor the mean of its camera, that of the training images without labels", None, _TRANSFER,
     ),
+    Key(
+        'test.camera_norms', False,
+        "describe each image by its camera's BatchNorm statistics, those of the training images without labels", None,
+        _TRANSFER,
+    ),
     Key('test.ranks', [1, 5, 10, 20], 'ranks of the CMC curve to print', rules.RANKS, _REPORTED | _TRANSFER),
     Key('test.evaluate', False, 'only test', None, _FREE | _TRANSFER),
     Key(

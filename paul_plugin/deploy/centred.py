@@ -12,10 +12,11 @@ from ..data.cameras import cameras_by_name, natural, normal
 from ..engines.centring import images_of_means, lone_in_words
 from ..host.data import DataManager
 from ..method.camera_means import CameraMeans
+from ..method.camera_norms import CameraNorms
 from ..method.unit import unit_length
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
-from .as_tested import described
+from .by_camera import described_items
 
 
 class Centring(NamedTuple):
@@ -114,7 +115,13 @@ def centring_of(
     return Centring(means, cameras, None if camera is None else normal(camera))
 
 
-def training_means(trained: Trained, datamanager: DataManager) -> CameraMeans:
-    """The means that the test of a run takes off with `test.centre_cameras`, by the cameras' numbers."""
+def training_means(trained: Trained, datamanager: DataManager, norms: CameraNorms) -> CameraMeans:
+    """The means that the test of a run takes off with `test.centre_cameras`, by the cameras' numbers.
+
+    Args:
+        trained: the model.
+        datamanager: of its run.
+        norms: by which it is described, of `training_norms`.
+    """
     items = images_of_means(datamanager.train_loader.dataset.data, trained.cfg.train.seed)
-    return CameraMeans.of([(described(trained, [item[0] for item in items]), [item[2] for item in items])])
+    return CameraMeans.of([(described_items(trained, items, norms), [item[2] for item in items])])

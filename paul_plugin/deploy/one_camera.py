@@ -1,4 +1,4 @@
-"""A model for one camera: its descriptors without the mean of that camera, as last layers of the model."""
+"""A model for one camera: its norms, where the test asks for them, and descriptors without its mean."""
 
 from torch import Tensor, nn
 
@@ -9,6 +9,7 @@ from ..method.unit import UnitLength, unit_length
 from ..run.data import root_of
 from ..run.trained import Trained
 from ..runtime.errors import UserError, nearest, printable
+from .by_camera import training_norms
 from .centred import training_means
 from .last_layers import with_layers
 
@@ -32,9 +33,10 @@ class WithoutMean(nn.Module):
 def for_camera(trained: Trained, camera: str) -> Trained:
     """The same model for crops of one camera: descriptors without its mean, as the test has it that centres by cameras.
 
-    The mean is that of the run's training images from this camera (see `CameraMeans`). Descriptors of one camera's
-    model are compared with those of another's, each of its own camera's crops. They are made of length 1 in the end,
-    which cosines do not see: all descriptors have one length before the mean is taken off.
+    The mean is that of the run's training images from this camera (see `CameraMeans`). With `test.camera_norms` the
+    model has their BatchNorm statistics, too (see `CameraNorms`). Descriptors of one camera's model are compared with
+    those of another's, each of its own camera's crops. They are made of length 1 in the end, which cosines do not see:
+    all descriptors have one length before the mean is taken off.
 
     Args:
         trained: the model, its descriptor reduced or not.
@@ -64,8 +66,9 @@ def for_camera(trained: Trained, camera: str) -> Trained:
         )
     else:
         trained.check_images(datamanager)
-    means, dataset = training_means(trained, datamanager), datamanager.train_loader.dataset
-    named = {camera_name(dataset, number): mean for number, mean in sorted(means.means.items())}
+    norms, dataset = training_norms(trained, datamanager), datamanager.train_loader.dataset
+    means = training_means(trained, datamanager, norms)
+    named = {camera_name(dataset, number): number for number in sorted(means.means)}
     lone = {camera_name(dataset, number) for number in means.lone}
     shown = camera if camera in {*named, *lone} else printable(normal(camera))
     if len(named) + len(lone) == 1:
@@ -84,4 +87,6 @@ def for_camera(trained: Trained, camera: str) -> Trained:
             f'--camera {printable(camera)}: no training image of {printable(trained.path)} is of that camera'
             f'{nearest(shown, named)}: {others}'
         )
-    return with_layers(trained, UnitLength(), WithoutMean(named[shown]), camera=shown)
+    number = named[shown]
+    trained = trained._replace(model=norms.network(number))
+    return with_layers(trained, UnitLength(), WithoutMean(means.means[number]), camera=shown)

@@ -4,6 +4,8 @@ import contextlib
 import functools
 import math
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from ..host.evaluation import recorded_results
 from ..method.folding import Describing
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
+from .camera_norms import camera_norms
 from .centring import camera_means
 from .finite import FiniteGuard, NotFinite
 from .parallel import NoWriter, split_tests, whole_batch, wrapped
@@ -48,6 +51,7 @@ class ResumableEngine(HostFixes):
         observers: what is called at the start, after each step and epoch, and in each test.
         fast_rank: rank by host/'s `fast_rank` in tests: torchreid's numbers, in a fraction of its time.
         centre_cameras: in tests, subtract from each descriptor the mean of its camera, see `camera_means`.
+        camera_norms: in tests, describe an image by the BatchNorm statistics of its camera, see `CameraNorms`.
         history: what each epoch that is done gave, `{'epoch', 'lr', losses, 'mAP', 'rank1'}`, means over its steps.
         results: the last test, data set -> `{'mAP', 'rank1', 'rank5', 'rank10'}`.
     """
@@ -57,6 +61,7 @@ class ResumableEngine(HostFixes):
     config = ''
     fast_rank = False
     centre_cameras = False
+    camera_norms = False
     every_parameter_used = False  # by the loss, of those that are trained; True saves a search in each step
 
     def __init__(self, *args, **kwargs) -> None:
@@ -70,7 +75,8 @@ class ResumableEngine(HostFixes):
         self._in_step = False
         self.states = None  # of the generators, to be restored before the first step of a resumed run
         self.network: nn.Module | None = None  # the model as a step trains it, of this epoch
-        self._describing, self._means = None, None  # in a test: Describing of the model, and CameraMeans
+        self._norms, self._means = None, None  # in a test that asks for them
+        self._copies: dict[nn.Module, Describing] | None = None  # in a test: of each network that describes
         self._camids: list[int] = []  # of the batch whose descriptors are asked for next
 
     def _begin_record(self) -> None:
@@ -283,14 +289,15 @@ class ResumableEngine(HostFixes):
                 observer.after_ranking(self, target, distances)
 
         # No weight changes in a test, so the model may be described by the copy that is the faster one on a CPU.
-        self._describing = Describing(unwrap(self.model))
+        self._copies = {}
         try:
             with torch.no_grad(), stopping.instead_of_errors():
+                self._norms = camera_norms(self) if self.camera_norms and self.test_loader else None
                 self._means = camera_means(self) if self.centre_cameras and self.test_loader else None
                 with split_tests(self), recorded_results(self.fast_rank, ranked) as results:
                     rank1 = super().test(*args, **kwargs)
         finally:
-            self._describing = self._means = None
+            self._copies = self._norms = self._means = None
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
 
@@ -303,14 +310,24 @@ class ResumableEngine(HostFixes):
         """Descriptors of a test's images; in a test of several processes the loaders give descriptors already."""
         if input.dim() > 2:
             stopping.check()
-            input = self.described(input)
+            input = self.described(input, self._camids)
         return input if self._means is None else self._means.centred(input, self._camids)
 
-    def described(self, images: Tensor) -> Tensor:
-        """Descriptors as torchreid extracts them: (b, 3, H, W) -> (b, E)."""
+    def described(self, images: Tensor, cameras: Sequence[int]) -> Tensor:
+        """Descriptors as torchreid extracts them: (b, 3, H, W) and b cameras -> (b, E)."""
         images = images.cuda() if self.use_gpu else images
+        if self._norms is None:
+            return self._described_by(unwrap(self.model), images)
+        places = defaultdict(list)
+        for place, camera in enumerate(cameras):
+            places[self._norms.network(camera)].append(place)
+        rows = torch.cat([self._described_by(network, images[own]) for network, own in places.items()])
+        return rows[torch.tensor(sum(places.values(), [])).argsort()]
+
+    def _described_by(self, network: nn.Module, images: Tensor) -> Tensor:
         model = self.model
-        network = model if self._describing is None else self._describing.network(images)
+        if self._copies is not None:
+            network = self._copies.setdefault(network, Describing(network)).network(images)
         if network is not unwrap(model):  # else the wrapper stays, which may spread the images over GPUs
             self.model = network
         try:

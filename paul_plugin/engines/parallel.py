@@ -29,10 +29,10 @@ class SplitTest:
 
     Args:
         loader: torchreid's, of query or gallery.
-        extract: images -> descriptors, (b, 3, H, W) -> (b, D).
+        extract: images and their cameras -> descriptors, (b, 3, H, W) and b numbers -> (b, D).
     """
 
-    def __init__(self, loader: DataLoader, extract: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, loader: DataLoader, extract: Callable[[Tensor, list[int]], Tensor]) -> None:
         self.loader = loader
         self.extract = extract
 
@@ -54,7 +54,7 @@ class SplitTest:
         )
         for first, data in zip(firsts, own, strict=True):
             stopping.check_together()
-            descriptors = self.extract(data['img'])
+            descriptors = self.extract(data['img'], data['camid'].tolist())
             if first + rank >= len(batches):
                 descriptors = descriptors[:0]
             parts = processes.gather_parts(descriptors, self.loader.batch_size)

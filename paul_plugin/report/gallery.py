@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data.ids import camera_name
 from ..data.loaders import gives_surrogates
 from ..deploy.as_tested import described, distances
+from ..deploy.by_camera import described_items, training_norms
 from ..deploy.centred import training_means
 from ..engines.centring import lone_of_training
 from ..figures.mining import draw_mining, mine_batch
@@ -22,6 +23,7 @@ from ..figures.ranked import Ranked, draw_labelled, ranked_items
 from ..figures.sheet import spread
 from ..host.data import images_digest, items_of, training_images
 from ..method.camera_means import CameraMeans
+from ..method.camera_norms import CameraNorms
 from ..method.miner import CyclicRankingMiner
 from ..run.data import root_of
 from ..run.trained import Trained
@@ -178,27 +180,35 @@ class Pictures:
         return None
 
     @functools.cached_property
-    def _means(self) -> CameraMeans:
+    def _of_cameras(self) -> tuple[CameraNorms, CameraMeans | None]:
+        """What the run's test takes from cameras; None for the means that it does not take off."""
         trained = self.trained
         if trained.checkpoint.get('images') not in (None, images_digest(self.datamanager)):
             print(
-                f'warning: the means are those of the training images in '
+                f'warning: means and norms of cameras are those of the training images in '
                 f'{printable(root_of(trained.cfg, trained.cfg.data.sources[0]))}, which are not those that '
                 f'{printable(trained.path)} was trained on'
             )
-        means = training_means(self.trained, self.datamanager)
+        norms = training_norms(trained, self.datamanager)
+        if not trained.cfg.test.centre_cameras:
+            return norms, None
+        means = training_means(trained, self.datamanager, norms)
         if means.lone:
             print(f'warning: {lone_of_training(means, self.datamanager.train_loader.dataset)}')
-        return means
+        return norms, means
 
     def rows(self, items: Sequence[tuple]) -> Tensor:
         """Descriptors of torchreid's items as the run's test compares them, (N, E).
 
-        With `test.centre_cameras` they are without the mean of their camera.
+        With `test.camera_norms` they are described by the norms of their camera, and with `test.centre_cameras` they
+        are without its mean.
         """
-        rows = described(self.trained, [item[0] for item in items])
-        centre = self.trained.cfg.test.centre_cameras
-        return self._means.centred(rows, [item[2] for item in items]) if centre else rows
+        test = self.trained.cfg.test
+        if not (test.camera_norms or test.centre_cameras):
+            return described(self.trained, [item[0] for item in items])
+        norms, means = self._of_cameras
+        rows = described_items(self.trained, items, norms)
+        return rows if means is None else means.centred(rows, [item[2] for item in items])
 
     @functools.cached_property
     def gallery_rows(self) -> Tensor:

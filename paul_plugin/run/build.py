@@ -116,6 +116,7 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     engine.config = cfg.dump()
     engine.fast_rank = cfg.test.fast_rank
     engine.centre_cameras = cfg.test.centre_cameras
+    engine.camera_norms = cfg.test.camera_norms
     return engine
 
 
@@ -151,6 +152,7 @@ def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) 
     engine.seed = cfg.train.seed
     engine.fast_rank = cfg.test.fast_rank
     engine.centre_cameras = cfg.test.centre_cameras
+    engine.camera_norms = cfg.test.camera_norms
     return engine
 
 

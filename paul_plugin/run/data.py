@@ -112,8 +112,8 @@ def build_datamanager(cfg: CfgNode) -> DataManager:
     # Read once for the three data sets that a data manager makes of a name.
     options = {'outputs': (cfg.data.save_dir,), 'k': cfg.paul.k, 'stretch': cfg.data.stretch}
     read = functools.cache(functools.partial(read_crops, **options))
-    # A test of centred descriptors needs training images: their cameras' means cannot be had from stand-ins.
-    test_only = cfg.test.evaluate and not cfg.test.centre_cameras
+    # What a test takes from cameras is told by training images, which stand-ins do not tell.
+    test_only = cfg.test.evaluate and not (cfg.test.centre_cameras or cfg.test.camera_norms)
     crops = functools.partial(FolderDataset, **cfg.folder, read=read, test_only=test_only)
     try:
         with (

@@ -38,7 +38,8 @@ def test_torchreids_keys_and_defaults():
     ours = {'amp': 'off', 'checkpoint_minutes': 5.0, 'keep_checkpoints': 2}
     assert {key: cfg.train.pop(key) for key in ours} == ours
     assert (cfg.data.pop('bad_images'), cfg.data.pop('stretch')) == ('stop', False)
-    assert (cfg.test.pop('fast_rank'), cfg.test.pop('centre_cameras')) == (True, False)
+    ours = {'fast_rank': True, 'centre_cameras': False, 'camera_norms': False}
+    assert {key: cfg.test.pop(key) for key in ours} == ours
     assert cfg.pop('folder') == {'path': '', 'labels': '', 'camera': '', 'near_copies': 'one'}
     assert yaml.safe_load(cfg.dump()) == yaml.safe_load(TORCHREID)
     assert paul.surrogate.pop('transforms') == ['crop', 'rotation', 'colour']

@@ -87,7 +87,7 @@ def work(rank: int, world: int, folder: Path, run: dict) -> None:
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         settings = {name: run.get(name, default) for name, default in SETTINGS.items()}
         engine = make_engine(run['root'], **settings, **run.get('options', {}))
-        engine.centre_cameras = run.get('centre_cameras', False)
+        engine.centre_cameras, engine.camera_norms = run.get('centre_cameras', False), run.get('camera_norms', False)
         signs = CameraSigns()
         if run.get('signs'):
             engine.observers += [signs, KeepBest(signs)]

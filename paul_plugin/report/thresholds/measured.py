@@ -143,8 +143,8 @@ class Nearest(NamedTuple):
 def measure(pictures: Pictures) -> Labelled | Nearest:
     """The distances of a run's first target with labels; where there is none, those of its training images.
 
-    They are compared as the run's test ranks them, by its metric and with `test.centre_cameras` without the means of
-    the cameras. Of more than 100 million pairs only so many queries are taken, evenly spread.
+    They are compared as the run's test ranks them, by its metric, with `test.centre_cameras` without the means of the
+    cameras, and with `test.camera_norms` by their norms. Of more than 100 million pairs only so many queries are taken, evenly spread.
 
     Raises:
         UserError: if the data are not there, or have not two images or persons to compare.
@@ -155,7 +155,7 @@ def measure(pictures: Pictures) -> Labelled | Nearest:
     """
     cfg = pictures.trained.cfg
     told = {'weights': printable(pictures.trained.path), 'metric': cfg.test.dist_metric}
-    told['centre_cameras'] = bool(cfg.test.centre_cameras)
+    told |= {key: bool(cfg.test[key]) for key in ('centre_cameras', 'camera_norms')}
     tested = pictures.tested
     return _nearest(pictures, told) if tested is None else _labelled(pictures, tested, told)
 
@@ -207,7 +207,7 @@ def _rows_of_distances(pictures: Pictures, rows, chosen: list[int], at_once: int
 def labelled_threshold(trained: Trained, share: float = SHARE) -> tuple[float | None, str]:
     """The distance that a share of the labelled pairs of different persons are under.
 
-    The run's query and gallery are described for it, and compared without centring by cameras.
+    The run's query and gallery are described for it, without the means and norms of cameras.
 
     Args:
         trained: the model, whose configuration names the run's data.
@@ -216,7 +216,7 @@ def labelled_threshold(trained: Trained, share: float = SHARE) -> tuple[float | 
     Returns:
         The distance, or None where it cannot be told; and a line that says which and why.
     """
-    cfg = with_keys(trained.cfg, {'test.centre_cameras': False})
+    cfg = with_keys(trained.cfg, {'test.centre_cameras': False, 'test.camera_norms': False})
     pictures = Pictures(trained._replace(cfg=cfg))
     try:
         if not trained.checkpoint.get('config'):

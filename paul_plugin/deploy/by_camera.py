@@ -1,0 +1,43 @@
+"""Images described as the test of a run describes them: each by the norms of its camera, where the test asks for them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..data.descriptors import ImageFiles
+from ..engines.camera_norms import batches_of_cameras
+from ..engines.centring import images_of_means
+from ..host.data import DataManager
+from ..method.camera_norms import CameraNorms, statistics_of
+from ..run.trained import Trained
+from .as_tested import described
+
+
+def training_norms(trained: Trained, datamanager: DataManager) -> CameraNorms:
+    """The norms of each camera, of the run's training images; no camera has any without `test.camera_norms`."""
+    if not trained.cfg.test.camera_norms:
+        return CameraNorms(trained.model, {})
+    items = images_of_means(datamanager.train_loader.dataset.data, trained.cfg.train.seed)
+    images = ImageFiles([item[0] for item in items], trained.transform())
+    statistics = {}
+    for camera, batches in batches_of_cameras(items).items():
+        loader = DataLoader(images, batch_sampler=batches, generator=torch.Generator())
+        statistics[camera] = statistics_of(trained.model, (batch.to(trained.device) for batch in loader))
+    return CameraNorms(trained.model, statistics)
+
+
+def described_items(trained: Trained, items: Sequence[tuple], norms: CameraNorms) -> Tensor:
+    """Descriptors of torchreid's items, (path, pid, camid, ...): (N, E), on the CPU, of length 1."""
+    places: dict[nn.Module, list[int]] = defaultdict(list)
+    for place, item in enumerate(items):
+        places[norms.network(item[2])].append(place)
+    if len(places) < 2:
+        model = next(iter(places), trained.model)
+        return described(trained._replace(model=model), [item[0] for item in items])
+    rows = torch.empty(len(items), trained.dim)
+    for model, own in places.items():
+        rows[own] = described(trained._replace(model=model), [items[place][0] for place in own])
+    return rows

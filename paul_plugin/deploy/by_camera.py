@@ -1,4 +1,4 @@
-"""Images described as the test of a run describes them: each by the norms of its camera, where the test asks for them."""
+"""Images described as the test of a run describes them: by the norms of their cameras, where it asks for them."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ import contextlib
 import functools
 import math
 import time
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +16,10 @@ from ..data import loaders
 from ..host.data import files_digest, images_digest
 from ..host.engine import TEST_OPTIONS, HostFixes, unwrap
 from ..host.evaluation import recorded_results
-from ..method.folding import Describing
 from ..runtime import processes, randomness, stopping
 from ..runtime.errors import UserError, printable
-from .camera_norms import camera_norms
-from .centring import camera_means
 from .finite import FiniteGuard, NotFinite
+from .in_test import InTest
 from .parallel import NoWriter, split_tests, whole_batch, wrapped
 from .state import restore, state_of
 from .watch.history import write_history
@@ -75,8 +71,7 @@ class ResumableEngine(HostFixes):
         self._in_step = False
         self.states = None  # of the generators, to be restored before the first step of a resumed run
         self.network: nn.Module | None = None  # the model as a step trains it, of this epoch
-        self._norms, self._means = None, None  # in a test that asks for them
-        self._copies: dict[nn.Module, Describing] | None = None  # in a test: of each network that describes
+        self.in_test: InTest | None = None  # of the test that is going on
         self._camids: list[int] = []  # of the batch whose descriptors are asked for next
 
     def _begin_record(self) -> None:
@@ -288,16 +283,14 @@ class ResumableEngine(HostFixes):
             for observer in self.observers:
                 observer.after_ranking(self, target, distances)
 
-        # No weight changes in a test, so the model may be described by the copy that is the faster one on a CPU.
-        self._copies = {}
+        self.in_test = InTest(unwrap(self.model), self._extracted)
         try:
             with torch.no_grad(), stopping.instead_of_errors():
-                self._norms = camera_norms(self) if self.camera_norms and self.test_loader else None
-                self._means = camera_means(self) if self.centre_cameras and self.test_loader else None
+                self.in_test.take_from_cameras(self)
                 with split_tests(self), recorded_results(self.fast_rank, ranked) as results:
                     rank1 = super().test(*args, **kwargs)
         finally:
-            self._copies = self._norms = self._means = None
+            self.in_test = None
         self.results = dict(zip(self.test_loader, results, strict=True))
         return rank1
 
@@ -308,26 +301,16 @@ class ResumableEngine(HostFixes):
 
     def extract_features(self, input: Tensor) -> Tensor:
         """Descriptors of a test's images; in a test of several processes the loaders give descriptors already."""
+        if self.in_test is None:
+            return self._extracted(unwrap(self.model), input)
         if input.dim() > 2:
             stopping.check()
-            input = self.described(input, self._camids)
-        return input if self._means is None else self._means.centred(input, self._camids)
+            input = self.in_test.describe(input, self._camids)
+        return self.in_test.centred(input, self._camids)
 
-    def described(self, images: Tensor, cameras: Sequence[int]) -> Tensor:
-        """Descriptors as torchreid extracts them: (b, 3, H, W) and b cameras -> (b, E)."""
+    def _extracted(self, network: nn.Module, images: Tensor) -> Tensor:
         images = images.cuda() if self.use_gpu else images
-        if self._norms is None:
-            return self._described_by(unwrap(self.model), images)
-        places = defaultdict(list)
-        for place, camera in enumerate(cameras):
-            places[self._norms.network(camera)].append(place)
-        rows = torch.cat([self._described_by(network, images[own]) for network, own in places.items()])
-        return rows[torch.tensor(sum(places.values(), [])).argsort()]
-
-    def _described_by(self, network: nn.Module, images: Tensor) -> Tensor:
         model = self.model
-        if self._copies is not None:
-            network = self._copies.setdefault(network, Describing(network)).network(images)
         if network is not unwrap(model):  # else the wrapper stays, which may spread the images over GPUs
             self.model = network
         try:

@@ -15,16 +15,15 @@ from ..runtime import processes, stopping
 from .centring import images_of_means
 
 _BATCH = 64  # images of a camera that pass at a time, at most
-FEWEST = 16  # images of a camera that tell its statistics
+_FEWEST = 2  # images of a camera: one has no variance
 
 
-def batches_of_cameras(items: Sequence[tuple], size: int = _BATCH, fewest: int = FEWEST) -> dict[int, list[list[int]]]:
-    """The places of each camera's images, in batches of nearly equal size; nothing of a camera that has too few.
+def batches_of_cameras(items: Sequence[tuple], size: int = _BATCH) -> dict[int, list[list[int]]]:
+    """The places of each camera's images, in batches of nearly equal size; nothing of a camera with a single one.
 
     Args:
         items: torchreid's, (path, pid, camid, ...).
         size: images of a batch, at most.
-        fewest: images that a camera must have.
 
     Returns:
         camera -> its batches; one holds images from all over the camera's list, as neighbours there may show a person.
@@ -35,7 +34,7 @@ def batches_of_cameras(items: Sequence[tuple], size: int = _BATCH, fewest: int =
     batches = {}
     for camera in sorted(places):
         own = places[camera]
-        if len(own) >= fewest:
+        if len(own) >= _FEWEST:
             number = -(-len(own) // size)
             batches[camera] = [own[first::number] for first in range(number)]
     return batches
@@ -69,7 +68,7 @@ def camera_norms(engine) -> CameraNorms:
     cameras = len({item[2] for item in dataset.data})
     print(f'Camera norms: by {len(dataset.data)} training images of {cameras} cameras')
     if len(batches) < cameras:
-        print(f"* {cameras - len(batches)} cameras with fewer than {FEWEST} images are described by the model's own norms")
+        print(f"* cameras with a single image keep the model's own norms: {cameras - len(batches)} of {cameras}")
     return CameraNorms(model, processes.from_first(statistics))
 
 

@@ -103,7 +103,7 @@ def split_tests(engine) -> Iterator[None]:
     loaders = engine.test_loader
     processes.copy_buffers(unwrap(engine.model))
     engine.test_loader = {
-        name: {part: SplitTest(loader, engine.described) for part, loader in parts.items()}
+        name: {part: SplitTest(loader, engine.in_test.describe) for part, loader in parts.items()}
         for name, parts in loaders.items()
     }
     try:

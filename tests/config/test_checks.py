@@ -62,6 +62,7 @@ def test_good_values(words):
         ('train.amp auto', ["train.amp = 'auto'", 'have no mixed precision, set it to off']),
         ('train.batch_size 1', ['train.batch_size = 1', 'at least 2, a single image has no statistics']),
         ('test.centre_cameras True', ['test.centre_cameras = True', 'needs loss.name paul']),
+        ('test.camera_norms True', ['test.camera_norms = True', 'needs loss.name paul']),
         (
             'paul test.centre_cameras True data.targets mars',
             ['test.centre_cameras = True', 'data.sources and data.targets to be one and the same data set'],

@@ -68,10 +68,10 @@ MARKED = {
         data.height data.width data.norm_mean data.norm_std market1501.use_500k_distractors folder.path
         data.stretch folder.near_copies
         folder.labels folder.camera cuhk03.labeled_images cuhk03.classic_split cuhk03.use_metric_cuhk03
-        test.batch_size test.dist_metric test.normalize_feature test.centre_cameras test.ranks test.evaluate
-        test.eval_freq test.start_eval test.rerank test.visrank test.visrank_topk test.fast_rank paul.num_patches
-        paul.feature_dim paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids paul.synthetic.images_per_id
-        paul.synthetic.seed
+        test.batch_size test.dist_metric test.normalize_feature test.centre_cameras test.camera_norms test.ranks
+        test.evaluate test.eval_freq test.start_eval test.rerank test.visrank test.visrank_topk test.fast_rank
+        paul.num_patches paul.feature_dim paul.patch_source paul.synthetic.train_ids paul.synthetic.test_ids
+        paul.synthetic.images_per_id paul.synthetic.seed
     """,
     Mark.WEIGHTS: """
         paul.num_patches paul.feature_dim paul.patch_source paul.pretrain.config paul.pretrain.opts

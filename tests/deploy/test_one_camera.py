@@ -18,14 +18,20 @@ from paul_plugin.run.trained import open_trained
 from paul_plugin.runtime.errors import UserError
 
 
-def test_descriptors_are_those_of_the_centred_test(embedded_run):
-    trained = open_trained(embedded_run, opts=('test.centre_cameras', 'True'))
+@pytest.mark.parametrize('norms', ['False', 'True'])
+def test_descriptors_are_those_of_the_centred_test(embedded_run, norms):
+    trained = open_trained(embedded_run, opts=('test.centre_cameras', 'True', 'test.camera_norms', norms))
     queries = Pictures(trained).tested.queries
     rows = Pictures(trained).rows(queries)
     of_camera = [place for place, item in enumerate(queries) if item[2] == 2]
     assert of_camera
     found = described(for_camera(trained, '3'), [queries[place][0] for place in of_camera])
     torch.testing.assert_close(found, unit_length(rows[of_camera]), rtol=0, atol=1e-5)
+    if norms == 'True':
+        plain = open_trained(embedded_run, opts=('test.centre_cameras', 'True'))
+        assert (Pictures(plain).rows(queries) - rows).abs().max() > 0.01
+        assert (described(for_camera(plain, '3'), [queries[of_camera[0]][0]]) - found[:1]).abs().max() > 0.01
+        return
     reduced = reduce_dimension(trained, 8)
     of_reduced = for_camera(reduced, '3')
     assert of_reduced.model.feature_dim == 8

@@ -18,7 +18,7 @@ def test_each_test_makes_a_copy_of_the_weights_that_it_finds(make_engine, make_d
         given.clear()
         engine.test(dist_metric='cosine')
         assert engine.model is model
-        assert engine._copies is None
+        assert engine.in_test is None
         assert len(given) > 4
         assert len(calls) == 2  # to see what can be folded, and to compare: no batch
         images, descriptors = given[-1]

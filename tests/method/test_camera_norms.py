@@ -56,12 +56,16 @@ def by_hand(model, batches):
 def test_statistics_are_those_of_loops(model):
     batches = [2 * torch.randn(count, 3, 8, 6, dtype=torch.float64) + 1 for count in (5, 4)]
     before = copy.deepcopy(model.state_dict())
-    found, expected = statistics_of(model, iter(batches)), by_hand(model, batches)
+    found, expected = statistics_of(model, iter(batches), prior=0), by_hand(model, batches)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-12)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert model.training
+    mixed = statistics_of(model, iter(batches), prior=27)
+    assert mixed.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(mixed[name], 0.25 * value + 0.75 * before[name], rtol=0, atol=1e-12)
 
 
 def test_a_camera_s_network(model):

@@ -144,7 +144,8 @@ def measure(pictures: Pictures) -> Labelled | Nearest:
     """The distances of a run's first target with labels; where there is none, those of its training images.
 
     They are compared as the run's test ranks them, by its metric, with `test.centre_cameras` without the means of the
-    cameras, and with `test.camera_norms` by their norms. Of more than 100 million pairs only so many queries are taken, evenly spread.
+    cameras, and with `test.camera_norms` by their norms. Of more than 100 million pairs only so many queries are
+    taken, evenly spread.
 
     Raises:
         UserError: if the data are not there, or have not two images or persons to compare.

@@ -1,12 +1,14 @@
 """Images described as the test of a run describes them: by the norms of their cameras, where it asks for them."""
 
+import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..checkpoints.norms import measure_norms, unmeasured
 from ..data.descriptors import ImageFiles
 from ..engines.camera_norms import batches_of_cameras
 from ..engines.centring import images_of_means
@@ -22,11 +24,19 @@ def training_norms(trained: Trained, datamanager: DataManager) -> CameraNorms:
         return CameraNorms(trained.model, {})
     items = images_of_means(datamanager.train_loader.dataset.data, trained.cfg.train.seed)
     images = ImageFiles([item[0] for item in items], trained.transform())
-    statistics = {}
-    for camera, batches in batches_of_cameras(items).items():
-        loader = DataLoader(images, batch_sampler=batches, generator=torch.Generator())
-        statistics[camera] = statistics_of(trained.model, (batch.to(trained.device) for batch in loader))
-    return CameraNorms(trained.model, statistics)
+    of_cameras = batches_of_cameras(items)
+
+    def batches(*cameras: int) -> Iterator[Tensor]:
+        sampler = [batch for camera in cameras for batch in of_cameras[camera]]
+        loader = DataLoader(images, batch_sampler=sampler, generator=torch.Generator())
+        return (batch.to(trained.device) for batch in loader)
+
+    model = trained.model
+    names = unmeasured(model)
+    if names and of_cameras:  # a camera's statistics mean nothing to a layer that was never measured
+        model = copy.deepcopy(model)
+        measure_norms(model, batches(*of_cameras), names)
+    return CameraNorms(model, {camera: statistics_of(model, batches(camera)) for camera in of_cameras})
 
 
 def described_items(trained: Trained, items: Sequence[tuple], norms: CameraNorms) -> Tensor:

@@ -63,7 +63,7 @@ def train_supervised(start: Start) -> nn.Module:
     if load:
         unmeasured = load_into(cfg, model, start.file)
         start.file.forget()
-        if not cfg.test.evaluate:
+        if not cfg.test.evaluate or cfg.test.camera_norms:
             measure_on_training_images(cfg, model, datamanager, unmeasured)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:
@@ -105,7 +105,8 @@ def load_pretrained(engine: ResumableEngine, cfg: CfgNode, file: WeightsFile) ->
             f"{printable(file.path)} is a model of torchreid's: its patches are bands, unless they are named; its "
             'branches start as its own head, or without one as projections that keep distances'
         )
-    if not cfg.test.evaluate:  # which changes nothing that a test sees, and may have no training images
+    # It changes nothing that a plain test sees, which may have no training images.
+    if not cfg.test.evaluate or cfg.test.camera_norms:
         measure_on_training_images(cfg, engine.model, engine.datamanager, loaded.unmeasured)
     return loaded.adapted
 

@@ -1,5 +1,6 @@
 """How a test describes images: by faster copies of the model, the norms of cameras, and without cameras' means."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,8 @@ from ..method.camera_norms import CameraNorms
 from ..method.folding import Describing
 from .camera_norms import camera_norms
 from .centring import camera_means
+
+_MOST_BYTES = 2**31  # of the faster copies of all cameras' networks, each of which has weights of its own
 
 
 class InTest:
@@ -53,8 +56,15 @@ class InTest:
         return rows[torch.tensor([place for own in places.values() for place in own]).argsort()]
 
     def _by(self, network: nn.Module, images: Tensor) -> Tensor:
-        copy = self._copies.setdefault(network, Describing(network))
-        return self.extract(copy.network(images), images)
+        if self._copied:
+            network = self._copies.setdefault(network, Describing(network)).network(images)
+        return self.extract(network, images)
+
+    @functools.cached_property
+    def _copied(self) -> bool:
+        """Whether there is memory for the copies."""
+        networks = 1 if self.norms is None else len(self.norms.statistics)
+        return networks * sum(weight.nbytes for weight in self.model.parameters()) <= _MOST_BYTES
 
     def centred(self, descriptors: Tensor, cameras: Sequence[int]) -> Tensor:
         """(b, E) and b cameras -> (b, E)."""

@@ -19,7 +19,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class CameraNorms:
-    """For each camera a network of the same weights with that camera's BatchNorm statistics.
+    """For each camera a network with the same parameters, and that camera's BatchNorm statistics.
 
     Args:
         model: the network; it stays as it is.
@@ -40,10 +40,15 @@ class CameraNorms:
         if camera not in self.statistics:
             return self.model
         if camera not in self._networks:
-            network = copy.deepcopy(self.model).eval()
+            network = _with_own_buffers(self.model).eval()
             network.load_state_dict(self.statistics[camera], strict=False)
             self._networks[camera] = network
         return self._networks[camera]
+
+
+def _with_own_buffers(model: nn.Module) -> nn.Module:
+    """A copy that shares the parameters, so that any number of cameras takes little memory."""
+    return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
 @torch.no_grad()
@@ -65,7 +70,7 @@ def statistics_of(model: nn.Module, batches: Iterable[Tensor], prior: float = PR
     Raises:
         ValueError: if there are no images.
     """
-    network = copy.deepcopy(model).eval()
+    network = _with_own_buffers(model).eval()
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, NORMS)}
     layers = {name: layer for name, layer in layers.items() if layer.running_mean is not None}
     for layer in layers.values():

@@ -72,6 +72,15 @@ def test_it_is_the_map_of_descriptors_by_hand(engine, capsys, centred):
     assert map_of(engine) == plain
 
 
+def test_networks_that_take_too_much_memory_are_not_copied(engine, monkeypatch):
+    engine.camera_norms = True
+    found, folded = map_of(engine), []
+    monkeypatch.setattr('paul_plugin.method.folding.folded', lambda *args: folded.append(args))
+    monkeypatch.setattr('paul_plugin.engines.in_test._MOST_BYTES', 0)
+    assert map_of(engine) == pytest.approx(found, abs=1e-6)
+    assert folded == []
+
+
 def test_cameras_with_a_single_image_keep_the_model_s_own_norms(engine, capsys):
     plain = map_of(engine)
     training = engine.datamanager.train_loader.dataset

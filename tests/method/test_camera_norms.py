@@ -1,6 +1,7 @@
 """Statistics of BatchNorm layers on one camera's images, against plain loops; networks of cameras."""
 
 import copy
+import operator
 
 import pytest
 import torch
@@ -76,6 +77,7 @@ def test_a_camera_s_network(model):
     assert norms.network('gate') is network
     assert norms.network('yard') is model
     assert not network.training
+    assert all(map(operator.is_, network.parameters(), model.parameters()))
     values = images
     with torch.no_grad():
         for name, layer in model.named_children():

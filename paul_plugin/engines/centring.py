@@ -63,7 +63,7 @@ def camera_means(engine) -> CameraMeans:
     )
     processes.copy_buffers(unwrap(engine.model))
     engine.set_model_mode('eval')
-    batches = Shown(SplitTest(loader, engine.in_test.describe), 'camera means')
+    batches = Shown(SplitTest(loader, engine.in_test.describe, engine.in_test.norms is not None), 'camera means')
     means = CameraMeans.of((batch['img'], batch['camid'].tolist()) for batch in batches)
     cameras = len(means.means) + len(means.lone)
     print(f'Camera centring: by the mean descriptors of {len(dataset.data)} training images of {cameras} cameras')

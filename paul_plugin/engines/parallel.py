@@ -1,5 +1,6 @@
 """One step and one test by several processes: what of an engine is wrapped, gathered and split."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ..host.engine import unwrap
+from ..host.progress import bar
 from ..runtime import processes, stopping
 
 
@@ -30,11 +32,16 @@ class SplitTest:
     Args:
         loader: torchreid's, of query or gallery.
         extract: images and their cameras -> descriptors, (b, 3, H, W) and b numbers -> (b, D).
+        by_camera: describe batches of one camera each, all of them before the first is given: for an `extract` that
+            has a network for each camera, which would get a few images at a time otherwise.
     """
 
-    def __init__(self, loader: DataLoader, extract: Callable[[Tensor, list[int]], Tensor]) -> None:
+    def __init__(
+        self, loader: DataLoader, extract: Callable[[Tensor, list[int]], Tensor], by_camera: bool = False
+    ) -> None:
         self.loader = loader
         self.extract = extract
+        self.by_camera = by_camera
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -42,6 +49,24 @@ class SplitTest:
     def __iter__(self) -> Iterator[dict]:
         """Gives every batch to every process, with descriptors in the place of images."""
         batches = list(self.loader.batch_sampler)
+        if not self.by_camera:
+            yield from (self._given(batch, rows) for batch, rows in self._described(batches))
+            return
+        of_cameras, all_rows = self._batches_of_cameras(), None
+        for batch, rows in bar(self._described(of_cameras), 'by camera', ' batches', len(of_cameras)):
+            all_rows = rows.new_empty(len(self.loader.dataset), rows.shape[1]) if all_rows is None else all_rows
+            all_rows[batch] = rows
+        yield from (self._given(batch, all_rows[batch]) for batch in batches)
+
+    def _batches_of_cameras(self) -> list[list[int]]:
+        places = defaultdict(list)
+        for place, item in enumerate(self.loader.dataset.data):
+            places[item[2]].append(place)
+        size = self.loader.batch_size
+        return [own[first : first + size] for own in places.values() for first in range(0, len(own), size)]
+
+    def _described(self, batches: list[list[int]]) -> Iterator[tuple[list[int], Tensor]]:
+        """Every batch and its descriptors."""
         world, rank = processes.world_size(), processes.rank()
         firsts = range(0, len(batches), world)
         own = DataLoader(
@@ -58,10 +83,12 @@ class SplitTest:
             if first + rank >= len(batches):
                 descriptors = descriptors[:0]
             parts = processes.gather_parts(descriptors, self.loader.batch_size)
-            for batch, part in zip(batches[first : first + world], parts, strict=False):
-                items = [self.loader.dataset.data[index] for index in batch]
-                pids, camids = (torch.tensor([item[place] for item in items]) for place in (1, 2))
-                yield {'img': part, 'pid': pids, 'camid': camids}
+            yield from zip(batches[first : first + world], parts, strict=False)
+
+    def _given(self, batch: list[int], rows: Tensor) -> dict:
+        items = [self.loader.dataset.data[index] for index in batch]
+        pids, camids = (torch.tensor([item[place] for item in items]) for place in (1, 2))
+        return {'img': rows, 'pid': pids, 'camid': camids}
 
 
 def wrapped(model: nn.Module, use_gpu: bool, every_parameter_used: bool) -> nn.Module:
@@ -95,15 +122,16 @@ def split_tests(engine) -> Iterator[None]:
     """Within it each of several processes describes a share of a test's batches; with one nothing changes.
 
     torchreid's loop over a loader cannot be divided, so the loaders are: SplitTest has the descriptors of all, and
-    gives them in the place of images.
+    gives them in the place of images. One process does so where images are described by the norms of their cameras.
     """
-    if processes.world_size() == 1:
+    by_camera = engine.in_test.norms is not None
+    if processes.world_size() == 1 and not by_camera:
         yield
         return
     loaders = engine.test_loader
     processes.copy_buffers(unwrap(engine.model))
     engine.test_loader = {
-        name: {part: SplitTest(loader, engine.in_test.describe) for part, loader in parts.items()}
+        name: {part: SplitTest(loader, engine.in_test.describe, by_camera) for part, loader in parts.items()}
         for name, parts in loaders.items()
     }
     try:

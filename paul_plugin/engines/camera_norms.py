@@ -1,8 +1,6 @@
 """Tests by the BatchNorm statistics of each camera, which training images tell without a label."""
 
-import copy
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -12,7 +10,8 @@ from ..host.engine import unwrap
 from ..host.progress import Shown
 from ..method.camera_norms import CameraNorms, statistics_of
 from ..runtime import processes, stopping
-from .centring import images_of_means
+from ..runtime.places import places_of
+from .centring import dataset_of_means
 
 _BATCH = 64  # images of a camera that pass at a time, at most
 _FEWEST = 2  # images of a camera: one has no variance
@@ -28,12 +27,8 @@ def batches_of_cameras(items: Sequence[tuple], size: int = _BATCH) -> dict[int, 
     Returns:
         camera -> its batches; one holds images from all over the camera's list, as neighbours there may show a person.
     """
-    places = defaultdict(list)
-    for place, item in enumerate(items):
-        places[item[2]].append(place)
     batches = {}
-    for camera in sorted(places):
-        own = places[camera]
+    for camera, own in sorted(places_of(item[2] for item in items).items()):
         if len(own) >= _FEWEST:
             number = -(-len(own) // size)
             batches[camera] = [own[first::number] for first in range(number)]
@@ -46,15 +41,12 @@ def camera_norms(engine) -> CameraNorms:
 
     All processes call it, and each measures all: with SyncBatchNorm every process must pass the same batches.
     """
-    trained_on = engine.datamanager.train_loader
-    dataset = copy.copy(trained_on.dataset)
-    dataset.transform = engine.datamanager.transform_te
-    dataset.data = images_of_means(trained_on.dataset.data, engine.seed)
+    dataset = dataset_of_means(engine)
     batches = batches_of_cameras(dataset.data)
     loader = DataLoader(
         dataset,
         batch_sampler=[batch for own in batches.values() for batch in own],
-        num_workers=trained_on.num_workers,
+        num_workers=engine.datamanager.train_loader.num_workers,
         generator=torch.Generator(),
     )
     model = unwrap(engine.model)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..data.ids import camera_name
 from ..host.engine import unwrap
@@ -42,6 +42,15 @@ def images_of_means(items: Sequence[tuple], seed: int, most: int = MOST) -> list
     return sorted((item for own in of_camera.values() for item in own), key=lambda item: item[0])
 
 
+def dataset_of_means(engine) -> Dataset:
+    """The engine's training images of `images_of_means`, as a test has them."""
+    trained_on = engine.datamanager.train_loader.dataset
+    dataset = copy.copy(trained_on)
+    dataset.transform = engine.datamanager.transform_te
+    dataset.data = images_of_means(trained_on.data, engine.seed)
+    return dataset
+
+
 @torch.no_grad()
 def camera_means(engine) -> CameraMeans:
     """The mean descriptor of each camera, of at most `MOST` training images; says what it did. All processes call it.
@@ -49,10 +58,7 @@ def camera_means(engine) -> CameraMeans:
     The images are described as in a test, shared by the processes in whole batches. The data set that is tested must
     be the one that is trained on, or its numbers would be of other cameras.
     """
-    trained_on = engine.datamanager.train_loader
-    dataset = copy.copy(trained_on.dataset)
-    dataset.transform = engine.datamanager.transform_te
-    dataset.data = images_of_means(trained_on.dataset.data, engine.seed)
+    dataset = dataset_of_means(engine)
     tested = next(iter(engine.test_loader.values()))['query']
     loader = DataLoader(
         dataset,

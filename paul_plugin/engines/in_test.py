@@ -1,7 +1,6 @@
 """How a test describes images: by faster copies of the model, the norms of cameras, and without cameras' means."""
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from ..method.camera_means import CameraMeans
 from ..method.camera_norms import CameraNorms
 from ..method.folding import Describing
+from ..runtime.places import places_of
 from .camera_norms import camera_norms
 from .centring import camera_means
 
@@ -49,9 +49,7 @@ class InTest:
         """(b, 3, H, W) and b cameras -> (b, E), without any mean taken off."""
         if self.norms is None:
             return self._by(self.model, images)
-        places = defaultdict(list)
-        for place, camera in enumerate(cameras):
-            places[self.norms.network(camera)].append(place)
+        places = places_of(map(self.norms.network, cameras))
         rows = torch.cat([self._by(network, images[own]) for network, own in places.items()])
         return rows[torch.tensor([place for own in places.values() for place in own]).argsort()]
 

@@ -1,6 +1,5 @@
 """One step and one test by several processes: what of an engine is wrapped, gathered and split."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader
 from ..host.engine import unwrap
 from ..host.progress import bar
 from ..runtime import processes, stopping
+from ..runtime.places import places_of
 
 
 class NoWriter:
@@ -59,9 +59,7 @@ class SplitTest:
         yield from (self._given(batch, all_rows[batch]) for batch in batches)
 
     def _batches_of_cameras(self) -> list[list[int]]:
-        places = defaultdict(list)
-        for place, item in enumerate(self.loader.dataset.data):
-            places[item[2]].append(place)
+        places = places_of(item[2] for item in self.loader.dataset.data)
         size = self.loader.batch_size
         return [own[first : first + size] for own in places.values() for first in range(0, len(own), size)]
 

@@ -110,10 +110,15 @@ def build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> Re
     """The engine that `cfg.loss.name` names, with its optimizer, scheduler and checkpoints' settings."""
     check_layers(cfg, model)
     engine = _build_engine(cfg, datamanager, model)
-    engine.seed = cfg.train.seed
     engine.checkpoint_minutes = cfg.train.checkpoint_minutes
     engine.keep_checkpoints = cfg.train.keep_checkpoints
     engine.config = cfg.dump()
+    return _testing(engine, cfg)
+
+
+def _testing(engine: ResumableEngine, cfg: CfgNode) -> ResumableEngine:
+    """The engine, with its seed and what a config says of its tests."""
+    engine.seed = cfg.train.seed
     engine.fast_rank = cfg.test.fast_rank
     engine.centre_cameras = cfg.test.centre_cameras
     engine.camera_norms = cfg.test.camera_norms
@@ -149,11 +154,7 @@ def build_test_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) 
     """An engine that only tests: it asks nothing of the training images, and has no memory bank."""
     optimizer = torchreid.optim.build_optimizer(model, optim='sgd')  # which torchreid's engines want
     engine = resumable(torchreid.engine.ImageSoftmaxEngine)(datamanager, model, optimizer, use_gpu=cfg.use_gpu)
-    engine.seed = cfg.train.seed
-    engine.fast_rank = cfg.test.fast_rank
-    engine.centre_cameras = cfg.test.centre_cameras
-    engine.camera_norms = cfg.test.camera_norms
-    return engine
+    return _testing(engine, cfg)
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module, rate: float) -> tuple[torch.optim.Optimizer, LRScheduler]:

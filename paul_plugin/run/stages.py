@@ -63,7 +63,7 @@ def train_supervised(start: Start) -> nn.Module:
     if load:
         unmeasured = load_into(cfg, model, start.file)
         start.file.forget()
-        if not cfg.test.evaluate or cfg.test.camera_norms:
+        if not cfg.test.evaluate:
             measure_on_training_images(cfg, model, datamanager, unmeasured)
     engine = build_engine(cfg, datamanager, model)
     if point is not None:

@@ -69,13 +69,15 @@ def test_the_rate_the_signs_and_the_kept_model_are_those_of_one_process(root):
         torch.testing.assert_close(kept[1]['state_dict'][name], tensor, rtol=0, atol=LIMIT)
 
 
-def test_the_test_is_split_without_a_change(root):
+@pytest.mark.parametrize('norms', [False, True])
+def test_the_test_is_split_without_a_change(root, norms):
     """Of the same weights, the distances are the same to the bit: rows and columns in the same order.
 
-    The descriptors are centred: the means of cameras are shared out in the same way. Each is by its camera's norms.
+    The descriptors are centred: the means of cameras are shared out in the same way. With norms of cameras, batches are
+    of one camera each.
     """
-    run = {**SMALL, 'root': root, 'test_only': True, 'centre_cameras': True, 'camera_norms': True}
-    one, two = (train(world, root / f'test {world}', **run) for world in (1, 2))
+    run = {**SMALL, 'root': root, 'test_only': True, 'centre_cameras': True, 'camera_norms': norms}
+    one, two = (train(world, root / f'test {world} {norms}', **run) for world in (1, 2))
     assert len(one['distances']) == 1
     assert one['distances'][0].equal(two['distances'][0])
     assert one['results'] == two['results']

@@ -27,6 +27,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', choices=['off', 'bf16', 'fp16'], default='off', help='precision of our training step')
     parser.add_argument('--json', metavar='FILE', help='write all figures there')
+    parser.add_argument('--picture', metavar='FILE', help='with --only "job growth": draws it as a PNG file')
     parser.add_argument('--repeats', type=command.at_least(1), default=5, help='times that each is run (default: 5)')
     parser.add_argument('--only', nargs='+', metavar='WORD', help='only the rows whose name holds one of the words')
     parser.add_argument('--against', metavar='FOLDER', help='with --job: another checkout, whose job runs in turn')

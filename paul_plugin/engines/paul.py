@@ -9,6 +9,7 @@ from tqdm import tqdm
 from ..data import loaders
 from ..host.data import DataManager, images_of_cameras, reads_people, sort_training_images, training_images
 from ..host.engine import unwrap
+from ..host.progress import bar
 from ..method.centroid_ipfl import CentroidIPFL
 from ..method.ipfl import DescriptorIPFL
 from ..method.memory import PatchMemory
@@ -198,7 +199,7 @@ class ImagePAULEngine(ResumableEngine, torchreid.engine.Engine):
 
     def choose_positives(self) -> None:
         """Chooses each image's positives for the next epoch, where whole images choose them; says how many."""
-        self.objective.choose_positives()
+        self.objective.choose_positives(lambda blocks: bar(blocks, 'Choosing positives', ' blocks'))
         found = self.objective.numbers
         if found:
             others = f', {found["other_cameras"]:.2f} of them in other cameras' if 'other_cameras' in found else ''

@@ -4,7 +4,7 @@ Beside the paper, whose PEDAL takes each patch's k nearest patches as positives 
 Cyclic ranking (section 3.3) asks whether two images choose each other; here the same question chooses the positives.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from .spans import spans_of
 
 NONE = -1  # in the place of a positive that an image lacks
 BLOCK_ROWS = 1024  # images whose distances are held at a time
+Shown = Callable[[Sequence], Iterable]  # gives back what it is given, and may show how far it is
 
 
 class MutualNeighbours:
@@ -54,12 +55,13 @@ class MutualNeighbours:
         self.block_rows = block_rows
 
     @torch.no_grad()
-    def __call__(self, descriptors: Tensor) -> Tensor:
+    def __call__(self, descriptors: Tensor, shown: Shown = iter) -> Tensor:
         """Chooses the positives of all images.
 
         Args:
             descriptors: (N, E), one row an image, sorted by camera; nearest means highest cosine after centring, and
                 ties go to the first row.
+            shown: goes through the blocks of rows and may show how far it is.
 
         Returns:
             (N, C, k) int64: for each image and camera the rows of its positives there, the nearest first, `NONE` where
@@ -70,15 +72,18 @@ class MutualNeighbours:
         """
         centred, _ = centred_of(descriptors, self.spans, 'MutualNeighbours')
         near = centred.new_full((len(centred), len(self.spans), self.k), NONE, dtype=torch.int64)
-        for camera, start, rows in self._blocks():
+        for camera, start, rows in shown(self._blocks()):
             near[rows, camera] = self._nearest(centred, rows, start, self.spans[camera][1])
         return keep_mutual(near, self.spans) if self.both_ways else near
 
-    def _blocks(self) -> Iterator[tuple[int, int, slice]]:
+    def _blocks(self) -> list[tuple[int, int, slice]]:
         """Each camera, its first row, and blocks of the rows of all images that look into it."""
-        for camera, (start, _) in enumerate(self.spans):
-            for first in range(0, self.spans[-1][1], self.block_rows):
-                yield camera, start, slice(first, min(first + self.block_rows, self.spans[-1][1]))
+        images = self.spans[-1][1]
+        return [
+            (camera, start, slice(first, min(first + self.block_rows, images)))
+            for camera, (start, _) in enumerate(self.spans)
+            for first in range(0, images, self.block_rows)
+        ]
 
     def _nearest(self, descriptors: Tensor, rows: slice, start: int, end: int) -> Tensor:
         """The k nearest rows of a camera, [start, end), to a block of images: (n, k), `NONE` where there are fewer."""

@@ -14,7 +14,7 @@ from .camera_pedal import CameraPEDALLoss
 from .centroid_ipfl import CentroidIPFL
 from .ipfl import DescriptorIPFL
 from .memory import PatchMemory
-from .mutual_neighbours import MutualNeighbours, numbers_of_positives
+from .mutual_neighbours import MutualNeighbours, Shown, numbers_of_positives
 from .mutual_pedal import MutualPEDALLoss
 from .pedal import PEDALLoss
 from .reciprocal_neighbours import ReciprocalNeighbours
@@ -96,12 +96,16 @@ class PAULObjective(nn.Module):
         return {'loss': loss, **losses}, {**shares, 'recall': recall}
 
     @torch.no_grad()
-    def choose_positives(self) -> None:
-        """Chooses each image's positives from the memory bank, the first process for all; all call it."""
+    def choose_positives(self, shown: Shown = iter) -> None:
+        """Chooses each image's positives from the memory bank, the first process for all; all call it.
+
+        Args:
+            shown: as what chooses takes it.
+        """
         if self.choose is None:
             return
         bank = self.memory.gathered_state().get('bank')
-        chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1)).cpu()
+        chosen = None if bank is None else self.choose(bank.transpose(0, 1).flatten(1), shown).cpu()
         self.take_positives(processes.from_first(chosen))
 
     def take_positives(self, chosen: Tensor | None) -> None:

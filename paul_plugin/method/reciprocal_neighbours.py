@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .mutual_neighbours import NONE, centred_of, first_largest, keep_mutual
+from .mutual_neighbours import NONE, Shown, centred_of, first_largest, keep_mutual
 from .numbers import check_at_least_1
 from .spans import spans_of
 
@@ -76,11 +76,12 @@ class ReciprocalNeighbours:
         self.block_numbers = block_numbers
 
     @torch.no_grad()
-    def __call__(self, descriptors: Tensor) -> Tensor:
+    def __call__(self, descriptors: Tensor, shown: Shown = iter) -> Tensor:
         """Chooses the positives of all images.
 
         Args:
             descriptors: (N, E), one row an image, sorted by camera; ties go to the first row.
+            shown: goes through the first rows of blocks and may show how far it is; called twice.
 
         Returns:
             (N, C, k) int64: for each image and camera the rows of its positives there, the largest overlap first,
@@ -90,15 +91,15 @@ class ReciprocalNeighbours:
             ValueError: if there are other rows than the cameras have.
         """
         unit, cameras = centred_of(descriptors, self.spans, 'ReciprocalNeighbours')
-        encoded = _encoded(*self._nearest(unit), self.expand)
-        return keep_mutual(self._largest(encoded, cameras), self.spans)
+        encoded = _encoded(*self._nearest(unit, shown), self.expand)
+        return keep_mutual(self._largest(encoded, cameras, shown), self.spans)
 
-    def _nearest(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+    def _nearest(self, unit: Tensor, shown: Shown) -> tuple[Tensor, Tensor]:
         """Each image and the `shared` images that are nearest to it, itself first: cosines, rows, (N, 1 + shared)."""
         size = min(1 + self.shared, len(unit))
         cosine, near = unit.new_empty(len(unit), size), unit.new_empty(len(unit), size, dtype=torch.int64)
         height = max(1, self.block_numbers // len(unit))
-        for first in range(0, len(unit), height):
+        for first in shown(range(0, len(unit), height)):
             rows = slice(first, first + height)
             block = unit[rows] @ unit.T
             block.diagonal(first).fill_(torch.inf)
@@ -106,14 +107,14 @@ class ReciprocalNeighbours:
         cosine[:, 0] = 1
         return cosine, near
 
-    def _largest(self, encoded: Tensor, cameras: Tensor) -> Tensor:
+    def _largest(self, encoded: Tensor, cameras: Tensor, shown: Shown) -> Tensor:
         """In each camera the images whose overlap with an image is the largest: (N, C, k), `NONE` where too small."""
         images = len(cameras)
         found = torch.full((images, len(self.spans), self.k), NONE, device=cameras.device)
         columns = encoded.t().coalesce()
         ends = torch.bincount(encoded.indices()[0], minlength=images).cumsum(0).tolist()
         height = max(1, self.block_numbers // images)
-        for first in range(0, images, height):
+        for first in shown(range(0, images, height)):
             last = min(first + height, images)
             here = slice(ends[first - 1] if first else 0, ends[last - 1])
             rows, places = encoded.indices()[:, here]

@@ -12,6 +12,7 @@ from ..config import arguments
 from ..data.descriptors import ImageFiles
 from ..host.data import DataManager, training_images
 from ..host.engine import unwrap
+from ..host.progress import bar
 from ..runtime import processes, stopping
 from ..runtime.randomness import NORMS, seeded
 
@@ -62,6 +63,6 @@ def _drawn(datamanager: DataManager, seed: int, most: int) -> list[str]:
 
 
 def _until_stopped(images: DataLoader) -> Iterator[Tensor]:
-    for batch in images:
+    for batch in bar(images, 'Measuring the statistics of BatchNorm layers', ' batches'):
         stopping.check()
         yield batch

@@ -1,12 +1,14 @@
-"""The benchmark's whole job: where its seconds go by its lines, and what is said of one that fails."""
+"""The benchmark's whole job: where its seconds go by its lines, what is said of one that fails, how it grows."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[2] / 'tools'))
+from benchmarks import job_growth as growth
 from benchmarks.job import job_by_stage, run_job, seconds_of_stages
 
 from paul_plugin.runtime.errors import UserError
@@ -79,3 +81,39 @@ def test_a_job_can_be_ended_at_a_line(tmp_path):
     seconds, _, stages = run_job(checkout(tmp_path, program), [], until='epoch 1')
     assert seconds < 300
     assert stages['start of the program, data set'] > 0
+
+
+def test_another_program_may_start_the_job(tmp_path):
+    folder = checkout(tmp_path, 'import os\nassert os.environ["BY"] == "launcher"\n')
+    run_job(folder, [], launcher=['/usr/bin/env', 'BY=launcher', sys.executable])
+
+
+@pytest.mark.parametrize(
+    ('grows_with', 'seconds_of'),
+    [
+        ('images', lambda images: 3 * images),
+        ('their square', lambda images: 2 * images**2),
+        ('images and their square', lambda images: 3 * images + 2 * images**2),
+    ],
+)
+def test_a_stage_is_reckoned_as_it_grows(grows_with, seconds_of):
+    sizes = [1, 10, 100]
+    found = growth.reckoned(sizes, [seconds_of(size) for size in sizes], 10_000, grows_with)
+    assert found == pytest.approx(seconds_of(10_000), rel=1e-9)
+
+
+def test_growth_is_told_for_a_million_crops_and_drawn(tmp_path, monkeypatch, capsys):
+    def measured(sizes, launcher, folder):
+        share = 2 if launcher else 1
+        return {
+            size: {'in all': 9.0, 'peak_mib': size} | dict.fromkeys(growth.STAGES, 0.36 * size / share)
+            for size in sizes
+        }
+
+    monkeypatch.setattr(growth, 'measured', measured)
+    growth.job_growth([1000, 10_000], str(tmp_path / 'growth.png'))
+    told = capsys.readouterr().out
+    assert '| 10,000, two | 9.0 s | 1800.0 s | 1800.0 s | 1800.0 s | 10000 |' in told
+    assert '| 1,000,000, one, reckoned | | 100.0 h | 10000.0 h | 100.0 h | |' in told
+    with Image.open(tmp_path / 'growth.png') as picture:
+        assert 1400 <= picture.width <= 1402

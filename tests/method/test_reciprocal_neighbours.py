@@ -7,7 +7,7 @@ import torch
 from helpers.by_loops import COUNTS, cameras_of, unit_of
 from torch.nn import functional as F
 
-from paul_plugin.method.mutual_neighbours import NONE
+from paul_plugin.method.mutual_neighbours import NONE, MutualNeighbours
 from paul_plugin.method.reciprocal_neighbours import ReciprocalNeighbours
 
 
@@ -70,6 +70,27 @@ def test_blocks_change_nothing():
     descriptors = descriptors_of([40, 25, 35]).float()
     whole, rows = (ReciprocalNeighbours([40, 25, 35], 4, block_numbers=size)(descriptors) for size in (10**6, 1))
     assert torch.equal(whole, rows)
+
+
+@pytest.mark.parametrize(
+    ('miner', 'gone_through'),
+    [
+        (ReciprocalNeighbours([9, 8], k=3, shared=5, block_numbers=40), [9, 9]),
+        (MutualNeighbours([9, 8], k=3, block_rows=5), [8]),
+    ],
+)
+def test_blocks_may_be_shown(miner, gone_through):
+    seen = []
+
+    def shown(blocks):
+        seen.append(0)
+        for block in blocks:
+            seen[-1] += 1
+            yield block
+
+    descriptors = descriptors_of([9, 8])
+    assert miner(descriptors, shown).equal(miner(descriptors))
+    assert seen == gone_through
 
 
 def test_of_equal_overlaps_the_first():

@@ -59,7 +59,7 @@ def seconds_of_stages(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
 
 
 def run_job(
-    checkout: Path, arguments: Sequence[str], until: str | None = None
+    checkout: Path, arguments: Sequence[str], until: str | None = None, launcher: Sequence[str] = ()
 ) -> tuple[float, float, dict[str, float]]:
     """Runs `paul train` of a checkout.
 
@@ -67,15 +67,17 @@ def run_job(
         checkout: its folder.
         arguments: of `paul train`, with a config file.
         until: ends the job, by force, after the first line that holds this.
+        launcher: what starts the program; () for this Python.
 
     Returns:
-        Seconds, MiB of the main process at its peak, and the seconds of each stage.
+        Seconds, MiB of the process that took the most at its peak, and the seconds of each stage.
 
     Raises:
         CalledProcessError: if it fails; its last lines are printed.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile('w+') as errors:
-        command = [sys.executable, '-u', str(checkout / 'tools' / 'main.py'), *arguments, 'data.save_dir', folder]
+        program = [*(launcher or [sys.executable]), str(checkout / 'tools' / 'main.py')]
+        command = [*program, *arguments, 'data.save_dir', folder]
         start = time.perf_counter()
         job = subprocess.Popen(
             command,
@@ -83,7 +85,7 @@ def run_job(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, 'PYTHONPATH': str(checkout)},
+            env={**os.environ, 'PYTHONPATH': str(checkout), 'PYTHONUNBUFFERED': '1'},
         )
         lines, ended = [], False
         for line in job.stdout:

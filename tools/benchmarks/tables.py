@@ -11,6 +11,7 @@ import torch
 from .distributed import distributed_steps
 from .growth import peak_of_pedal, pedal_growth
 from .job import job_by_stage
+from .job_growth import job_growth
 from .loading import loader_of_the_embedded_job
 from .measure import extra_peak, in_turn, in_words
 from .networks import bench_describing, bench_small_step
@@ -104,6 +105,8 @@ def tables_of_parts(device: torch.device, args: argparse.Namespace) -> dict[str,
     figures = {'parts': time_parts(device, args.amp, args.repeats, args.only)}
     if wanted('PEDAL growth', args.only):
         figures['pedal'] = pedal_growth(device, args.repeats)
+    if args.only and wanted('job growth', args.only):  # half an hour, so not without a word
+        figures['job growth'] = job_growth(picture=args.picture)
     if wanted('loader', args.only):
         figures['loader'] = loader_of_the_embedded_job(device)
     if wanted('distributed', args.only):

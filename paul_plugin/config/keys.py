@@ -12,9 +12,10 @@ from yacs.config import CfgNode
 from ..runtime.choices import PATCH_SOURCES, SURROGATE, TRANSFORMATIONS
 from . import rules
 from .key import Key, Mark
-from .rules import at_least, from_to, one_of
+from .rules import above, at_least, from_to, one_of
 
 AUTO_RATE = 'auto'  # for train.lr: engines/rate.py chooses it
+AUTO_SCALE = 'auto'  # for paul.scale: by the number of training images
 OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
 SCHEDULERS = one_of('single_step', 'multi_step', 'cosine')
 SAMPLERS = one_of(
@@ -225,7 +226,10 @@ KEYS = (
         'paul.overlap', 0.6, 'with paul.positives reciprocal: how much of their neighbours two images must share, from '
         '0 to below 1; higher means fewer positives, of which more are right', rules.SHARE_BELOW_1,
     ),
-    Key('paul.scale', 30.0, 's, scale of PEDAL', rules.ABOVE_0),
+    Key(
+        'paul.scale', 30.0, 's, scale of PEDAL; auto: 5 for fewer than 2000 training images, else 10',
+        above(0, AUTO_SCALE),
+    ),
     Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),
     Key(
         'paul.memory.shard', False, 'with several processes: each holds its share of the memory bank, not all of it',

@@ -109,12 +109,15 @@ def at_least(low: int, word: str = '') -> Range:
     return Range(f'at least {low}', lambda x: x >= low, word)
 
 
+def above(low: float, word: str = '') -> Range:
+    return Range(f'above {low}', lambda x: x > low, word)
+
+
 def from_to(low: float, high: float) -> Range:
     return Range(f'from {low} to {high}', lambda x: low <= x <= high)
 
 
 ANY_NUMBER = Range('a number', lambda x: True)
-ABOVE_0 = Range('above 0', lambda x: x > 0)
 SHARE_ABOVE_0 = Range('above 0 and at most 1', lambda x: 0 < x <= 1)
 SHARE_BELOW_1 = Range('from 0 to below 1', lambda x: 0 <= x < 1)
 # Bounds that no sensible value reaches: beyond them the machine stands still before any error comes.

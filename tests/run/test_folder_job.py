@@ -11,6 +11,7 @@ from helpers.jobs import PROJECT
 from paul_plugin.commands import run_words
 from paul_plugin.config import checks
 from paul_plugin.config.settings import with_keys
+from paul_plugin.run.build import scale_for
 from paul_plugin.run.data import build_datamanager
 from paul_plugin.run.start import stage_config
 
@@ -25,6 +26,7 @@ def test_the_job_with_and_without_labels_trains_the_same(run, crops, bare, tmp_p
     status, out, err = run(crops)
     assert status == 0, err
     assert out.count('1 training images were left out') == 2  # at the start and at the end
+    assert out.count('paul.scale auto: takes 5 for ') == 1
     results = json.loads((tmp_path / 'log/results.json').read_text())
     assert results.keys() == {'direct_transfer', 'adapted'}
     assert all(of.keys() == RESULTS for of in results.values())
@@ -123,6 +125,19 @@ def test_refuses_in_one_line_before_any_work(run, bare, tmp_path, count, words, 
     assert not list(tmp_path.rglob('*.pth*'))
 
 
+@pytest.mark.parametrize(
+    ('images', 'asked', 'scale', 'said'),
+    [
+        (1999, 'auto', 5.0, 'paul.scale auto: takes 5 for 1999 training images\n'),
+        (2000, 'auto', 10.0, 'paul.scale auto: takes 10 for 2000 training images\n'),
+        (900, 30.0, 30.0, ''),
+    ],
+)
+def test_fewer_crops_get_a_smaller_scale(images, asked, scale, said, capsys):
+    assert scale_for(images, asked) == scale
+    assert capsys.readouterr().out == said
+
+
 def test_the_config_file():
     cfg = run_words.load_config(['--config-file', str(PROJECT / 'configs/paul_folder.yaml'), 'use_gpu', 'False'])
     checks.check_config(cfg)
@@ -134,7 +149,7 @@ def test_the_config_file():
     assert (cfg.train.lr, cfg.paul.weight_ipfl) == ('auto', 0.0)  # on small folders the paper's gain nothing
     assert (cfg.paul.positives, cfg.test.centre_cameras, cfg.test.camera_norms) == ('reciprocal', True, False)
     assert cfg.data.transforms == ['random_flip']  # surrogates serve IPFL alone
-    assert cfg.paul.scale == 10  # of the paper's two
+    assert cfg.paul.scale == 'auto'  # the paper's 10 and 30 are for many crops
     paul = {f'paul.{name}': market.paul[name] for name in ['neighbours', 'keep', 'positives', 'weight_ipfl', 'scale']}
     assert (cfg.train.optim, cfg.train.lr_scheduler, cfg.train.max_epoch) == ('adam', 'cosine', 10)
     train = {f'train.{name}': market.train[name] for name in ('optim', 'lr', 'lr_scheduler', 'stepsize', 'max_epoch')}

@@ -73,7 +73,7 @@ def run_job(
         Seconds, MiB of the process that took the most at its peak, and the seconds of each stage.
 
     Raises:
-        CalledProcessError: if it fails; its last lines are printed.
+        UserError: if it fails; its last lines are printed.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile('w+') as errors:
         program = [*(launcher or [sys.executable]), str(checkout / 'tools' / 'main.py')]
@@ -99,7 +99,8 @@ def run_job(
         if status and not ended:
             errors.seek(0)
             print(''.join([line for _, line in lines[-10:]] + errors.readlines()[-20:]))
-            raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+            code = os.waitstatus_to_exitcode(status)
+            raise UserError(f'the job in {printable(checkout)} ended with status {code}')
     return seconds, used.ru_maxrss / 1024, seconds_of_stages(lines)
 
 
@@ -121,10 +122,7 @@ def job_by_stage(
     runs = {name: [] for name in checkouts}
     for _ in range(repeats):
         for name, checkout in checkouts.items():
-            try:
-                runs[name].append(run_job(checkout, arguments, until))
-            except subprocess.CalledProcessError as error:
-                raise UserError(f'the job in {printable(checkout)} ended with status {error.returncode}') from None
+            runs[name].append(run_job(checkout, arguments, until))
     print(f'\n| the whole job, seconds | {" | ".join(checkouts)} |\n| --- |{" --- |" * len(checkouts)}')
     for stage in dict.fromkeys(stage for found in runs.values() for _, _, stages in found for stage in stages):
         shown = (statistics.median(stages.get(stage, 0.0) for _, _, stages in found) for found in runs.values())

@@ -1,6 +1,5 @@
 """The benchmark's whole job: where its seconds go by its lines, what is said of one that fails, how it grows."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def test_a_job_runs_in_a_process_of_its_own_with_its_arguments(tmp_path):
 
 
 def test_a_job_that_fails_shows_its_last_lines(tmp_path, capsys):
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(UserError, match='ended with status 1$'):
         run_job(checkout(tmp_path, 'print("Building model")\nraise SystemExit("no such file")'), [])
     assert capsys.readouterr().out == 'Building model\nno such file\n\n'
 

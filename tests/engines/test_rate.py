@@ -103,7 +103,7 @@ def test_a_trial_takes_the_steps_of_a_run(make_idle_engine, tmp_path):
         seen.append((batch['img'][0].mean().item(), torch.initial_seed(), trained))
         return step(batch)
 
-    engine.training_step, engine.objective.choose_positives = recorded, lambda: seen.append('chosen')
+    engine.training_step, engine.objective.choose_positives = recorded, lambda _=iter: seen.append('chosen')
     layers = {'fixbase_epoch': 2, 'open_layers': ['branches']}
     chosen(engine, (0.1,), **layers)
     start, trial = seen[:4], seen[4:]

@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 from ..runtime.choices import SURROGATE
 from ..runtime.errors import raise_together
 from ..runtime.launch import number_launched
-from .keys import AUTO_RATE, KEYS, TRANSFORMS, all_keys, get_default_config, value_of
+from .keys import AUTO, KEYS, TRANSFORMS, all_keys, get_default_config, value_of
 from .rules import KINDS, complaint, why_no_camera_pattern
 from .settings import has_gpu, opts_errors
 
@@ -149,7 +149,7 @@ def _engine_errors(cfg: CfgNode) -> Iterator[str]:
     ours = cfg.loss.name == 'paul'
     if cfg.train.amp != 'off' and not ours and not cfg.paul.supervised.released:
         yield _complaint(cfg, 'train.amp', "torchreid's own engines have no mixed precision, set it to off")
-    if cfg.train.lr == AUTO_RATE and not ours:
+    if cfg.train.lr == AUTO and not ours:
         yield _complaint(cfg, 'train.lr', f'is for loss.name paul only, loss.name {cfg.loss.name} needs a number')
     if cfg.data.k_tfm > 1:
         yield _complaint(cfg, 'data.k_tfm', 'every engine needs 1, those of torchreid too')

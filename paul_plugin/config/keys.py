@@ -14,8 +14,7 @@ from . import rules
 from .key import Key, Mark
 from .rules import above, at_least, from_to, one_of
 
-AUTO_RATE = 'auto'  # for train.lr: engines/rate.py chooses it
-AUTO_SCALE = 'auto'  # for paul.scale: by the number of training images
+AUTO = 'auto'  # for train.lr, which engines/rate.py chooses, and paul.scale, by the number of training images
 OPTIMIZERS = one_of('adam', 'amsgrad', 'sgd', 'rmsprop', 'radam')
 SCHEDULERS = one_of('single_step', 'multi_step', 'cosine')
 SAMPLERS = one_of(
@@ -116,7 +115,7 @@ KEYS = (
         'train.lr', 0.0003,
         'learning rate at the start; auto, with loss.name paul: the largest of 0.01, 0.003, ... 0.0001 at which bank '
         'recall stays at 0.8 of its start over up to 30 steps',
-        at_least(0, AUTO_RATE),
+        at_least(0, AUTO),
     ),
     Key('train.weight_decay', 5e-4, 'L2 penalty of the weights', at_least(0)),
     Key('train.max_epoch', 60, 'epochs, those of train.fixbase_epoch included; 0: no training', at_least(0), _FREE),
@@ -228,7 +227,7 @@ KEYS = (
     ),
     Key(
         'paul.scale', 30.0, 's, scale of PEDAL; auto: 5 for fewer than 2000 training images, else 10',
-        above(0, AUTO_SCALE),
+        above(0, AUTO),
     ),
     Key('paul.momentum', 0.1, "l, share of a new feature in the memory bank's running average", rules.SHARE_ABOVE_0),
     Key(

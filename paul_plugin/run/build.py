@@ -13,7 +13,7 @@ from .. import registry
 from ..checkpoints.weights import load_host_weights, load_weights
 from ..checkpoints.weights_file import WeightsFile
 from ..config import arguments
-from ..config.keys import AUTO_RATE, AUTO_SCALE
+from ..config.keys import AUTO
 from ..engines.base import ResumableEngine
 from ..engines.paul import ImagePAULEngine
 from ..engines.pretrain import ImagePretrainEngine
@@ -182,7 +182,7 @@ def scale_for(images: int, asked: float | str) -> float:
         >>> scale_for(900, 30.0)
         30.0
     """
-    if asked != AUTO_SCALE:
+    if asked != AUTO:
         return asked
     scale = SCALE_OF_FEW if images < MANY_IMAGES else SCALE_OF_MANY
     print(f'paul.scale auto: takes {scale:g} for {images} training images')
@@ -191,7 +191,7 @@ def scale_for(images: int, asked: float | str) -> float:
 
 def fit_rate(cfg: CfgNode, engine: ResumableEngine) -> None:
     """With train.lr auto, gives the engine the optimizer of a rate that fits; for a run that starts anew."""
-    if cfg.train.lr == AUTO_RATE:
+    if cfg.train.lr == AUTO:
         layers = {name: cfg.train[name] for name in ('fixbase_epoch', 'open_layers')}
         choose_rate(engine, functools.partial(build_optimizer, cfg, unwrap(engine.model)), **layers)
 
@@ -203,7 +203,7 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
         UserError: if the data do not fit the method's settings.
     """
     supervised = cfg.paul.supervised
-    rate = LADDER[0] if cfg.train.lr == AUTO_RATE else cfg.train.lr
+    rate = LADDER[0] if cfg.train.lr == AUTO else cfg.train.lr
     optimizer, scheduler = build_optimizer(cfg, model, rate)
     common = {'optimizer': optimizer, 'scheduler': scheduler, 'use_gpu': cfg.use_gpu}
     if cfg.loss.name == 'paul':
@@ -211,11 +211,11 @@ def _build_engine(cfg: CfgNode, datamanager: DataManager, model: nn.Module) -> R
         numbers = 'k k_camera overlap scale margin r momentum weight_pedal weight_ipfl collapse_cosine'
         words = 'neighbours positives similarity ipfl bank_dtype'
         options = {name: method[name] for name in f'{numbers} {words}'.split()}
-        count = len(datamanager.train_loader.dataset)
-        options['scale'] = scale_for(count, method.scale)
         options |= {'shard_memory': method.memory.shard, 'recall_guard': method.guard}
+        count = len(datamanager.train_loader.dataset)
         if count <= method.k:
             raise UserError(f'paul.k {method.k} needs more training images than that, there are {count}: lower it')
+        options['scale'] = scale_for(count, method.scale)
         try:
             return ImagePAULEngine(
                 datamanager, model, max_candidates=method.max_candidates or None, amp=cfg.train.amp, **options, **common

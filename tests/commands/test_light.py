@@ -59,7 +59,7 @@ WRONG = {
     'train paul_markt': "(did you mean 'paul_market'?): the configs that come with the package are paul_duke,",
     'ablate k train.lrr 1': "error: unknown key 'train.lrr' (did you mean 'train.lr'?)",
     'ablate k --jobs 0': 'error: argument --jobs: must be at least 1, got 0; paul ablate --help tells what it takes',
-    'benchmark --only ranking --picture x.png': 'error: --picture is for --only "job growth": add that, or leave it',
+    'benchmark --only ranking --picture x.png': 'error: --picture is for --only "growing jobs": add that, or leave it',
     'benchmark --until epoch': 'error: --until is for --job: add --job and the arguments of a paul train, or',
     'benchmark --repeats x': 'error: argument --repeats: must be a whole number, got x; paul benchmark --help tells',
     'visualize nope': "error: argument FIGURE: invalid choice: 'nope'",

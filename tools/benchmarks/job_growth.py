@@ -49,13 +49,12 @@ def reckoned(sizes: Sequence[int], seconds: Sequence[float], wanted: int, grows_
 
 def _job(images: int, root: Path, start: Path) -> list[str]:
     """Arguments of a job of so many crops of 64x32 and OSNet x0.25, the positives chosen as for one's own crops."""
-    people, positives = ['paul.synthetic.train_ids', images // A_PERSON], ['paul.positives', 'reciprocal', 'paul.k', 20]
-    return [
-        *('--config-file', 'paul_synthetic_hard_cameras', 'data.root', str(root), 'model.load_weights', str(start)),
-        *('data.height', '64', 'data.width', '32', 'data.transforms', "['random_flip']", 'data.workers', '0'),
-        *map(str, people + positives),
-        *('paul.synthetic.images_per_id', str(A_PERSON), 'paul.synthetic.test_ids', '10', 'train.max_epoch', '1'),
-    ]
+    words = f"""
+        --config-file paul_synthetic_hard_cameras data.height 64 data.width 32 data.transforms ['random_flip']
+        data.workers 0 paul.positives reciprocal paul.k 20 paul.synthetic.train_ids {images // A_PERSON}
+        paul.synthetic.images_per_id {A_PERSON} paul.synthetic.test_ids 10 train.max_epoch 1
+    """
+    return [*words.split(), 'data.root', str(root), 'model.load_weights', str(start)]
 
 
 def measured(sizes: Sequence[int], launcher: Sequence[str], folder: Path) -> dict[int, dict[str, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from paul_plugin.commands.benchmark import JOB_GROWTH
+from paul_plugin.commands.benchmark import GROWING, wants_growing
 
 from .distributed import distributed_steps
 from .growth import peak_of_pedal, pedal_growth
@@ -107,8 +107,8 @@ def tables_of_parts(device: torch.device, args: argparse.Namespace) -> dict[str,
     figures = {'parts': time_parts(device, args.amp, args.repeats, args.only)}
     if wanted('PEDAL growth', args.only):
         figures['pedal'] = pedal_growth(device, args.repeats)
-    if args.only and wanted(JOB_GROWTH, args.only):  # half an hour, so not without a word
-        figures[JOB_GROWTH] = job_growth(picture=args.picture)
+    if wants_growing(args.only):
+        figures[GROWING] = job_growth(picture=args.picture)
     if wanted('loader', args.only):
         figures['loader'] = loader_of_the_embedded_job(device)
     if wanted('distributed', args.only):

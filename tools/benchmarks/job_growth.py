@@ -57,11 +57,11 @@ def _job(images: int, root: Path, start: Path) -> list[str]:
     return [*words.split(), 'data.root', str(root), 'model.load_weights', str(start)]
 
 
-def measured(sizes: Sequence[int], launcher: Sequence[str], folder: Path) -> dict[int, dict[str, float]]:
-    """Seconds of each of `STAGES`, of the whole job, and MiB at its peak, by the number of crops.
+def measured(images: int, launcher: Sequence[str], folder: Path) -> dict[str, float]:
+    """Seconds of each of `STAGES`, of the whole job, and MiB at its peak.
 
     Args:
-        sizes: crops.
+        images: crops.
         launcher: what starts the program, () for this Python.
         folder: rendered crops are left there, so that rendering is no part of a second job of the same size.
     """
@@ -70,11 +70,8 @@ def measured(sizes: Sequence[int], launcher: Sequence[str], folder: Path) -> dic
         torch.manual_seed(0)
         net = torchreid.models.build_model('osnet_x0_25', num_classes=2, pretrained=False)
         torch.save({'state_dict': net.state_dict()}, start)
-    found = {}
-    for images in sizes:
-        seconds, peak, stages = run_job(CHECKOUT, _job(images, folder / str(images), start), launcher=launcher)
-        found[images] = {'in all': seconds, 'peak_mib': peak} | {stage: stages.get(stage, 0.0) for stage in STAGES}
-    return found
+    seconds, peak, stages = run_job(CHECKOUT, _job(images, folder / str(images), start), launcher=launcher)
+    return {'in all': seconds, 'peak_mib': peak} | {stage: stages.get(stage, 0.0) for stage in STAGES}
 
 
 def job_growth(sizes: Sequence[int] = SIZES, picture: str | None = None) -> dict[str, dict]:
@@ -88,8 +85,9 @@ def job_growth(sizes: Sequence[int] = SIZES, picture: str | None = None) -> dict
     print(f'\n| crops, processes | in all | {" | ".join(STAGES)} | peak of a process, MiB |\n| --- |{" --- |" * 5}')
     with tempfile.TemporaryDirectory() as folder:
         for name, launcher in (('one', ()), ('two', TORCHRUN)):
-            found = figures[name] = measured(sizes, launcher, Path(folder))
-            for images, row in found.items():
+            found = figures[name] = {}
+            for images in sizes:
+                row = found[images] = measured(images, launcher, Path(folder))
                 shown = ' | '.join(f'{row[stage]:.1f} s' for stage in ('in all', *STAGES))
                 print(f'| {images:,}, {name} | {shown} | {row["peak_mib"]:.0f} |', flush=True)
             if len(found) > 1:
